@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Futures of futures. Each takes the futures that it is given, the array forms too (the array itself stays the caller's);
+ * coroutines among them become tasks, in the order of the arguments. Variadic lists end with NULL. */
+
+#pragma once
+
+#include <morrow/types.h>
+
+G_BEGIN_DECLS
+
+/* Every one must succeed: MorrowResults; the first failure cancels the others and waits for them. */
+MORROW_API
+MorrowFuture *morrow_all         (MorrowFuture *first, ...) G_GNUC_NULL_TERMINATED G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_allv        (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The first success, its value; the others are cancelled and waited for. */
+MORROW_API
+MorrowFuture *morrow_any         (MorrowFuture *first, ...) G_GNUC_NULL_TERMINATED G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_anyv        (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The first to settle, its outcome; the others are cancelled and waited for. */
+MORROW_API
+MorrowFuture *morrow_race        (MorrowFuture *first, ...) G_GNUC_NULL_TERMINATED G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_racev       (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+
+/* asyncio's gather: MorrowResults; the first failure is the failure of the whole, and the others go on. */
+MORROW_API
+MorrowFuture *morrow_gather      (MorrowFuture *first, ...) G_GNUC_NULL_TERMINATED G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_gatherv     (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_gather_full (MorrowFuture *const *futures,
+                                  gsize                n_futures,
+                                  MorrowGatherFlags    flags,
+                                  gsize                limit) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Cancelling what this gives leaves the future alone. */
+MORROW_API
+MorrowFuture *morrow_shield      (MorrowFuture *future) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS
