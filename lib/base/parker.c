@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Parking a thread on a futex.
+ *
+ *              park: 0 -> -1, sleeps               park: takes the token, 1 -> 0, does not sleep
+ *    PARKED  <----------------------    EMPTY    <--------------------------   TOKEN
+ *     (-1)                               (0)                                    (1)
+ *       |                                 '------------- unpark ----------------^
+ *       '------------- unpark: -1 -> 1, wakes the sleeper, who takes the token -'
+ *
+ * Parking subtracts one, which is either of the two arrows to the left, in one step; nobody else writes PARKED or takes a
+ * token, so that state only ever changes under the parked thread by an unpark.  The kernel puts the thread to sleep only
+ * if the word still says PARKED, so that an unpark in between is not lost.
+ *
+ * Orderings.  unpark () releases and park () acquires: they pair, and hand over whatever the waker did before.  A parker
+ * promises no order between an unpark and the waker's later loads: whoever both announces work and looks at who sleeps
+ * must see to that on their own. */
+
+#include "base/parker-private.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum
+{
+  PARKED = -1,
+  EMPTY = 0,
+  TOKEN = 1
+};
+
+void
+morrow__parker_init (MorrowParker *parker)
+{
+  atomic_init (&parker->state, EMPTY);
+}
+
+void
+morrow__parker_clear (MorrowParker *parker)
+{
+  g_assert (atomic_load_explicit (&parker->state, memory_order_relaxed) != PARKED);
+}
+
+/* Sleeps while the state is PARKED, at the latest until @deadline, which is absolute; may wake early.
+ * Returns: FALSE when the deadline passed. */
+static gboolean
+sleep_while_parked (MorrowParker          *parker,
+                    const struct timespec *deadline)
+{
+  /* The bitset form, since only that takes an absolute time. */
+  return syscall (SYS_futex, &parker->state, FUTEX_WAIT_BITSET_PRIVATE, PARKED, deadline, NULL,
+                  FUTEX_BITSET_MATCH_ANY) == 0
+         || errno != ETIMEDOUT;
+}
+
+static gboolean
+park (MorrowParker          *parker,
+      const struct timespec *deadline)
+{
+  gboolean in_time = TRUE;
+
+  /* Acquire: pairs with the exchange in unpark (). */
+  if (atomic_fetch_sub_explicit (&parker->state, 1, memory_order_acquire) == TOKEN)
+    return TRUE;
+
+  do
+    in_time = sleep_while_parked (parker, deadline);
+  /* Relaxed: the exchange below takes the token. */
+  while (in_time && atomic_load_explicit (&parker->state, memory_order_relaxed) == PARKED);
+
+  /* Acquire: pairs with the exchange in unpark ().  One that came with the deadline still counts. */
+  return atomic_exchange_explicit (&parker->state, EMPTY, memory_order_acquire) == TOKEN;
+}
+
+void
+morrow__parker_park (MorrowParker *parker)
+{
+  park (parker, NULL);
+}
+
+gboolean
+morrow__parker_park_until (MorrowParker *parker,
+                           gint64        deadline)
+{
+  struct timespec when;
+
+  if (deadline == G_MAXINT64)
+    return park (parker, NULL);
+
+  deadline = MAX (deadline, 0);
+  when.tv_sec = deadline / G_USEC_PER_SEC;
+  when.tv_nsec = deadline % G_USEC_PER_SEC * 1000;
+  return park (parker, &when);
+}
+
+void
+morrow__parker_unpark (MorrowParker *parker)
+{
+  /* Release: pairs with park ().  The thread may be gone the moment after: the wake-up only passes an address, and a
+   * stray one is allowed for by every futex user. */
+  if (atomic_exchange_explicit (&parker->state, TOKEN, memory_order_release) == PARKED)
+    syscall (SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
