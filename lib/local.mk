@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The two libraries.  All objects of each go into an archive that is not installed, which the tests
+# link to reach what is internal; the shared library is that archive and exports MORROW_API alone.
+
+# In reading order, as the umbrella includes them.
+morrow_headers = \
+  lib/morrow/morrow.h \
+  lib/morrow/macros.h \
+  lib/morrow/types.h \
+  lib/morrow/error.h \
+  lib/morrow/task.h \
+  lib/morrow/run.h \
+  lib/morrow/value.h \
+  lib/morrow/combine.h \
+  lib/morrow/results.h \
+  lib/morrow/future.h \
+  lib/morrow/promise.h \
+  lib/morrow/awaitable.h \
+  lib/morrow/executor.h \
+  lib/morrow/reactor.h
+
+morrow_curl_headers =
+
+# In layer order: base, core, fiber, exec, sync, io, gio, debug.
+morrow_sources = \
+  lib/base/cache-private.h \
+  lib/base/cache.c \
+  lib/base/clock-private.h \
+  lib/base/clock.c \
+  lib/base/deque-private.h \
+  lib/base/deque.c \
+  lib/base/list-private.h \
+  lib/base/mpsc-private.h \
+  lib/base/parker-private.h \
+  lib/base/parker.c \
+  lib/base/timers-private.h \
+  lib/base/timers.c \
+  lib/base/wakeup-private.h \
+  lib/base/wakeup.c \
+  lib/core/version.c
+
+morrow_curl_sources =
+
+morrowincludedir = $(includedir)/morrow-1/morrow
+morrowinclude_HEADERS = $(morrow_headers) $(morrow_curl_headers)
+nodist_morrowinclude_HEADERS = lib/morrow/version.h
+
+pkgconfig_DATA = lib/morrow-1.pc lib/morrow-curl-1.pc
+
+noinst_LTLIBRARIES += lib/libmorrow-internal.la lib/libmorrow-curl-internal.la
+lib_LTLIBRARIES += lib/libmorrow-1.la lib/libmorrow-curl-1.la
+
+lib_libmorrow_internal_la_SOURCES = $(morrow_sources)
+lib_libmorrow_internal_la_LIBADD = $(GLIB_LIBS) -lpthread -lm
+
+lib_libmorrow_1_la_SOURCES =
+lib_libmorrow_1_la_LIBADD = lib/libmorrow-internal.la
+lib_libmorrow_1_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)
+
+lib_libmorrow_curl_internal_la_SOURCES = $(morrow_curl_sources)
+lib_libmorrow_curl_internal_la_LIBADD = $(CURL_LIBS) $(GLIB_LIBS)
+
+lib_libmorrow_curl_1_la_SOURCES =
+lib_libmorrow_curl_1_la_LIBADD = lib/libmorrow-curl-internal.la lib/libmorrow-1.la
+lib_libmorrow_curl_1_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)
