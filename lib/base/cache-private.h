@@ -2,8 +2,9 @@
 
 /* Memory for small objects that come and go all the time: promises, tasks, timers.  cache.c tells how it works.
  *
- * An object may be freed on another thread than the one that made it.  The memory is not zeroed.  The size given to
- * free is the one that was given to alloc; when it is a constant the class is chosen by the compiler. */
+ * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it is aligned to 16
+ * bytes, and to 64 where the size is a multiple of 64.  The size given to free is the one that was given to alloc: when it is a
+ * constant, the compiler chooses the class. */
 
 #pragma once
 
@@ -15,30 +16,35 @@ G_BEGIN_DECLS
 
 enum
 {
-  MORROW_CACHE_N_CLASSES = 10
+  MORROW_CACHE_N_CLASSES = 10   /* 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 bytes. */
 };
 
 typedef struct _MorrowCacheItem MorrowCacheItem;
 
+/* What a free object holds. */
 struct _MorrowCacheItem
 {
   MorrowCacheItem *next;
 };
 
-/* What one thread holds of one class of sizes. */
+/* What one thread keeps of one class. */
 typedef struct
 {
-  MorrowCacheItem *items;
+  MorrowCacheItem *items;       /* The newest first. */
   guint            n_items;
-  guint            max_items;   /* 0 before the thread's first use, and where the cache is off: then the slow path decides. */
+  guint            max_items;   /* 0 where nothing may be kept: see "Bins" in cache.c. */
 } MorrowCacheBin;
 
-/* The calling thread's. */
+/* The calling thread's own. */
 extern __thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES] __attribute__ ((tls_model ("initial-exec")));
 
-gpointer morrow__cache_refill (guint    size_class);
+/* The slow paths of alloc and free: the bin is empty, or full. */
+gpointer morrow__cache_refill (guint    size_class) G_GNUC_MALLOC;
 void     morrow__cache_flush  (guint    size_class,
                                gpointer mem);
+
+/* Gives what the calling thread keeps, and the free slabs of all threads, back to the system: for one about to be idle. */
+void     morrow__cache_trim   (void);
 
 /* For tests of leaks: how many objects are alive, in all threads.  Exact while the other threads keep still. */
 gssize   morrow__cache_live   (void);
@@ -78,7 +84,7 @@ morrow__cache_free (gsize    size,
                     gpointer mem)
 {
   MorrowCacheBin *bin;
-  MorrowCacheItem *item = mem;
+  MorrowCacheItem *item = (MorrowCacheItem *) mem;
 
   if (G_UNLIKELY (size > MORROW_CACHE_MAX_SIZE))
     {
