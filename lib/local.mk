@@ -46,6 +46,10 @@ morrowincludedir = $(includedir)/morrow-1/morrow
 morrowinclude_HEADERS = $(morrow_headers) $(morrow_curl_headers)
 nodist_morrowinclude_HEADERS = lib/morrow/version.h
 
+uninstall-hook:
+	test ! -d $(DESTDIR)$(morrowincludedir) || rmdir $(DESTDIR)$(morrowincludedir)
+	test ! -d $(DESTDIR)$(includedir)/morrow-1 || rmdir $(DESTDIR)$(includedir)/morrow-1
+
 pkgconfig_DATA = lib/morrow-1.pc lib/morrow-curl-1.pc
 
 noinst_LTLIBRARIES += lib/libmorrow-internal.la lib/libmorrow-curl-internal.la
@@ -56,11 +60,11 @@ lib_libmorrow_internal_la_LIBADD = $(GLIB_LIBS) -lpthread -lm
 
 lib_libmorrow_1_la_SOURCES =
 lib_libmorrow_1_la_LIBADD = lib/libmorrow-internal.la
-lib_libmorrow_1_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)
+lib_libmorrow_1_la_LDFLAGS = $(AM_LDFLAGS) $(LIBRARY_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)
 
 lib_libmorrow_curl_internal_la_SOURCES = $(morrow_curl_sources)
 lib_libmorrow_curl_internal_la_LIBADD = $(CURL_LIBS) $(GLIB_LIBS)
 
 lib_libmorrow_curl_1_la_SOURCES =
 lib_libmorrow_curl_1_la_LIBADD = lib/libmorrow-curl-internal.la lib/libmorrow-1.la
-lib_libmorrow_curl_1_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)
+lib_libmorrow_curl_1_la_LDFLAGS = $(AM_LDFLAGS) $(LIBRARY_LDFLAGS) -no-undefined -version-info $(MORROW_LT_VERSION)

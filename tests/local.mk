@@ -12,11 +12,19 @@ http_test_libs = lib/libmorrow-curl-internal.la $(LDADD) $(CURL_LIBS)
 test_programs = \
   tests/core/test-version
 
-test_scripts =
+test_scripts = \
+  tests/meta/layers.sh \
+  tests/meta/style.sh
 
 check_PROGRAMS += $(test_programs)
 TESTS += $(test_programs) $(test_scripts)
-EXTRA_DIST += tests/morrow-check.h $(test_scripts)
+EXTRA_DIST += \
+  $(test_scripts) \
+  tests/meta/hello.c \
+  tests/meta/symbols-morrow-1.txt \
+  tests/meta/symbols-morrow-curl-1.txt \
+  tests/meta/tap.sh \
+  tests/morrow-check.h
 
 TEST_EXTENSIONS = .sh
 tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -24,7 +32,38 @@ LOG_DRIVER = $(tap_driver)
 SH_LOG_DRIVER = $(tap_driver)
 SH_LOG_COMPILER = $(SHELL)
 
-AM_TESTS_ENVIRONMENT = \
+# What the scripts know of the build.
+script_environment = \
   MORROW_SRCDIR='$(abs_top_srcdir)'; export MORROW_SRCDIR; \
   MORROW_BUILDDIR='$(abs_top_builddir)'; export MORROW_BUILDDIR; \
+  MORROW_VERSION='$(VERSION)'; export MORROW_VERSION; \
+  MORROW_PREFIX='$(prefix)'; export MORROW_PREFIX; \
+  MORROW_LIBDIR='$(libdir)'; export MORROW_LIBDIR; \
+  MORROW_INCLUDEDIR='$(includedir)'; export MORROW_INCLUDEDIR; \
+  MORROW_PKGCONFIGDIR='$(pkgconfigdir)'; export MORROW_PKGCONFIGDIR; \
+  MORROW_HEADERS='$(morrow_headers) lib/morrow/version.h'; export MORROW_HEADERS; \
+  MORROW_CURL_HEADERS='$(morrow_curl_headers)'; export MORROW_CURL_HEADERS; \
+  MORROW_SOURCES='$(morrow_sources)'; export MORROW_SOURCES; \
+  MORROW_GLIB_CFLAGS='$(GLIB_CFLAGS)'; export MORROW_GLIB_CFLAGS; \
+  MORROW_SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)'; export MORROW_SANITIZER_CFLAGS; \
+  CC='$(CC)'; export CC; \
+  CXX='$(CXX)'; export CXX; \
+  NM='$(NM)'; export NM; \
+  MAKE='$(MAKE)'; export MAKE; \
+  PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG;
+
+AM_TESTS_ENVIRONMENT = \
+  $(script_environment) \
   CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-30}; export CK_DEFAULT_TIMEOUT;
+
+# Scripts look at the libraries and the installation, so those come first.
+check-am: all-am
+
+installcheck-local:
+	@$(script_environment) $(SHELL) $(srcdir)/tests/meta/install.sh --installed >installcheck.log; \
+	  cat installcheck.log; ! grep '^not ok' installcheck.log >/dev/null
+CLEANFILES += installcheck.log
+
+update-symbols: all-am
+	$(AM_V_GEN)$(script_environment) $(SHELL) $(srcdir)/tests/meta/symbols.sh --update
+.PHONY: update-symbols

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs into a temporary root, compiles and runs a ten-line program there with what pkg-config
+# says and nothing else, and uninstalls, after which nothing is left.
+#
+# With --installed (make installcheck), tries the program against the prefix that is installed.
+
+. "$MORROW_SRCDIR/tests/meta/tap.sh"
+make_scratch
+
+unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
+
+# pkg-config with the .pc files of the installation, which below a temporary root are told so.
+installed_pkg_config ()
+{
+  PKG_CONFIG_PATH=$pkgconfigdir${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} $PKG_CONFIG "$@"
+}
+
+compile_and_run ()
+{
+  $CC -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -o "$scratch/hello" \
+    "$MORROW_SRCDIR/tests/meta/hello.c" $(installed_pkg_config --cflags --libs "$@") &&
+    output=$(LD_LIBRARY_PATH="$libdir" "$scratch/hello") && test "$output" = "hello, world"
+}
+
+has_version ()
+{
+  test "$(installed_pkg_config --modversion morrow-1)" = "$MORROW_VERSION" &&
+    test "$(installed_pkg_config --modversion morrow-curl-1)" = "$MORROW_VERSION"
+}
+
+install_tree ()
+{
+  $MAKE -C "$MORROW_BUILDDIR" install DESTDIR="$scratch/root" &&
+    sed -i "s|^prefix=.*|prefix=$scratch/root$MORROW_PREFIX|; s|^\\(libdir\\|includedir\\)=/|\\1=$scratch/root/|" \
+      "$pkgconfigdir"/*.pc
+}
+
+has_headers ()
+{
+  for header in $MORROW_HEADERS $MORROW_CURL_HEADERS; do
+    test -f "$MORROW_ROOT$MORROW_INCLUDEDIR/morrow-1/morrow/$(basename "$header")" || { echo "no $header"; return 1; }
+  done
+}
+
+uninstall_leaves_nothing ()
+{
+  $MAKE -C "$MORROW_BUILDDIR" uninstall DESTDIR="$scratch/root" >/dev/null &&
+    ! find "$scratch/root" ! -type d | grep . &&
+    ! find "$scratch/root" -type d -name '*morrow*' | grep .
+}
+
+MORROW_ROOT=$scratch/root
+test "${1-}" != --installed || MORROW_ROOT=
+libdir=$MORROW_ROOT$MORROW_LIBDIR
+pkgconfigdir=$MORROW_ROOT$MORROW_PKGCONFIGDIR
+
+test -z "$MORROW_ROOT" || check "make install" install_tree
+check "every public header is installed" has_headers
+check "pkg-config knows the version" has_version
+check "a program compiles and runs with morrow-1" compile_and_run morrow-1
+check "a program compiles and runs with morrow-curl-1" compile_and_run morrow-curl-1
+test -z "$MORROW_ROOT" || check "make uninstall leaves nothing" uninstall_leaves_nothing
+finish
