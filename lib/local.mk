@@ -38,7 +38,21 @@ morrow_sources = \
   lib/base/timers.c \
   lib/base/wakeup-private.h \
   lib/base/wakeup.c \
-  lib/core/version.c
+  lib/core/version.c \
+  lib/fiber/context-aarch64-private.h \
+  lib/fiber/context-private.h \
+  lib/fiber/context-ucontext-private.h \
+  lib/fiber/context-x86_64-private.h \
+  lib/fiber/fiber-private.h \
+  lib/fiber/fiber.c \
+  lib/fiber/hooks-private.h \
+  lib/fiber/overflow-private.h \
+  lib/fiber/overflow.c \
+  lib/fiber/stack-memory-private.h \
+  lib/fiber/stack-memory.c \
+  lib/fiber/stack-pool-private.h \
+  lib/fiber/stack-pool.c \
+  lib/fiber/start.S
 
 morrow_curl_sources =
 

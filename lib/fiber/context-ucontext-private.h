@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The switch between stacks where it has not been written by hand: included by context-private.h.
+ *
+ * The C library's contexts do the same at the price of two system calls, for a signal mask that nobody changes. */
+
+#pragma once
+
+#include <ucontext.h>
+
+typedef struct
+{
+  ucontext_t ucontext; /* Written by the thread that leaves this context, read by the same thread when it comes back. */
+} MorrowContext;
+
+/* fiber.c */
+void morrow__context_init (MorrowContext *self,
+                           gpointer       low,
+                           gpointer       top,
+                           void         (*entry) (MorrowContext *self));
+
+static inline void
+morrow__context_switch (MorrowContext *from,
+                        MorrowContext *to)
+{
+  if (G_UNLIKELY (swapcontext (&from->ucontext, &to->ucontext) != 0))
+    g_error ("swapcontext: %s", g_strerror (errno));
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Fibers: a thread that has several stacks, and goes from one to another when it says so.
+ *
+ * A fiber is a function that runs on a stack of its own.  The MorrowFiber lives at the top of that stack, in the page that
+ * the function touches anyway, so that a fiber costs no memory but its stack.  The thread's own stack is a fiber
+ * too (morrow__fiber_init_thread ()): something to switch away from and back to.
+ *
+ *          a slot of the stack pool
+ *     low  | guard page | unused, no memory behind it ... <- frames of the entry | MorrowFiber | colour | high
+ *
+ * Rules: a fiber stays on the thread that made it.  Nothing unwinds through a switch.  The floating-point control words
+ * belong to the fiber (it begins with its maker's); errno and all other thread-local state are the thread's.
+ *
+ * stack-pool.c says where stacks come from and go to, context-private.h how the switch works, overflow.c what happens
+ * when a stack is too small. */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "fiber/context-private.h"
+#include "fiber/hooks-private.h"
+
+G_BEGIN_DECLS
+
+/* Of address space, the guard page and the MorrowFiber included; what is not touched costs no memory. */
+#define MORROW_FIBER_DEFAULT_STACK_SIZE ((gsize) 256 * 1024)
+#define MORROW_FIBER_MIN_STACK_SIZE     ((gsize) 16 * 1024)
+#define MORROW_FIBER_MAX_STACK_SIZE     ((gsize) 1024 * 1024 * 1024)
+
+typedef struct _MorrowFiber     MorrowFiber;
+typedef struct _MorrowStackPool MorrowStackPool;
+typedef struct _MorrowStackSlab MorrowStackSlab;
+
+/* Runs on the fiber's own stack.  Never returns: ends with morrow__fiber_exit (). */
+typedef void (*MorrowFiberEntry) (MorrowFiber *self);
+
+/* All of it is touched by the fiber's thread only; reports of overflows read it, on the same thread. */
+struct _MorrowFiber
+{
+  MorrowContext     context;    /* Valid while it does not run.  First: the entry gets a pointer to it. */
+  gpointer          user;       /* Whoever made the fiber. */
+  MorrowFiber      *next_free;  /* The pool, while the stack is free. */
+  MorrowStackSlab  *slab;       /* Immutable; NULL for a thread's own stack. */
+  guint8           *low;        /* Immutable: the lowest byte that may be used. */
+  MorrowFiberHooks  hooks;      /* What sanitizers want to know. */
+};
+
+/* Stacks: one pool per thread that runs fibers, made, used and freed on that thread.  Freeing it takes all its stacks
+ * along, whatever was on them. */
+MorrowStackPool *morrow__stack_pool_new         (void);
+void             morrow__stack_pool_free        (MorrowStackPool *pool);
+
+/* @stack_size is rounded up to a power of two; 0 is the default.  NULL and a G_IO_ERROR when no stack could be had. */
+MorrowFiber     *morrow__fiber_new              (MorrowStackPool  *pool,
+                                                 gsize             stack_size,
+                                                 MorrowFiberEntry  entry,
+                                                 gpointer          user,
+                                                 GError          **error);
+
+/* For one that never ran, or that will never run again.  What it had on its stack is forgotten, not unwound. */
+void             morrow__fiber_free             (MorrowFiber *self);
+
+/* The calling thread's own stack; the storage is the caller's.  May be nested. */
+void             morrow__fiber_init_thread      (MorrowFiber *self);
+void             morrow__fiber_clear_thread     (MorrowFiber *self);
+
+gsize            morrow__fiber_get_stack_size   (MorrowFiber *self);
+gsize            morrow__fiber_high_water       (MorrowFiber *self);
+
+/* @describe writes the name of what runs on @fiber, for reports of overflows: it must be async-signal-safe. */
+void             morrow__fiber_set_describe     (void (*describe) (MorrowFiber *fiber,
+                                                                   char        *buffer,
+                                                                   gsize        size));
+
+/* Where the frames of a fiber begin; they grow down, to low.  Not for a thread's own stack. */
+static inline gpointer
+morrow__fiber_get_stack_top (MorrowFiber *self)
+{
+  return self;
+}
+
+static inline gpointer
+morrow__fiber_get_stack_low (MorrowFiber *self)
+{
+  return self->low;
+}
+
+/* From @from, which runs, to @to.  Returns when somebody switches back to @from. */
+static inline void
+morrow__fiber_switch (MorrowFiber *from,
+                      MorrowFiber *to)
+{
+  morrow__fiber_hooks_leave (&from->hooks, &to->hooks);
+  morrow__context_switch (&from->context, &to->context);
+  morrow__fiber_hooks_arrive (&from->hooks);
+}
+
+/* @from has ended: its stack goes back to its pool, and @to continues.  The stack is in the pool while this still runs
+ * on it; that is well, since only this thread could take it, and what the pool writes is the MorrowFiber, above it. */
+G_GNUC_NORETURN static inline void
+morrow__fiber_exit (MorrowFiber *from,
+                    MorrowFiber *to)
+{
+  morrow__fiber_free (from);
+  morrow__fiber_hooks_leave_for_good (&from->hooks, &to->hooks);
+  morrow__context_switch (&from->context, &to->context);
+  __builtin_unreachable ();
+}
+
+G_END_DECLS

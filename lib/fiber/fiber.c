@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Fibers made and freed; the switch itself is in the headers, where it is expanded in place. */
+
+#include "config.h"
+
+#include "fiber/fiber-private.h"
+
+#include "fiber/overflow-private.h"
+#include "fiber/stack-memory-private.h"
+#include "fiber/stack-pool-private.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+G_STATIC_ASSERT (offsetof (MorrowFiber, context) == 0);
+
+#ifdef MORROW_USE_UCONTEXT
+
+/* makecontext () passes nothing but ints. */
+static void
+start_from_halves (guint entry_high,
+                   guint entry_low,
+                   guint self_high,
+                   guint self_low)
+{
+  void (*entry) (MorrowContext *) = (gpointer) (guintptr) ((guint64) entry_high << 32 | entry_low);
+
+  entry ((gpointer) (guintptr) ((guint64) self_high << 32 | self_low));
+}
+
+void
+morrow__context_init (MorrowContext *self,
+                      gpointer       low,
+                      gpointer       top,
+                      void         (*entry) (MorrowContext *self))
+{
+  guint64 entry_bits = (guintptr) entry;
+  guint64 self_bits = (guintptr) self;
+
+  getcontext (&self->ucontext);
+  self->ucontext.uc_stack.ss_sp = low;
+  self->ucontext.uc_stack.ss_size = (gsize) ((char *) top - (char *) low);
+  self->ucontext.uc_link = NULL;
+  makecontext (&self->ucontext, (void (*) (void)) start_from_halves, 4,
+               (guint) (entry_bits >> 32), (guint) entry_bits, (guint) (self_bits >> 32), (guint) self_bits);
+}
+
+#endif
+
+#ifdef MORROW_ASAN
+
+/* ASan wants to be told of the arrival on a new stack before anything else happens there. */
+static void
+start (MorrowContext *context)
+{
+  MorrowFiber *self = (MorrowFiber *) context;
+
+  morrow__fiber_hooks_arrive (&self->hooks);
+  ((MorrowFiberEntry) self->hooks.entry) (self);
+}
+
+#endif
+
+static void
+set_entry (MorrowFiber      *self,
+           MorrowFiberEntry  entry)
+{
+#ifdef MORROW_ASAN
+  self->hooks.entry = (gpointer) entry;
+  morrow__context_init (&self->context, self->low, self, start);
+#else
+  morrow__context_init (&self->context, self->low, self, (void (*) (MorrowContext *)) entry);
+#endif
+}
+
+MorrowFiber *
+morrow__fiber_new (MorrowStackPool   *pool,
+                   gsize              stack_size,
+                   MorrowFiberEntry   entry,
+                   gpointer           user,
+                   GError           **error)
+{
+  MorrowStackClass *stacks = morrow__stack_pool_get_class (pool, stack_size, error);
+  MorrowFiber *self;
+
+  if (G_UNLIKELY (stacks == NULL))
+    return NULL;
+  self = morrow__stack_class_take (stacks, error);
+  if (G_UNLIKELY (self == NULL))
+    return NULL;
+  morrow__fiber_hooks_begin (&self->hooks, self->low, self);
+  set_entry (self, entry);
+  self->user = user;
+  return self;
+}
+
+void
+morrow__fiber_free (MorrowFiber *self)
+{
+  morrow__stack_class_give (self->slab->stacks, self);
+}
+
+static void
+init_thread_hooks (MorrowFiberHooks *hooks G_GNUC_UNUSED)
+{
+#ifdef MORROW_ASAN
+  pthread_attr_t attributes;
+  void *low;
+
+  if (pthread_getattr_np (pthread_self (), &attributes) == 0)
+    {
+      pthread_attr_getstack (&attributes, &low, &hooks->size);
+      hooks->low = low;
+      pthread_attr_destroy (&attributes);
+    }
+#endif
+#ifdef MORROW_TSAN
+  hooks->fiber = __tsan_get_current_fiber ();
+#endif
+}
+
+void
+morrow__fiber_init_thread (MorrowFiber *self)
+{
+  *self = (MorrowFiber) { .slab = NULL };
+  init_thread_hooks (&self->hooks);
+  morrow__overflow_watch ();
+}
+
+void
+morrow__fiber_clear_thread (MorrowFiber *self G_GNUC_UNUSED)
+{
+  morrow__overflow_unwatch ();
+}
+
+/* 0 for a thread's own stack, which is not ours to measure. */
+gsize
+morrow__fiber_get_stack_size (MorrowFiber *self)
+{
+  return self->slab == NULL ? 0 : self->slab->stacks->size;
+}
+
+/* The first byte at or above @page that holds something. */
+static const guint8 *
+first_trace (const guint8 *page,
+             const guint8 *top)
+{
+  while (page < top && *page == 0)
+    page++;
+  return page;
+}
+
+/* How deep the stack has been, the MorrowFiber not counted: from the top to the lowest byte that is not zero, in the lowest
+ * page that has memory.  A warm stack shows what its earlier fibers left, so this is a bound from above. */
+gsize
+morrow__fiber_high_water (MorrowFiber *self)
+{
+  gsize page_size = morrow__stack_memory_page_size ();
+  guchar resident[256];
+
+  if (self->slab == NULL)
+    return 0;
+  for (const guint8 *low = self->low; low < (guint8 *) self; low += sizeof resident * page_size)
+    {
+      gsize left = (gsize) ((guint8 *) self - low);
+      gsize n_pages = MIN ((left + page_size - 1) / page_size, sizeof resident);
+
+      if (mincore ((gpointer) low, n_pages * page_size, resident) != 0)
+        return 0;
+      for (gsize i = 0; i < n_pages; i++)
+        if (resident[i] & 1)
+          return (gsize) ((guint8 *) self - first_trace (low + i * page_size, (guint8 *) self));
+    }
+  return 0;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the stack pool asks of the kernel.
+ *
+ * Guards: MADV_GUARD_INSTALL (Linux 6.13) marks a page in the page table, and leaves the mapping in one piece however many
+ * pages are marked.  Before that a guard is a page without access rights: two more mappings a stack, of the 65,530 that
+ * vm.max_map_count gives a process.
+ *
+ * Batches: process_madvise () advises many ranges in one call, and may give all kinds of advice to its own process
+ * where it also takes PIDFD_SELF; elsewhere each range is a madvise () of its own.  PIDFD_SELF and not a descriptor,
+ * since there is none to run out of, and none that would mean the parent after a fork.
+ *
+ * What the kernel (or a sandbox, or Valgrind) refuses once as unknown is not asked for again. */
+
+#include "fiber/stack-memory-private.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF -10000
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+
+/* Any thread, relaxed: hints; a thread that sees an old value asks the kernel once more. */
+static _Atomic (gboolean) no_batches;
+static _Atomic (gboolean) no_light_guards;
+static _Atomic (gboolean) no_populate;
+
+static gboolean
+is_set (_Atomic (gboolean) *flag)
+{
+  return atomic_load_explicit (flag, memory_order_relaxed);
+}
+
+/* Sets @flag if errno says that the kernel does not know the call at all. */
+static void
+learn (_Atomic (gboolean) *flag)
+{
+  if (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EBADF)
+    atomic_store_explicit (flag, TRUE, memory_order_relaxed);
+}
+
+gsize
+morrow__stack_memory_page_size (void)
+{
+  return (gsize) sysconf (_SC_PAGESIZE);
+}
+
+gpointer
+morrow__stack_memory_reserve (gsize size)
+{
+  gpointer base = mmap (NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+  if (base == MAP_FAILED)
+    return NULL;
+  /* A huge page would put 2 MiB behind the first byte that is touched. */
+  madvise (base, size, MADV_NOHUGEPAGE);
+  return base;
+}
+
+void
+morrow__stack_memory_release (gpointer base,
+                              gsize    size)
+{
+  munmap (base, size);
+}
+
+static gboolean
+advise_at_once (const struct iovec *ranges,
+                guint               n_ranges,
+                int                 advice)
+{
+  gssize wanted = 0;
+
+  if (n_ranges == 1 || is_set (&no_batches))
+    return FALSE;
+  for (guint i = 0; i < n_ranges; i++)
+    wanted += (gssize) ranges[i].iov_len;
+  if (syscall (SYS_process_madvise, PIDFD_SELF, ranges, (gsize) n_ranges, advice, 0) == wanted)
+    return TRUE;
+  learn (&no_batches);
+  return FALSE;
+}
+
+/* Returns how many, counted from the first, have taken the advice; errno says what was wrong with the next.  All of
+ * this advice may be given twice, so a batch that was cut short is simply given again, one by one. */
+static guint
+advise (const struct iovec *ranges,
+        guint               n_ranges,
+        int                 advice)
+{
+  guint n;
+
+  if (advise_at_once (ranges, n_ranges, advice))
+    return n_ranges;
+  for (n = 0; n < n_ranges; n++)
+    if (madvise (ranges[n].iov_base, ranges[n].iov_len, advice) != 0)
+      break;
+  return n;
+}
+
+static void
+set_guard_error (GError **error)
+{
+  int saved = errno;
+  g_autofree char *limit = NULL;
+
+  if (saved == ENOMEM && g_file_get_contents ("/proc/sys/vm/max_map_count", &limit, NULL, NULL))
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+                 "No guard page for another stack: %s. Each takes two memory mappings, and a process may have "
+                 "vm.max_map_count = %s of them", g_strerror (saved), g_strchomp (limit));
+  else
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No guard page for another stack: %s", g_strerror (saved));
+}
+
+guint
+morrow__stack_memory_guard (const struct iovec  *pages,
+                            guint                n_pages,
+                            GError             **error)
+{
+  guint n = 0;
+
+  if (!is_set (&no_light_guards))
+    {
+      n = advise (pages, n_pages, MADV_GUARD_INSTALL);
+      if (n < n_pages)
+        learn (&no_light_guards);
+    }
+  for (; n < n_pages; n++)
+    if (mprotect (pages[n].iov_base, pages[n].iov_len, PROT_NONE) != 0)
+      break;
+  if (n == 0)
+    set_guard_error (error);
+  return n;
+}
+
+void
+morrow__stack_memory_populate (const struct iovec *ranges,
+                               guint               n_ranges)
+{
+  if (!is_set (&no_populate) && advise (ranges, n_ranges, MADV_POPULATE_WRITE) < n_ranges)
+    learn (&no_populate);
+}
+
+void
+morrow__stack_memory_discard (const struct iovec *ranges,
+                              guint               n_ranges)
+{
+  advise (ranges, n_ranges, MADV_DONTNEED);
+}
