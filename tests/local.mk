@@ -52,9 +52,14 @@ script_environment = \
   MAKE='$(MAKE)'; export MAKE; \
   PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG;
 
+# GLib is not built for the thread sanitizer: what its own code does is none of our races.
 AM_TESTS_ENVIRONMENT = \
   $(script_environment) \
-  CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-30}; export CK_DEFAULT_TIMEOUT;
+  TSAN_OPTIONS=$${TSAN_OPTIONS-ignore_noninstrumented_modules=1}; export TSAN_OPTIONS; \
+  UBSAN_OPTIONS=$${UBSAN_OPTIONS-print_stacktrace=1}; export UBSAN_OPTIONS;
+
+VALGRIND_SUPPRESSIONS_FILES = $(wildcard $(GLIB_PREFIX)/share/glib-2.0/valgrind/glib.supp)
+VALGRIND_FLAGS = --num-callers=30 --quiet
 
 # Scripts look at the libraries and the installation, so those come first.
 check-am: all-am
