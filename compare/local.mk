@@ -1,3 +1,28 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The comparison of the models, and the server that it fetches from.
+
+libexec_morrowdir = $(libexecdir)/morrow
+libexec_morrow_PROGRAMS = compare/morrow-testserver
+
+compare_morrow_testserver_SOURCES = \
+  compare/server/main.c \
+  compare/server/server.c \
+  compare/server/server.h \
+  compare/server/waits.c \
+  compare/server/waits.h \
+  compare/server/route.c \
+  compare/server/route.h \
+  compare/server/reply.c \
+  compare/server/reply.h \
+  compare/server/request.h
+compare_morrow_testserver_LDADD = $(MICROHTTPD_LIBS) $(GLIB_LIBS) -lm
+
+# What demos, tests and the comparison start it with.
+noinst_LTLIBRARIES += compare/libmorrow-launch.la
+compare_libmorrow_launch_la_SOURCES = \
+  compare/server/launch.c \
+  compare/server/launch.h
+compare_libmorrow_launch_la_CPPFLAGS = \
+  $(AM_CPPFLAGS) -DMORROW_LIBEXECDIR=\"$(libexec_morrowdir)\"
+compare_libmorrow_launch_la_LIBADD = $(GLIB_LIBS)

@@ -10,7 +10,10 @@ http_test_libs = lib/libmorrow-curl-internal.la $(LDADD) $(CURL_LIBS)
 
 # Mirrors lib/, folder for folder.
 test_programs = \
-  tests/core/test-version
+  tests/core/test-version \
+  tests/compare/test-testserver
+
+tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
 test_scripts = \
   tests/meta/layers.sh \

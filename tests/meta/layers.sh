@@ -49,7 +49,7 @@ check_public_includes ()
 
 check_programs ()
 {
-  ! grep -rnE '^ *# *include +["<](base|core|fiber|exec|sync|io|gio|http|debug)/' \
+  ! grep -rnE '^ *# *include +(["<](base|core|fiber|exec|sync|io|http|debug)/|"gio/)' \
       "$MORROW_SRCDIR/demos" "$MORROW_SRCDIR/compare" --include='*.[ch]'
 }
 
