@@ -10,6 +10,14 @@ http_test_libs = lib/libmorrow-curl-internal.la $(LDADD) $(CURL_LIBS)
 
 # Mirrors lib/, folder for folder.
 test_programs = \
+  tests/base/test-cache \
+  tests/base/test-clock \
+  tests/base/test-deque \
+  tests/base/test-list \
+  tests/base/test-mpsc \
+  tests/base/test-parker \
+  tests/base/test-timers \
+  tests/base/test-wakeup \
   tests/core/test-version \
   tests/compare/test-testserver
 
@@ -23,6 +31,7 @@ check_PROGRAMS += $(test_programs)
 TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \
+  tests/base/rendezvous.h \
   tests/meta/hello.c \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Timers of one thread: intrusive, to the microsecond, fired in the order of their deadlines and, where these are equal, of
- * their creation. */
+/* Timers of one thread: intrusive, to the microsecond, fired in the order of their deadlines and,
+ * where these are equal, of their creation.  timers.c tells how. */
 
 #pragma once
 
@@ -9,24 +9,38 @@
 
 G_BEGIN_DECLS
 
-/* Embedded in whatever waits.  Filled with zeros it is not armed. */
-typedef struct
-{
-  gint64  deadline;             /* Microseconds; kept after it has fired or was removed. */
-  guint64 seq;                  /* Which insertion it was: the order among equal deadlines. */
-  gsize   index;                /* Its place in the heap, counted from one; 0 when not armed. */
-} MorrowTimer;
+typedef struct _MorrowTimer MorrowTimer;
 
-/* Belongs to one thread, as do all timers in it. */
+/* Embedded in whatever waits; belongs to the thread of its MorrowTimers.  Filled with zeros it is
+ * not armed. */
+struct _MorrowTimer
+{
+  gint64       deadline;        /* Microseconds; stays when it has fired or was removed. */
+  guint64      seq;             /* Which insertion it was, from 1; 0 while it is not armed. */
+  MorrowTimer *child;           /* Its first child in the heap, */
+  MorrowTimer *next;            /* its next sibling, */
+  MorrowTimer *prev;            /* and the one before or, for a first child, its parent. */
+};
+
+enum
+{
+  MORROW_TIMERS_BITS = 6,
+  MORROW_TIMERS_N_SLOTS = 1 << MORROW_TIMERS_BITS,
+  MORROW_TIMERS_N_LEVELS = (63 + MORROW_TIMERS_BITS - 1) / MORROW_TIMERS_BITS
+};
+
+/* Belongs to one thread. */
 typedef struct
 {
-  MorrowTimer **heap;
-  gsize         n_timers;
-  gsize         n_allocated;
-  guint64       last_seq;
+  gint64       base;            /* Where the wheel stands: see timers.c. */
+  guint64      last_seq;
+  guint64      levels;          /* A bit for each level that has a timer, */
+  guint64      slots[MORROW_TIMERS_N_LEVELS];   /* and in each for each slot that has one. */
+  MorrowTimer *early;           /* A heap of those before base. */
+  MorrowTimer *heaps[MORROW_TIMERS_N_LEVELS][MORROW_TIMERS_N_SLOTS];
 } MorrowTimers;
 
-/* Timers that are still armed when it is cleared are disarmed. */
+/* Clearing disarms what is still armed. */
 void         morrow__timers_init    (MorrowTimers *timers);
 void         morrow__timers_clear   (MorrowTimers *timers);
 
@@ -41,14 +55,14 @@ void         morrow__timers_remove  (MorrowTimers *timers,
 /* The earliest deadline, exactly; G_MAXINT64 when there is no timer. */
 gint64       morrow__timers_next    (MorrowTimers *timers);
 
-/* Disarms and returns the next timer whose deadline is not after @now, or NULL. */
+/* Disarms and returns the first timer in order whose deadline is not after @now, or NULL. */
 MorrowTimer *morrow__timers_pop_due (MorrowTimers *timers,
                                      gint64        now);
 
 static inline gboolean
 morrow__timer_is_armed (const MorrowTimer *timer)
 {
-  return timer->index != 0;
+  return timer->seq != 0;
 }
 
 G_END_DECLS

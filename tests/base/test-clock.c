@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The clock, real and virtual.
+ */
+#include "config.h"
+
+#include "base/clock-private.h"
+
+#include "morrow-check.h"
+
+START_TEST (clock_is_that_of_glib)
+{
+  gint64 before = g_get_monotonic_time ();
+  gint64 now = morrow__clock_now ();
+  gint64 after = g_get_monotonic_time ();
+
+  ck_assert_int_le (before, now);
+  ck_assert_int_le (now, after);
+}
+END_TEST
+
+START_TEST (virtual_clock_moves_only_when_told)
+{
+  gint64 start;
+
+  morrow__clock_set_virtual (TRUE);
+  start = morrow__clock_now ();
+  while (g_get_monotonic_time () <= start)
+    ;
+  ck_assert_int_eq (morrow__clock_now (), start);
+  morrow__clock_advance (1);
+  ck_assert_int_eq (morrow__clock_now (), start + 1);
+  morrow__clock_advance (0);
+  morrow__clock_advance (G_USEC_PER_SEC);
+  ck_assert_int_eq (morrow__clock_now (), start + 1 + G_USEC_PER_SEC);
+  morrow__clock_set_virtual (FALSE);
+}
+END_TEST
+
+START_TEST (clock_is_real_again_after_virtual)
+{
+  morrow__clock_set_virtual (TRUE);
+  morrow__clock_advance (G_TIME_SPAN_DAY);
+  morrow__clock_set_virtual (FALSE);
+  ck_assert_int_lt (morrow__clock_now (), g_get_monotonic_time () + G_TIME_SPAN_HOUR);
+}
+END_TEST
+
+static Suite *
+clock_suite (void)
+{
+  Suite *suite = suite_create ("clock");
+  TCase *real = tcase_create ("real");
+  TCase *virtual = tcase_create ("virtual");
+
+  tcase_add_test (real, clock_is_that_of_glib);
+  suite_add_tcase (suite, real);
+
+  tcase_add_test (virtual, virtual_clock_moves_only_when_told);
+  tcase_add_test (virtual, clock_is_real_again_after_virtual);
+  suite_add_tcase (suite, virtual);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (clock_suite)

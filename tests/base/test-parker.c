@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parking a thread, and waking it.
+ */
+#include "config.h"
+
+#include "base/parker-private.h"
+
+#include "morrow-check.h"
+#include "rendezvous.h"
+
+START_TEST (unpark_before_park_makes_that_return)
+{
+  MorrowParker parker;
+
+  morrow__parker_init (&parker);
+  morrow__parker_unpark (&parker);
+  morrow__parker_park (&parker);
+  morrow__parker_unpark (&parker);
+  ck_assert (morrow__parker_park_until (&parker, G_MAXINT64));
+  morrow__parker_clear (&parker);
+}
+END_TEST
+
+START_TEST (several_unparks_count_as_one)
+{
+  MorrowParker parker;
+
+  morrow__parker_init (&parker);
+  morrow__parker_unpark (&parker);
+  morrow__parker_unpark (&parker);
+  ck_assert (morrow__parker_park_until (&parker, 0));
+  ck_assert (!morrow__parker_park_until (&parker, 0));
+  morrow__parker_clear (&parker);
+}
+END_TEST
+
+START_TEST (park_until_gives_up_at_the_deadline)
+{
+  MorrowParker parker;
+  gint64 deadline;
+
+  morrow__parker_init (&parker);
+  ck_assert (!morrow__parker_park_until (&parker, G_MININT64));
+  deadline = g_get_monotonic_time () + 2000;
+  ck_assert (!morrow__parker_park_until (&parker, deadline));
+  ck_assert_int_ge (g_get_monotonic_time (), deadline);
+  morrow__parker_unpark (&parker);
+  ck_assert (morrow__parker_park_until (&parker, deadline));
+  morrow__parker_clear (&parker);
+}
+END_TEST
+
+typedef struct
+{
+  MorrowParker parker;
+  Rendezvous   rendezvous;
+  guint        message;         /* The waker, before its unpark; the parked one after. */
+} Duel;
+
+static gpointer
+duel_wake (gpointer data)
+{
+  Duel *duel = data;
+
+  for (guint i = 1; i <= N_RACES; i++)
+    {
+      rendezvous_meet (&duel->rendezvous);
+      duel->message = i;
+      morrow__parker_unpark (&duel->parker);
+    }
+  return NULL;
+}
+
+START_TEST (unpark_racing_park_is_never_lost)
+{
+  Duel duel = { .message = 0 };
+  guint n_woken = 0;
+  GThread *waker;
+
+  morrow__parker_init (&duel.parker);
+  rendezvous_init (&duel.rendezvous, 2);
+  waker = g_thread_new ("waker", duel_wake, &duel);
+  for (guint i = 1; i <= N_RACES; i++)
+    {
+      rendezvous_meet (&duel.rendezvous);
+      morrow__parker_park (&duel.parker);
+      n_woken += duel.message == i;
+    }
+  g_thread_join (waker);
+  ck_assert_uint_eq (n_woken, N_RACES);
+  ck_assert (!morrow__parker_park_until (&duel.parker, 0));
+  morrow__parker_clear (&duel.parker);
+}
+END_TEST
+
+/* The deadline is always now: whether the token came in time is open, but it is seen exactly once. */
+START_TEST (unpark_racing_a_deadline_is_seen_now_or_next_time)
+{
+  Duel duel = { .message = 0 };
+  guint n_tokens = 0;
+  GThread *waker;
+
+  morrow__parker_init (&duel.parker);
+  rendezvous_init (&duel.rendezvous, 2);
+  waker = g_thread_new ("waker", duel_wake, &duel);
+  for (guint i = 1; i <= N_RACES; i++)
+    {
+      rendezvous_meet (&duel.rendezvous);
+      if (!morrow__parker_park_until (&duel.parker, 0))
+        morrow__parker_park (&duel.parker);
+      n_tokens += duel.message == i;
+    }
+  g_thread_join (waker);
+  ck_assert_uint_eq (n_tokens, N_RACES);
+  ck_assert (!morrow__parker_park_until (&duel.parker, 0));
+  morrow__parker_clear (&duel.parker);
+}
+END_TEST
+
+static Suite *
+parker_suite (void)
+{
+  Suite *suite = suite_create ("parker");
+  TCase *token = tcase_create ("token");
+  TCase *threads = tcase_create ("threads");
+
+  tcase_add_test (token, unpark_before_park_makes_that_return);
+  tcase_add_test (token, several_unparks_count_as_one);
+  tcase_add_test (token, park_until_gives_up_at_the_deadline);
+  suite_add_tcase (suite, token);
+
+  tcase_set_timeout (threads, 120);
+  tcase_add_test (threads, unpark_racing_park_is_never_lost);
+  tcase_add_test (threads, unpark_racing_a_deadline_is_seen_now_or_next_time);
+  suite_add_tcase (suite, threads);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (parker_suite)
