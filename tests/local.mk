@@ -32,6 +32,10 @@ TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
+  tests/conformance-items.txt \
+  tests/conformance-notes.txt \
+  tests/conformance.md \
+  tests/conformance.sh \
   tests/meta/hello.c \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \
@@ -57,6 +61,7 @@ script_environment = \
   MORROW_CURL_HEADERS='$(morrow_curl_headers)'; export MORROW_CURL_HEADERS; \
   MORROW_SOURCES='$(morrow_sources)'; export MORROW_SOURCES; \
   MORROW_GLIB_CFLAGS='$(GLIB_CFLAGS)'; export MORROW_GLIB_CFLAGS; \
+  MORROW_GLIB_LIBS='$(GLIB_LIBS)'; export MORROW_GLIB_LIBS; \
   MORROW_SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)'; export MORROW_SANITIZER_CFLAGS; \
   CC='$(CC)'; export CC; \
   CXX='$(CXX)'; export CXX; \
@@ -83,4 +88,7 @@ CLEANFILES += installcheck.log
 
 update-symbols: all-am
 	$(AM_V_GEN)$(script_environment) $(SHELL) $(srcdir)/tests/meta/symbols.sh --update
-.PHONY: update-symbols
+
+update-conformance:
+	$(AM_V_GEN)$(SHELL) $(srcdir)/tests/conformance.sh $(srcdir) >$(srcdir)/tests/conformance.md
+.PHONY: update-symbols update-conformance
