@@ -38,6 +38,23 @@ morrow_sources = \
   lib/base/timers.c \
   lib/base/wakeup-private.h \
   lib/base/wakeup.c \
+  lib/core/future-private.h \
+  lib/core/future.c \
+  lib/core/outcome.c \
+  lib/core/promise.c \
+  lib/core/then.c \
+  lib/core/combine.c \
+  lib/core/shield.c \
+  lib/core/results-private.h \
+  lib/core/results.c \
+  lib/core/value.c \
+  lib/core/error-private.h \
+  lib/core/error.c \
+  lib/core/awaitable.c \
+  lib/core/executor-private.h \
+  lib/core/executor.c \
+  lib/core/foreign-private.h \
+  lib/core/foreign.c \
   lib/core/version.c \
   lib/fiber/context-aarch64-private.h \
   lib/fiber/context-private.h \
@@ -52,7 +69,31 @@ morrow_sources = \
   lib/fiber/stack-memory.c \
   lib/fiber/stack-pool-private.h \
   lib/fiber/stack-pool.c \
-  lib/fiber/start.S
+  lib/fiber/start.S \
+  lib/exec/task-private.h \
+  lib/exec/task.c \
+  lib/exec/await.c \
+  lib/exec/cancel.c \
+  lib/exec/cancellable.c \
+  lib/exec/home-private.h \
+  lib/exec/loop-private.h \
+  lib/exec/loop.c \
+  lib/exec/scheduler.c \
+  lib/exec/reactor.c \
+  lib/exec/sleep.c \
+  lib/exec/loop-pool-private.h \
+  lib/exec/loop-pool.c \
+  lib/exec/thread-home-private.h \
+  lib/exec/thread-home.c \
+  lib/exec/thread-pool.c \
+  lib/exec/inline.c \
+  lib/exec/lane-private.h \
+  lib/exec/lane.c \
+  lib/exec/service-private.h \
+  lib/exec/service.c \
+  lib/exec/interrupt-private.h \
+  lib/exec/interrupt.c \
+  lib/exec/run.c
 
 morrow_curl_sources =
 

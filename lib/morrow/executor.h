@@ -34,11 +34,18 @@ MORROW_API
 guint           morrow_executor_get_n_threads (MorrowExecutor *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MorrowExecutor, g_object_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MorrowLoop, g_object_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MorrowThreadPool, g_object_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MorrowLoopPool, g_object_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MorrowInline, g_object_unref)
 
 /* One event loop on one thread, over a given GMainContext or over its own. A task that waits parks its fiber. */
-#define MORROW_TYPE_LOOP (morrow_loop_get_type ())
+#define MORROW_TYPE_LOOP    (morrow_loop_get_type ())
+#define MORROW_LOOP(obj)    (G_TYPE_CHECK_INSTANCE_CAST ((obj), MORROW_TYPE_LOOP, MorrowLoop))
+#define MORROW_IS_LOOP(obj) (G_TYPE_CHECK_INSTANCE_TYPE ((obj), MORROW_TYPE_LOOP))
+
 MORROW_API
-G_DECLARE_FINAL_TYPE (MorrowLoop, morrow_loop, MORROW, LOOP, MorrowExecutor)
+GType           morrow_loop_get_type           (void) G_GNUC_CONST;
 
 MORROW_API
 MorrowExecutor *morrow_loop_new             (GMainContext *context) G_GNUC_WARN_UNUSED_RESULT;
@@ -48,25 +55,34 @@ MORROW_API
 MorrowLoop     *morrow_loop_get_current     (void);
 
 /* Worker threads that run one task each at a time. A task that waits blocks its worker. */
-#define MORROW_TYPE_THREAD_POOL (morrow_thread_pool_get_type ())
+#define MORROW_TYPE_THREAD_POOL    (morrow_thread_pool_get_type ())
+#define MORROW_THREAD_POOL(obj)    (G_TYPE_CHECK_INSTANCE_CAST ((obj), MORROW_TYPE_THREAD_POOL, MorrowThreadPool))
+#define MORROW_IS_THREAD_POOL(obj) (G_TYPE_CHECK_INSTANCE_TYPE ((obj), MORROW_TYPE_THREAD_POOL))
+
 MORROW_API
-G_DECLARE_FINAL_TYPE (MorrowThreadPool, morrow_thread_pool, MORROW, THREAD_POOL, MorrowExecutor)
+GType           morrow_thread_pool_get_type    (void) G_GNUC_CONST;
 
 MORROW_API
 MorrowExecutor *morrow_thread_pool_new      (guint max_threads) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Several event loops, a thread each. A task that waits parks its fiber; one that has not started may be stolen. */
-#define MORROW_TYPE_LOOP_POOL (morrow_loop_pool_get_type ())
+#define MORROW_TYPE_LOOP_POOL    (morrow_loop_pool_get_type ())
+#define MORROW_LOOP_POOL(obj)    (G_TYPE_CHECK_INSTANCE_CAST ((obj), MORROW_TYPE_LOOP_POOL, MorrowLoopPool))
+#define MORROW_IS_LOOP_POOL(obj) (G_TYPE_CHECK_INSTANCE_TYPE ((obj), MORROW_TYPE_LOOP_POOL))
+
 MORROW_API
-G_DECLARE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW, LOOP_POOL, MorrowExecutor)
+GType           morrow_loop_pool_get_type      (void) G_GNUC_CONST;
 
 MORROW_API
 MorrowExecutor *morrow_loop_pool_new        (guint n_loops) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The caller's own stack: a task runs to its end when it is created. The sequential baseline. */
-#define MORROW_TYPE_INLINE (morrow_inline_get_type ())
+#define MORROW_TYPE_INLINE    (morrow_inline_get_type ())
+#define MORROW_INLINE(obj)    (G_TYPE_CHECK_INSTANCE_CAST ((obj), MORROW_TYPE_INLINE, MorrowInline))
+#define MORROW_IS_INLINE(obj) (G_TYPE_CHECK_INSTANCE_TYPE ((obj), MORROW_TYPE_INLINE))
+
 MORROW_API
-G_DECLARE_FINAL_TYPE (MorrowInline, morrow_inline, MORROW, INLINE, MorrowExecutor)
+GType           morrow_inline_get_type         (void) G_GNUC_CONST;
 
 MORROW_API
 MorrowExecutor *morrow_inline_new           (void) G_GNUC_WARN_UNUSED_RESULT;

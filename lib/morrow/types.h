@@ -9,13 +9,17 @@
 
 G_BEGIN_DECLS
 
-typedef struct _MorrowFuture    MorrowFuture;
-typedef struct _MorrowPromise   MorrowPromise;
-typedef struct _MorrowResults   MorrowResults;
-typedef struct _MorrowAwaitable MorrowAwaitable;
-typedef struct _MorrowExecutor  MorrowExecutor;
-typedef struct _MorrowFdWatch   MorrowFdWatch;
-typedef struct _MorrowTimeout   MorrowTimeout;
+typedef struct _MorrowFuture     MorrowFuture;
+typedef struct _MorrowPromise    MorrowPromise;
+typedef struct _MorrowResults    MorrowResults;
+typedef struct _MorrowAwaitable  MorrowAwaitable;
+typedef struct _MorrowExecutor   MorrowExecutor;
+typedef struct _MorrowLoop       MorrowLoop;
+typedef struct _MorrowThreadPool MorrowThreadPool;
+typedef struct _MorrowLoopPool   MorrowLoopPool;
+typedef struct _MorrowInline     MorrowInline;
+typedef struct _MorrowFdWatch    MorrowFdWatch;
+typedef struct _MorrowTimeout    MorrowTimeout;
 
 /**
  * MorrowCoroutineFunc:

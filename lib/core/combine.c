@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* all, any, race and gather are one thing: a future that waits for its children, and that differs in which child
+ * decides and in what becomes of the rest.
+ *
+ *              decides                      then                                  settles
+ *   gather     the first failure, or none   the others go on                      at once; without a failure when all have settled
+ *   all        the first failure, or none   the others are cancelled              when all have settled
+ *   any        the first success            the others are cancelled              when all have settled
+ *   race       the first to settle          the others are cancelled              when all have settled
+ *
+ * Cancelled, each cancels its children and settles, as cancelled, when all have settled.
+ *
+ * PENDING counts the children that have not settled, and one for each stretch of code that walks the children.
+ * Whoever takes it to zero finishes: settles, and lets go of the children. So nobody walks children that are gone,
+ * and finish () runs once.
+ *
+ * Children settle on any thread, and at the same time. C1: the decrement of pending is acquire and release, so that
+ * finish () sees all children settled. */
+
+#include "config.h"
+
+#include <stdarg.h>
+
+#include <morrow/combine.h>
+#include <morrow/error.h>
+
+#include "base/cache-private.h"
+#include "core/error-private.h"
+#include "core/executor-private.h"
+#include "core/future-private.h"
+#include "core/results-private.h"
+
+typedef struct _Combine Combine;
+
+typedef enum
+{
+  GATHER,
+  GATHER_RETURN_ERRORS,
+  ALL,
+  ANY,
+  RACE
+} Mode;
+
+typedef struct
+{
+  MorrowWaiter  waiter;    /* the child's */
+  MorrowFuture *future;    /* owned until finish (); immutable */
+  Combine      *owner;     /* immutable */
+} Child;
+
+struct _Combine
+{
+  MorrowFuture             future;
+  Mode                     mode;       /* immutable */
+  atomic_int               cancelled;  /* any thread: a cancel was passed on to the children */
+  gsize                    n;          /* immutable */
+  atomic_size_t            next;       /* any thread: the first child that nobody has subscribed to yet */
+  atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
+  _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once; borrowed */
+  _Atomic (char *)         message;    /* any thread: the cancel's, owned; set once */
+  MorrowExecutor          *executor;   /* immutable, held: where coroutines start; NULL when created on a plain thread */
+  Child                    children[];
+};
+
+static gsize
+combine_size (gsize n)
+{
+  return sizeof (Combine) + n * sizeof (Child);
+}
+
+static void
+combine_free (MorrowFuture *future)
+{
+  Combine *self = (Combine *) future;
+
+  g_free (atomic_load_explicit (&self->message, memory_order_relaxed));
+  if (self->executor != NULL)
+    morrow__executor_release (self->executor);
+  morrow__future_clear (future);
+  morrow__cache_free (combine_size (self->n), self);
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------------- */
+
+static void
+resolve_with_results (Combine *self)
+{
+  MorrowResults *results = morrow__results_new (self->n);
+  GValue value = G_VALUE_INIT;
+
+  for (gsize i = 0; i < self->n; i++)
+    morrow__results_take (results, i, g_steal_pointer (&self->children[i].future));
+
+  g_value_init (&value, MORROW_TYPE_RESULTS);
+  g_value_take_boxed (&value, results);
+  morrow__future_resolve_move (&self->future, &value);
+}
+
+/* any, and all have failed. */
+static void
+reject_with_group (Combine *self)
+{
+  GPtrArray *errors = g_ptr_array_new_full (self->n, (GDestroyNotify) g_error_free);
+
+  for (gsize i = 0; i < self->n; i++)
+    g_ptr_array_add (errors, g_error_copy (morrow_future_get_error (self->children[i].future)));
+  morrow__future_reject (&self->future, morrow__error_new_group (errors, "None succeeded"));
+}
+
+/* All children have settled, and nobody walks them. */
+static void
+finish (Combine *self)
+{
+  MorrowFuture *decisive = atomic_load_explicit (&self->decisive, memory_order_relaxed);   /* relaxed: C1 */
+
+  if (atomic_load_explicit (&self->cancelled, memory_order_relaxed))
+    morrow__future_settle_cancelled (&self->future, atomic_load_explicit (&self->message, memory_order_relaxed));
+  else if (morrow__future_is_settled (&self->future))
+    ;                             /* gather has failed before */
+  else if (decisive != NULL)
+    morrow__future_settle_like (&self->future, decisive);
+  else if (self->mode == ANY)
+    reject_with_group (self);
+  else
+    resolve_with_results (self);
+
+  for (gsize i = 0; i < self->n; i++)
+    g_clear_pointer (&self->children[i].future, morrow_future_unref);
+  morrow_future_unref (&self->future);
+}
+
+static inline void
+drop_pending (Combine *self)
+{
+  /* C1. */
+  if (atomic_fetch_sub_explicit (&self->pending, 1, memory_order_acq_rel) == 1)
+    finish (self);
+}
+
+/* FALSE when finish () runs or has run: then the children must not be walked. */
+static gboolean
+keep_pending (Combine *self)
+{
+  gsize pending = atomic_load_explicit (&self->pending, memory_order_relaxed);
+
+  while (pending != 0)
+    {
+      /* Relaxed: it only delays finish (); the drop that follows orders. */
+      if (atomic_compare_exchange_weak_explicit (&self->pending, &pending, pending + 1, memory_order_relaxed, memory_order_relaxed))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* --- the children ------------------------------------------------------------------------------------------------ */
+
+/* The caller keeps pending up. */
+static gboolean
+cancel_children (Combine *self, MorrowFuture *but, const char *message)
+{
+  gboolean accepted = FALSE;
+
+  for (gsize i = 0; i < self->n; i++)
+    {
+      if (self->children[i].future != but)
+        accepted |= morrow_future_cancel_with_message (self->children[i].future, message);
+    }
+
+  return accepted;
+}
+
+static gboolean
+child_decides (Combine *self, gboolean failed)
+{
+  switch (self->mode)
+    {
+    case GATHER:
+    case ALL:
+      return failed;
+    case ANY:
+      return !failed;
+    case RACE:
+      return TRUE;
+    case GATHER_RETURN_ERRORS:
+    default:
+      return FALSE;
+    }
+}
+
+/* A child has settled: does it decide? */
+static void
+weigh_child (Combine *self, MorrowFuture *child)
+{
+  gboolean failed = (morrow__future_peek (child) & MORROW__REJECTED) != 0;
+  MorrowFuture *none = NULL;
+
+  if (!child_decides (self, failed) || atomic_load_explicit (&self->cancelled, memory_order_relaxed))
+    return;
+
+  if (!atomic_compare_exchange_strong_explicit (&self->decisive, &none, child, memory_order_relaxed, memory_order_relaxed))
+    {
+      if (self->mode == GATHER)
+        morrow__future_mark_read (child);   /* asyncio: after the first failure, the others' are nobody's business */
+      return;
+    }
+
+  if (self->mode != GATHER)
+    cancel_children (self, child, NULL);
+  else if (morrow_future_is_cancelled (child))
+    morrow__future_reject (&self->future, g_error_copy (child->outcome.error));   /* a child's cancel is a failure of the whole, not its cancel */
+  else
+    morrow__future_settle_like (&self->future, child);
+}
+
+static void subscribe_next (Combine *self);
+
+static void
+child_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  Combine *self = ((Child *) waiter)->owner;
+
+  weigh_child (self, future);
+  subscribe_next (self);
+  drop_pending (self);
+}
+
+/* Subscribes to the next child in order, and starts it by that; those that have settled already are dealt with on the
+ * way. */
+static void
+subscribe_next (Combine *self)
+{
+  gsize i;
+
+  /* Relaxed: an index is all that it hands out. */
+  while (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n &&
+         (i = atomic_fetch_add_explicit (&self->next, 1, memory_order_relaxed)) < self->n)
+    {
+      Child *child = &self->children[i];
+
+      if (morrow__future_subscribe_on (child->future, &child->waiter, self->executor))
+        return;
+
+      weigh_child (self, child->future);
+      drop_pending (self);        /* not the last: the caller keeps one */
+    }
+}
+
+/* --- the future -------------------------------------------------------------------------------------------------- */
+
+static gboolean
+combine_cancel (MorrowFuture *future, const char *message)
+{
+  Combine *self = (Combine *) future;
+  char *none = NULL, *copy = g_strdup (message);
+  gboolean accepted;
+
+  if (!keep_pending (self))
+    {
+      g_free (copy);
+      return FALSE;
+    }
+
+  if (copy != NULL &&
+      !atomic_compare_exchange_strong_explicit (&self->message, &none, copy, memory_order_relaxed, memory_order_relaxed))
+    g_free (copy);
+
+  atomic_store_explicit (&self->cancelled, TRUE, memory_order_relaxed);   /* relaxed: finish () sees it by C1 */
+  accepted = cancel_children (self, NULL, message);
+  if (!accepted)
+    atomic_store_explicit (&self->cancelled, FALSE, memory_order_relaxed);
+  drop_pending (self);
+
+  return accepted;
+}
+
+/* What holds of one child holds of the whole when all must settle; when one is enough, what holds of all. Every child
+ * is visited. */
+static gboolean
+combine_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
+{
+  Combine *self = (Combine *) future;
+  gboolean one_is_enough = self->mode == ANY || self->mode == RACE;
+  guint n_pending = 0, n_true = 0;
+
+  if (!keep_pending (self))
+    return FALSE;
+
+  for (gsize i = 0; i < self->n; i++)
+    {
+      if (morrow__future_is_settled (self->children[i].future))
+        continue;
+      n_pending++;
+      n_true += visit (self->children[i].future, data) ? 1 : 0;
+    }
+  drop_pending (self);
+
+  return one_is_enough ? n_pending > 0 && n_true == n_pending : n_true > 0;
+}
+
+#define COMBINE_OPS(name) { .kind = name, .cancel = combine_cancel, .free_kind = combine_free, .visit_awaited = combine_visit_awaited }
+
+static const MorrowFutureOps combine_ops[] = {
+  [GATHER] = COMBINE_OPS ("gather"),
+  [GATHER_RETURN_ERRORS] = COMBINE_OPS ("gather"),
+  [ALL] = COMBINE_OPS ("all"),
+  [ANY] = COMBINE_OPS ("any"),
+  [RACE] = COMBINE_OPS ("race"),
+};
+
+static MorrowFuture *
+combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
+{
+  Combine *self;
+
+  if (n == 0 && (mode == ANY || mode == RACE))
+    return morrow_future_new_rejected (g_error_new (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "There is nothing to wait for in an empty %s",
+                                                    combine_ops[mode].kind));
+
+  self = morrow__cache_alloc (combine_size (n));
+  morrow__future_init (&self->future, &combine_ops[mode], NULL);
+  self->mode = mode;
+  atomic_init (&self->cancelled, FALSE);
+  self->n = n;
+  atomic_init (&self->next, 0);
+  atomic_init (&self->pending, n + 1);   /* one for this function */
+  atomic_init (&self->decisive, NULL);
+  atomic_init (&self->message, NULL);
+  self->executor = morrow__executor_current;
+  if (self->executor != NULL)
+    morrow__executor_hold (self->executor);
+  for (gsize i = 0; i < n; i++)
+    self->children[i] = (Child) { .waiter.notify = child_notify, .future = futures[i], .owner = self };
+
+  morrow__future_ref (&self->future);    /* finish ()'s */
+  for (gsize i = 0; i < (limit == 0 ? n : MIN (limit, n)); i++)
+    subscribe_next (self);
+  drop_pending (self);
+
+  return &self->future;
+}
+
+static gboolean
+futures_are_valid (MorrowFuture *const *futures, gsize n_futures)
+{
+  g_return_val_if_fail (futures != NULL || n_futures == 0, FALSE);
+
+  for (gsize i = 0; i < n_futures; i++)
+    g_return_val_if_fail (futures[i] != NULL, FALSE);
+  return TRUE;
+}
+
+static MorrowFuture *
+combine_array (Mode mode, MorrowFuture *const *futures, gsize n_futures, gsize limit)
+{
+  if (!futures_are_valid (futures, n_futures))
+    return morrow_future_new_rejected (g_error_new_literal (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "A future is missing"));
+
+  return combine_new (mode, futures, n_futures, limit);
+}
+
+static MorrowFuture *
+combine_list (Mode mode, MorrowFuture *first, va_list rest)
+{
+  g_autoptr (GPtrArray) futures = g_ptr_array_new ();
+
+  for (MorrowFuture *future = first; future != NULL; future = va_arg (rest, MorrowFuture *))
+    g_ptr_array_add (futures, future);
+
+  return combine_new (mode, (MorrowFuture *const *) futures->pdata, futures->len, 0);
+}
+
+#define DEFINE_LIST_FORM(name, mode)                 \
+  MorrowFuture *                                     \
+  morrow_##name (MorrowFuture *first, ...)           \
+  {                                                  \
+    MorrowFuture *combined;                          \
+    va_list rest;                                    \
+                                                     \
+    va_start (rest, first);                          \
+    combined = combine_list (mode, first, rest);     \
+    va_end (rest);                                   \
+    return combined;                                 \
+  }
+
+/**
+ * morrow_all: (skip)
+ * @first: (transfer full) (nullable): a future
+ * @...: more futures, ended by %NULL
+ *
+ * Waits for all to succeed. See morrow_allv ().
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+DEFINE_LIST_FORM (all, ALL)
+
+/**
+ * morrow_any: (skip)
+ * @first: (transfer full) (nullable): a future
+ * @...: more futures, ended by %NULL
+ *
+ * Waits for one to succeed. See morrow_anyv ().
+ *
+ * Returns: (transfer full): a future of the first success
+ */
+DEFINE_LIST_FORM (any, ANY)
+
+/**
+ * morrow_race: (skip)
+ * @first: (transfer full) (nullable): a future
+ * @...: more futures, ended by %NULL
+ *
+ * Waits for one to settle. See morrow_racev ().
+ *
+ * Returns: (transfer full): a future of the first outcome
+ */
+DEFINE_LIST_FORM (race, RACE)
+
+/**
+ * morrow_gather: (skip)
+ * @first: (transfer full) (nullable): a future
+ * @...: more futures, ended by %NULL
+ *
+ * Waits for all as asyncio's `gather()` does. See morrow_gatherv ().
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+DEFINE_LIST_FORM (gather, GATHER)
+
+/**
+ * morrow_allv: (rename-to morrow_all)
+ * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
+ * @n_futures: how many
+ *
+ * Waits for all to succeed. The first failure cancels the others, waits for them to end, and is the failure of the
+ * whole. An error of another that is not a cancel reports itself, as every error does that nobody looks at.
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+MorrowFuture *
+morrow_allv (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_array (ALL, futures, n_futures, 0);
+}
+
+/**
+ * morrow_anyv: (rename-to morrow_any)
+ * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
+ * @n_futures: how many, at least one
+ *
+ * Waits for one to succeed. The first success cancels the others, waits for them to end, and is what the whole
+ * resolves with. When all have failed, it rejects with %MORROW_ERROR_GROUP.
+ *
+ * Returns: (transfer full): a future of the first success
+ */
+MorrowFuture *
+morrow_anyv (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_array (ANY, futures, n_futures, 0);
+}
+
+/**
+ * morrow_racev: (rename-to morrow_race)
+ * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
+ * @n_futures: how many, at least one
+ *
+ * Waits for one to settle, with a value or an error. The others are cancelled, and waited for.
+ *
+ * Returns: (transfer full): a future of the first outcome
+ */
+MorrowFuture *
+morrow_racev (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_array (RACE, futures, n_futures, 0);
+}
+
+/**
+ * morrow_gatherv: (rename-to morrow_gather)
+ * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
+ * @n_futures: how many
+ *
+ * Waits for all, as asyncio's `gather()` does: the first failure settles the whole at once, and the others go on
+ * unobserved. Cancelled, it cancels them and waits until all have ended. morrow_allv () is what one usually wants.
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+MorrowFuture *
+morrow_gatherv (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_array (GATHER, futures, n_futures, 0);
+}
+
+/**
+ * morrow_gather_full:
+ * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
+ * @n_futures: how many
+ * @flags: how to treat failures
+ * @limit: how many to have running at once, 0 for all; a coroutine starts when its turn comes, what runs already
+ * counts when its turn comes
+ *
+ * The full form of morrow_gatherv ().
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+MorrowFuture *
+morrow_gather_full (MorrowFuture *const *futures, gsize n_futures, MorrowGatherFlags flags, gsize limit)
+{
+  return combine_array (flags & MORROW_GATHER_RETURN_ERRORS ? GATHER_RETURN_ERRORS : GATHER, futures, n_futures, limit);
+}

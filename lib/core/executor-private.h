@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an executor is to the core: something that takes jobs from any thread and runs each once. The models are in
+ * exec/. */
+
+#pragma once
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include <morrow/executor.h>
+
+#include "base/list-private.h"
+
+typedef struct _MorrowJob MorrowJob;
+
+/* Something to be run once, in the memory of whoever wants it run: in one queue at a time. */
+struct _MorrowJob
+{
+  MorrowQueueNode node;   /* whoever owns the queue that it is in */
+
+  /* closed: the executor is closed and runs no more user code; the job releases what it holds. */
+  void          (*run) (MorrowJob *self, gboolean closed);
+};
+
+struct _MorrowExecutor
+{
+  GObject     parent_instance;
+
+  atomic_uint holds;      /* any thread: internal uses; the first takes a GObject reference, the last drops it */
+  pid_t       pid;        /* immutable: the process that made it */
+};
+
+struct _MorrowExecutorClass
+{
+  GObjectClass parent_class;
+
+  /* Any thread: queues a job. */
+  void      (*post)          (MorrowExecutor *self, MorrowJob *job);
+
+  /* Any thread: starts a coroutine, which has been marked as started and which the executor now holds a reference of. */
+  void      (*start)         (MorrowExecutor *self, MorrowFuture *task);
+
+  /* The calling thread: starts main (a coroutine, borrowed), runs until it has settled, then sweeps up what is left
+   * over. Tells whether SIGINT came. */
+  gboolean  (*run)           (MorrowExecutor *self, MorrowFuture *main, gboolean *ret_interrupted, GError **error);
+
+  guint     (*get_n_threads) (MorrowExecutor *self);
+};
+
+typedef struct _MorrowExecutorClass MorrowExecutorClass;
+
+/* The models add nothing to it. */
+typedef MorrowExecutorClass MorrowLoopClass;
+typedef MorrowExecutorClass MorrowThreadPoolClass;
+typedef MorrowExecutorClass MorrowLoopPoolClass;
+typedef MorrowExecutorClass MorrowInlineClass;
+
+#define MORROW_EXECUTOR_GET_CLASS(obj) (G_TYPE_INSTANCE_GET_CLASS ((obj), MORROW_TYPE_EXECUTOR, MorrowExecutorClass))
+
+/* The executor whose code runs on this thread; written by that executor only, NULL on a plain thread. */
+extern __thread MorrowExecutor *morrow__executor_current;
+
+/* The executor that a callback attached here runs on, held: the current one; on a plain thread one over its
+ * thread-default GMainContext. */
+MorrowExecutor *morrow__executor_hold_for_callback (void);
+
+void      morrow__executor_post       (MorrowExecutor *self, MorrowJob *job);
+void      morrow__executor_hold       (MorrowExecutor *self);
+void      morrow__executor_release    (MorrowExecutor *self);
+gboolean  morrow__executor_check_fork (MorrowExecutor *self, GError **error);

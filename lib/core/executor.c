@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The executor's interface, and what all models have in common. The models themselves are in exec/. */
+
+#include "config.h"
+
+#include <morrow/error.h>
+
+#include "base/cache-private.h"
+#include "core/executor-private.h"
+#include "core/foreign-private.h"
+#include "core/future-private.h"
+
+/**
+ * MorrowExecutor:
+ *
+ * Where work runs: #MorrowLoop, #MorrowThreadPool, #MorrowLoopPool or #MorrowInline.
+ *
+ * The concurrency model is the caller's choice at run time: a program names its executor in one place and is the same
+ * for all.
+ */
+G_DEFINE_ABSTRACT_TYPE (MorrowExecutor, morrow_executor, G_TYPE_OBJECT)
+
+/* A morrow_executor_submit (). */
+typedef struct
+{
+  MorrowJob      job;        /* the executor's */
+  MorrowWorkFunc func;       /* immutable, as are the rest */
+  gpointer       data;
+  GDestroyNotify data_free;
+} Work;
+
+__thread MorrowExecutor *morrow__executor_current;
+
+static guint
+executor_one_thread (MorrowExecutor *self)
+{
+  return 1;
+}
+
+static void
+morrow_executor_class_init (MorrowExecutorClass *klass)
+{
+  klass->get_n_threads = executor_one_thread;
+}
+
+static void
+morrow_executor_init (MorrowExecutor *self)
+{
+  self->pid = getpid ();
+}
+
+/* Internal uses are counted apart, since a GObject reference costs twice an atomic addition: they own one GObject
+ * reference together. */
+void
+morrow__executor_hold (MorrowExecutor *self)
+{
+  /* Relaxed: whoever holds has a reference or a hold already. */
+  if (atomic_fetch_add_explicit (&self->holds, 1, memory_order_relaxed) == 0)
+    g_object_ref (self);
+}
+
+void
+morrow__executor_release (MorrowExecutor *self)
+{
+  /* Acquire and release: what was done under the hold comes before the object goes. */
+  if (atomic_fetch_sub_explicit (&self->holds, 1, memory_order_acq_rel) == 1)
+    g_object_unref (self);
+}
+
+MorrowExecutor *
+morrow__executor_hold_for_callback (void)
+{
+  if (G_UNLIKELY (morrow__executor_current == NULL))
+    return morrow__foreign_new_held ();
+
+  morrow__executor_hold (morrow__executor_current);
+  return morrow__executor_current;
+}
+
+void
+morrow__executor_post (MorrowExecutor *self, MorrowJob *job)
+{
+  MORROW_EXECUTOR_GET_CLASS (self)->post (self, job);
+}
+
+/* A process that was forked has its parent's memory, but none of its threads: FALSE and an error there. */
+gboolean
+morrow__executor_check_fork (MorrowExecutor *self, GError **error)
+{
+  if (G_LIKELY (self->pid == getpid ()))
+    return TRUE;
+
+  g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_FORKED,
+                       "This executor was made by the parent of this process, and cannot be used after fork ()");
+  return FALSE;
+}
+
+/**
+ * morrow_executor_get_current:
+ *
+ * Tells where the calling code runs.
+ *
+ * Returns: (transfer none) (nullable): the executor; %NULL on a thread that runs none
+ */
+MorrowExecutor *
+morrow_executor_get_current (void)
+{
+  return morrow__executor_current;
+}
+
+/**
+ * morrow_executor_get_n_threads:
+ * @self: an executor
+ *
+ * Tells on how many threads @self may run tasks at the same time.
+ *
+ * Returns: the number of threads, at least 1
+ */
+guint
+morrow_executor_get_n_threads (MorrowExecutor *self)
+{
+  g_return_val_if_fail (MORROW_IS_EXECUTOR (self), 1);
+
+  return MORROW_EXECUTOR_GET_CLASS (self)->get_n_threads (self);
+}
+
+static void
+work_run (MorrowJob *job, gboolean closed)
+{
+  Work *self = (Work *) job;
+
+  if (!closed)
+    self->func (self->data);
+  if (self->data_free != NULL)
+    self->data_free (self->data);
+  morrow__cache_free (sizeof (Work), self);
+}
+
+/**
+ * morrow_executor_submit:
+ * @self: an executor
+ * @func: (scope notified) (closure data) (destroy data_free): what to run
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, on the executor, after @func or instead of it
+ *
+ * Runs @func on @self, once, outside any task, and forgets it: there is no result, no name and no cancelling. The
+ * cheapest way to hand work over.
+ *
+ * On an executor that is closed, @func is not run.
+ */
+void
+morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
+{
+  Work *work;
+
+  g_return_if_fail (MORROW_IS_EXECUTOR (self) && func != NULL);
+
+  work = morrow__cache_alloc (sizeof (Work));
+  work->job.run = work_run;
+  work->func = func;
+  work->data = data;
+  work->data_free = data_free;
+  morrow__executor_post (self, &work->job);
+}

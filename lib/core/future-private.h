@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of a future, for those who make kinds of them: promise, then, gather, task, timer ...
+ *
+ * THE STATE WORD
+ *
+ *   pending   [ newest waiter ............................. | LOCKED | 0       ]
+ *   settled   [ 0 ............ | READ | CANCELLED | REJECTED | 0      | SETTLED ]
+ *
+ *              add, remove                  publish
+ *        .--------------------.      .-----------------> resolved
+ *        v                    |      |
+ *     pending --- lock ---> locked --+-----------------> rejected (or cancelled)
+ *
+ * One word holds the waiters, newest first, a lock bit and the settled bit. Whoever sets LOCKED by a compare-and-swap
+ * owns the waiter list and the outcome until it stores the word again, and holds it for a few instructions only: to
+ * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock.
+ *
+ * ORDERINGS
+ *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome is an acquire.
+ *       So whoever sees SETTLED sees the outcome, which nobody writes again.
+ *   W2  a waiter is pushed with release; lock (acquire) takes the list. So whoever settles sees the waiter's fields.
+ *   R1  an unref that is not the last is a release; the last is an acquire. So who frees sees what all others did.
+ *
+ * WAITERS A waiter is a hook in the memory of whoever waits. It is either in the list or not:
+ *   morrow__future_unsubscribe () either takes it out (and notify will never be called), or says that it is too late
+ *   (and notify is called, or has been). notify runs in the thread that settles; it must not run user code and must
+ *   not block: it puts the waiter's owner somewhere. When it returns the waiter may be gone. */
+
+#pragma once
+
+#include <stdatomic.h>
+
+#include <morrow/executor.h>
+#include <morrow/future.h>
+
+typedef struct _MorrowWaiter    MorrowWaiter;
+typedef struct _MorrowFutureOps MorrowFutureOps;
+typedef struct _MorrowObserver  MorrowObserver;
+
+struct _MorrowWaiter
+{
+  MorrowWaiter *next;                                              /* whoever holds the future's lock */
+  void        (*notify) (MorrowWaiter *self, MorrowFuture *future); /* immutable while subscribed */
+};
+
+/* A waiter that only looks on: it does not count as somebody who wants the result. */
+struct _MorrowObserver
+{
+  MorrowWaiter waiter;
+  void       (*settled) (MorrowObserver *self, MorrowFuture *future);  /* immutable; as notify */
+};
+
+void morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future);
+
+#define MORROW_OBSERVER(func) { .waiter.notify = morrow__observer_notify, .settled = (func) }
+
+/* What a kind of future does. Every function but free_kind may be NULL. */
+struct _MorrowFutureOps
+{
+  const char *kind;   /* for reports: "task", "promise" ... */
+
+  /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. */
+  gboolean (*cancel)       (MorrowFuture *self, const char *message);
+
+  /* Any thread: somebody subscribes to a lazy kind, which starts on the executor given (NULL where there is none).
+   * Idempotent. */
+  void     (*start)        (MorrowFuture *self, MorrowExecutor *executor);
+
+  /* The thread of the last unref: releases what the kind holds, and the memory. */
+  void     (*free_kind)    (MorrowFuture *self);
+
+  /* Any thread: calls visit for each future that this one waits for, and folds the answers: TRUE when what is true of
+   * those is true of this one. NULL: something unknown may settle it too. */
+  gboolean (*visit_awaited) (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data);
+};
+
+#define MORROW__SETTLED   ((guintptr) 1 << 0)
+#define MORROW__LOCKED    ((guintptr) 1 << 1)
+#define MORROW__REJECTED  ((guintptr) 1 << 2)
+#define MORROW__CANCELLED ((guintptr) 1 << 3)
+#define MORROW__READ      ((guintptr) 1 << 4)
+#define MORROW__WAITERS   (~(MORROW__SETTLED | MORROW__LOCKED))
+
+/* In aux: the site is a string of our own, a name and after its NUL the site proper. */
+#define MORROW__NAMED     (1u << 31)
+
+struct _MorrowFuture
+{
+  GTypeInstance           instance;  /* immutable */
+  atomic_uint             ref_count; /* any thread; R1 */
+  atomic_uint             aux;       /* MORROW__NAMED, and below it the kind's own */
+  atomic_uintptr_t        word;      /* any thread; see "The state word" */
+  const MorrowFutureOps  *ops;       /* immutable */
+  const char             *site;      /* where it was made; replaced by morrow_future_set_name () */
+  union
+  {
+    GValue  value;                   /* a resolved future's; unset means no value */
+    GError *error;                   /* a rejected future's */
+  } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
+};
+
+G_STATIC_ASSERT (sizeof (MorrowFuture) == 64 || GLIB_SIZEOF_VOID_P != 8);
+
+typedef enum
+{
+  MORROW_DETACHED,       /* the waiter was taken out; others still wait */
+  MORROW_SOLE,           /* it is the only one but for observers, and still in the list */
+  MORROW_TOO_LATE        /* the future has settled: notify is called, or has been */
+} MorrowDetach;
+
+extern GTypeClass *morrow__future_class;
+
+/* Life. init gives one reference. */
+void          morrow__future_init          (MorrowFuture *self, const MorrowFutureOps *ops, const char *site);
+void          morrow__future_clear         (MorrowFuture *self);
+MorrowFuture *morrow__future_new_plain     (const char *site);
+
+/* Waiting. subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was
+ * not added. */
+gboolean      morrow__future_subscribe     (MorrowFuture *self, MorrowWaiter *waiter);
+gboolean      morrow__future_subscribe_on  (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor);
+gboolean      morrow__future_subscribe_observer (MorrowFuture *self, MorrowObserver *observer);
+gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last);
+MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
+
+/* Settling. Each returns whether it was this call that settled. reject takes the error, move takes the value's
+ * contents. */
+gboolean      morrow__future_claim         (MorrowFuture *self);
+void          morrow__future_publish       (MorrowFuture *self, guintptr flags);
+gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
+gboolean      morrow__future_resolve_move  (MorrowFuture *self, GValue *value);
+gboolean      morrow__future_reject        (MorrowFuture *self, GError *error);
+gboolean      morrow__future_settle_cancelled (MorrowFuture *self, const char *message);
+gboolean      morrow__future_reject_cancelled (MorrowFuture *self, GError *error);
+gboolean      morrow__future_settle_like   (MorrowFuture *self, MorrowFuture *source);
+
+/* Looking. */
+void          morrow__future_mark_read     (MorrowFuture *self);
+gboolean      morrow__future_propagate     (MorrowFuture *self, GError **error);
+const char   *morrow__future_get_site      (MorrowFuture *self);
+GError       *morrow__cancelled_error      (const char *message);
+void          morrow__report_unread        (MorrowFuture *self);
+gboolean      morrow__future_is_shield     (MorrowFuture *self);
+
+/* Acquire: pairs with the release in morrow__future_publish () (W1). */
+static inline guintptr
+morrow__future_peek (MorrowFuture *self)
+{
+  return atomic_load_explicit (&self->word, memory_order_acquire);
+}
+
+static inline gboolean
+morrow__future_is_settled (MorrowFuture *self)
+{
+  return (morrow__future_peek (self) & MORROW__SETTLED) != 0;
+}
+
+static inline MorrowFuture *
+morrow__future_ref (MorrowFuture *self)
+{
+  /* Relaxed: whoever refs holds a reference already, so that nothing is to be ordered. */
+  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
+  return self;
+}

@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The heart: a future's state word, its waiters and its settling, as future-private.h tells. What is read out of a
+ * settled future is in outcome.c, callbacks are in then.c. */
+
+#include "config.h"
+
+#include <sched.h>
+
+#include <gobject/gvaluecollector.h>
+
+#include "base/cache-private.h"
+#include "core/executor-private.h"
+#include "core/future-private.h"
+
+/**
+ * MorrowFuture: (ref-func morrow_future_ref) (unref-func morrow_future_unref) (set-value-func g_value_set_instance)
+ * (get-value-func g_value_peek_pointer)
+ *
+ * Something that will have a value, or an error.
+ *
+ * A future settles once. Everything that can be awaited is one: a task, a timer, a transfer, a gather, a coroutine
+ * that has not started.
+ *
+ * A future that was rejected and that is dropped before anybody has looked at its error reports itself through GLib's
+ * log, with its name and the line that made it.
+ */
+
+/* How many notifications may nest before the rest is put off to the outermost: a gather of a gather of a gather ... */
+#define MAX_NESTED_NOTIFY 32
+
+typedef struct _Deferred Deferred;
+
+struct _Deferred
+{
+  Deferred     *next;
+  MorrowFuture *future;  /* owned */
+  MorrowWaiter *oldest;
+};
+
+GTypeClass *morrow__future_class;
+
+static __thread guint     notify_depth;    /* this thread: how many notify_all () are on its stack */
+static __thread Deferred *notify_deferred; /* this thread: what the outermost of them still has to do */
+
+/* --- the type ---------------------------------------------------------------------------------------------------- */
+
+static void
+future_value_init (GValue *value)
+{
+  value->data[0].v_pointer = NULL;
+}
+
+static void
+future_value_free (GValue *value)
+{
+  g_clear_pointer ((MorrowFuture **) &value->data[0].v_pointer, morrow_future_unref);
+}
+
+static void
+future_value_copy (const GValue *source, GValue *copy)
+{
+  copy->data[0].v_pointer = source->data[0].v_pointer ? morrow_future_ref (source->data[0].v_pointer) : NULL;
+}
+
+static gpointer
+future_value_peek (const GValue *value)
+{
+  return value->data[0].v_pointer;
+}
+
+static gchar *
+future_value_collect (GValue *value, guint n_values, GTypeCValue *values, guint flags)
+{
+  MorrowFuture *future = values[0].v_pointer;
+
+  value->data[0].v_pointer = future ? morrow_future_ref (future) : NULL;
+  return NULL;
+}
+
+static gchar *
+future_value_lcopy (const GValue *value, guint n_values, GTypeCValue *values, guint flags)
+{
+  MorrowFuture **to = values[0].v_pointer;
+
+  *to = value->data[0].v_pointer;
+  if (*to != NULL && !(flags & G_VALUE_NOCOPY_CONTENTS))
+    morrow_future_ref (*to);
+  return NULL;
+}
+
+static GType
+register_type (void)
+{
+  static gsize type_id;
+
+  if (g_once_init_enter (&type_id))
+    {
+      static const GTypeValueTable value_table = {
+        .value_init = future_value_init,
+        .value_free = future_value_free,
+        .value_copy = future_value_copy,
+        .value_peek_pointer = future_value_peek,
+        .collect_format = "p",
+        .collect_value = future_value_collect,
+        .lcopy_format = "p",
+        .lcopy_value = future_value_lcopy,
+      };
+      const GTypeInfo info = {
+        .class_size = sizeof (GTypeClass),
+        .instance_size = sizeof (MorrowFuture),
+        .value_table = &value_table,
+      };
+      const GTypeFundamentalInfo fundamental = {
+        G_TYPE_FLAG_CLASSED | G_TYPE_FLAG_INSTANTIATABLE,
+      };
+      GType id = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"),
+                                              &info, &fundamental, G_TYPE_FLAG_ABSTRACT);
+
+      morrow__future_class = g_type_class_ref (id);
+      g_once_init_leave (&type_id, id);
+    }
+
+  return type_id;
+}
+
+GType
+morrow_future_get_type (void)
+{
+  return register_type ();
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static inline GTypeClass *
+future_class (void)
+{
+  if (G_UNLIKELY (morrow__future_class == NULL))
+    register_type ();
+  return morrow__future_class;
+}
+
+void
+morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
+{
+  self->instance.g_class = future_class ();
+  atomic_init (&self->ref_count, 1);
+  atomic_init (&self->aux, 0);
+  atomic_init (&self->word, 0);
+  self->ops = ops;
+  self->site = site;
+  self->outcome.value = (GValue) G_VALUE_INIT;
+}
+
+/* Releases what every future holds; the kind frees the memory. */
+void
+morrow__future_clear (MorrowFuture *self)
+{
+  /* Relaxed: only the last reference is left, and morrow_future_unref () has ordered it (R1). */
+  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
+
+  if (word & MORROW__REJECTED)
+    {
+      if (G_UNLIKELY (!(word & MORROW__READ)))
+        morrow__report_unread (self);
+      g_error_free (self->outcome.error);
+    }
+  else if (self->outcome.value.g_type != 0)
+    {
+      g_value_unset (&self->outcome.value);
+    }
+
+  if (G_UNLIKELY (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED))
+    g_free ((char *) self->site);
+}
+
+static void
+plain_free (MorrowFuture *self)
+{
+  morrow__future_clear (self);
+  morrow__cache_free (sizeof (MorrowFuture), self);
+}
+
+static const MorrowFutureOps plain_ops = { .kind = "future", .free_kind = plain_free };
+
+MorrowFuture *
+morrow__future_new_plain (const char *site)
+{
+  MorrowFuture *self = morrow__cache_alloc (sizeof (MorrowFuture));
+
+  morrow__future_init (self, &plain_ops, site);
+  return self;
+}
+
+/**
+ * morrow_future_new_resolved:
+ * @value: (nullable): the value, which is copied, or %NULL for none
+ *
+ * Makes a future that has a value already.
+ *
+ * Returns: (transfer full): a resolved future
+ */
+MorrowFuture *
+morrow_future_new_resolved (const GValue *value)
+{
+  MorrowFuture *self = morrow__future_new_plain (NULL);
+
+  morrow__future_resolve (self, value);
+  return self;
+}
+
+/**
+ * morrow_future_new_rejected:
+ * @error: (transfer full): the error
+ *
+ * Makes a future that has failed already.
+ *
+ * Returns: (transfer full): a rejected future
+ */
+MorrowFuture *
+morrow_future_new_rejected (GError *error)
+{
+  MorrowFuture *self;
+
+  g_return_val_if_fail (error != NULL, NULL);
+
+  self = morrow__future_new_plain (NULL);
+  morrow__future_reject (self, error);
+  return self;
+}
+
+/**
+ * morrow_future_ref:
+ * @self: a future
+ *
+ * Takes a reference.
+ *
+ * Returns: (transfer full): @self
+ */
+MorrowFuture *
+morrow_future_ref (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  return morrow__future_ref (self);
+}
+
+/**
+ * morrow_future_unref:
+ * @self: (transfer full): a future
+ *
+ * Drops a reference. Dropping a handle never cancels: what runs is held by whoever runs it.
+ */
+void
+morrow_future_unref (MorrowFuture *self)
+{
+  g_return_if_fail (self != NULL);
+
+  /* Acquire: pairs with the release of the other unrefs (R1). Nobody else can hold a reference when this reads one,
+   * so that it needs no exchange. */
+  if (atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1 ||
+      atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) == 1)
+    self->ops->free_kind (self);
+}
+
+/* --- the lock, the waiters --------------------------------------------------------------------------------------- */
+
+/* Sets LOCKED and returns the word as it was before; or returns the word with SETTLED, and nothing is locked. */
+static inline guintptr
+future_lock (MorrowFuture *self)
+{
+  guint spins = 0;
+
+  for (;;)
+    {
+      guintptr word = morrow__future_peek (self);
+
+      if (word & MORROW__SETTLED)
+        return word;
+
+      /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
+      if (!(word & MORROW__LOCKED) &&
+          atomic_compare_exchange_weak_explicit (&self->word, &word, word | MORROW__LOCKED,
+                                                 memory_order_acquire, memory_order_relaxed))
+        return word;
+
+      if (++spins > 64)
+        sched_yield ();
+    }
+}
+
+static inline void
+future_unlock (MorrowFuture *self, MorrowWaiter *newest)
+{
+  /* Release: pairs with the acquire in future_lock (). */
+  atomic_store_explicit (&self->word, (guintptr) newest, memory_order_release);
+}
+
+/* FALSE when the future has settled, and the waiter was not added. */
+static gboolean
+push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  guintptr word = morrow__future_peek (self);
+  guint spins = 0;
+
+  for (;;)
+    {
+      if (word & MORROW__SETTLED)
+        return FALSE;
+
+      if (word & MORROW__LOCKED)
+        {
+          if (++spins > 64)
+            sched_yield ();
+          word = morrow__future_peek (self);
+          continue;
+        }
+
+      waiter->next = (MorrowWaiter *) word;
+
+      /* Release: pairs with the acquire in future_lock () (W2). Acquire on failure: the word may have become SETTLED
+       * (W1). */
+      if (atomic_compare_exchange_weak_explicit (&self->word, &word, (guintptr) waiter,
+                                                 memory_order_release, memory_order_acquire))
+        return TRUE;
+    }
+}
+
+gboolean
+morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  return morrow__future_subscribe_on (self, waiter, morrow__executor_current);
+}
+
+gboolean
+morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor)
+{
+  if (self->ops->start != NULL)
+    self->ops->start (self, executor);
+  return push_waiter (self, waiter);
+}
+
+gboolean
+morrow__future_subscribe_observer (MorrowFuture *self, MorrowObserver *observer)
+{
+  return push_waiter (self, &observer->waiter);
+}
+
+/* Takes a waiter out of a list; the future is locked. */
+static MorrowWaiter *
+list_without (MorrowWaiter *newest, MorrowWaiter *waiter)
+{
+  MorrowWaiter **link = &newest;
+
+  while (*link != waiter)
+    link = &(*link)->next;
+  *link = waiter->next;
+
+  return newest;
+}
+
+/* Whether anybody in the list but this waiter wants the result; the future is locked. */
+static gboolean
+list_has_other (MorrowWaiter *newest, MorrowWaiter *waiter)
+{
+  for (; newest != NULL; newest = newest->next)
+    {
+      if (newest != waiter && newest->notify != morrow__observer_notify)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+gboolean
+morrow__future_unsubscribe (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last)
+{
+  guintptr word = future_lock (self);
+  MorrowWaiter *newest;
+
+  if (word & MORROW__SETTLED)
+    return FALSE;
+
+  newest = list_without ((MorrowWaiter *) word, waiter);
+  if (ret_was_last != NULL)
+    *ret_was_last = !list_has_other (newest, NULL);
+  future_unlock (self, newest);
+  return TRUE;
+}
+
+/* Takes the waiter out if somebody else wants the result too. */
+MorrowDetach
+morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  guintptr word = future_lock (self);
+  MorrowWaiter *newest = (MorrowWaiter *) word;
+
+  if (word & MORROW__SETTLED)
+    return MORROW_TOO_LATE;
+
+  if (!list_has_other (newest, waiter))
+    {
+      future_unlock (self, newest);
+      return MORROW_SOLE;
+    }
+
+  future_unlock (self, list_without (newest, waiter));
+  return MORROW_DETACHED;
+}
+
+void
+morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  MorrowObserver *self = (MorrowObserver *) waiter;
+
+  self->settled (self, future);
+}
+
+/* --- settling ---------------------------------------------------------------------------------------------------- */
+
+static MorrowWaiter *
+reversed (MorrowWaiter *newest)
+{
+  MorrowWaiter *oldest = NULL;
+
+  while (newest != NULL)
+    {
+      MorrowWaiter *next = newest->next;
+
+      newest->next = oldest;
+      oldest = newest;
+      newest = next;
+    }
+
+  return oldest;
+}
+
+static inline void
+notify_list (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  while (waiter != NULL)
+    {
+      MorrowWaiter *next = waiter->next;   /* first: when notify returns the waiter may be gone */
+
+      waiter->notify (waiter, self);
+      waiter = next;
+    }
+}
+
+static void
+defer_notify (MorrowFuture *self, MorrowWaiter *oldest)
+{
+  Deferred *deferred = g_new (Deferred, 1);
+
+  deferred->future = morrow__future_ref (self);
+  deferred->oldest = oldest;
+  deferred->next = notify_deferred;
+  notify_deferred = deferred;
+}
+
+static void
+notify_all (MorrowFuture *self, MorrowWaiter *newest)
+{
+  MorrowWaiter *oldest = newest->next == NULL ? newest : reversed (newest);
+
+  if (G_UNLIKELY (notify_depth == MAX_NESTED_NOTIFY))
+    {
+      defer_notify (self, oldest);
+      return;
+    }
+
+  notify_depth++;
+  notify_list (self, oldest);
+  notify_depth--;
+
+  while (G_UNLIKELY (notify_depth == 0 && notify_deferred != NULL))
+    {
+      Deferred *deferred = g_steal_pointer (&notify_deferred);
+      Deferred *next = deferred->next;
+
+      notify_deferred = next;
+      notify_depth++;
+      notify_list (deferred->future, deferred->oldest);
+      notify_depth--;
+      morrow_future_unref (deferred->future);
+      g_free (deferred);
+    }
+}
+
+/* Locks for settling: FALSE when it has settled already. After TRUE the caller writes the outcome and publishes. */
+gboolean
+morrow__future_claim (MorrowFuture *self)
+{
+  return (future_lock (self) & MORROW__SETTLED) == 0;
+}
+
+/* The caller has claimed, has written the outcome, and holds a reference. */
+void
+morrow__future_publish (MorrowFuture *self, guintptr flags)
+{
+  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
+  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
+  MorrowWaiter *newest = (MorrowWaiter *) (word & MORROW__WAITERS);
+
+  /* Release: pairs with morrow__future_peek () (W1). */
+  atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);
+
+  if (newest != NULL)
+    notify_all (self, newest);
+}
+
+gboolean
+morrow__future_resolve (MorrowFuture *self, const GValue *value)
+{
+  GValue copy = G_VALUE_INIT;
+
+  if (value != NULL && value->g_type != 0)
+    {
+      g_value_init (&copy, value->g_type);
+      g_value_copy (value, &copy);
+    }
+
+  return morrow__future_resolve_move (self, &copy);
+}
+
+gboolean
+morrow__future_resolve_move (MorrowFuture *self, GValue *value)
+{
+  if (!morrow__future_claim (self))
+    {
+      if (value->g_type != 0)
+        g_value_unset (value);
+      return FALSE;
+    }
+
+  self->outcome.value = *value;
+  *value = (GValue) G_VALUE_INIT;
+  morrow__future_publish (self, 0);
+  return TRUE;
+}
+
+static gboolean
+settle_with_error (MorrowFuture *self, GError *error, guintptr flags)
+{
+  if (!morrow__future_claim (self))
+    {
+      g_error_free (error);
+      return FALSE;
+    }
+
+  self->outcome.error = error;
+  morrow__future_publish (self, MORROW__REJECTED | flags);
+  return TRUE;
+}
+
+gboolean
+morrow__future_reject (MorrowFuture *self, GError *error)
+{
+  /* That something was cancelled is no failure that somebody must hear of. */
+  return settle_with_error (self, error, g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? MORROW__READ : 0);
+}
+
+gboolean
+morrow__future_reject_cancelled (MorrowFuture *self, GError *error)
+{
+  return settle_with_error (self, error, MORROW__CANCELLED | MORROW__READ);
+}
+
+gboolean
+morrow__future_settle_cancelled (MorrowFuture *self, const char *message)
+{
+  return morrow__future_reject_cancelled (self, morrow__cancelled_error (message));
+}
+
+/* Gives @self the outcome of @source, which has settled. */
+gboolean
+morrow__future_settle_like (MorrowFuture *self, MorrowFuture *source)
+{
+  guintptr word = morrow__future_peek (source);
+
+  if (!(word & MORROW__REJECTED))
+    return morrow__future_resolve (self, &source->outcome.value);
+
+  morrow__future_mark_read (source);
+  return settle_with_error (self, g_error_copy (source->outcome.error), word & MORROW__CANCELLED ? MORROW__CANCELLED | MORROW__READ
+                            : g_error_matches (source->outcome.error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? MORROW__READ : 0);
+}
+
+/* --- cancelling -------------------------------------------------------------------------------------------------- */
+
+/**
+ * morrow_future_cancel:
+ * @self: a future, in any state
+ *
+ * Asks for @self not to be done. asyncio's `cancel()`.
+ *
+ * What that means is the kind's affair: a task is interrupted at its next suspension point, once for each request; a
+ * timer, or what a promise was made for, settles at once with %G_IO_ERROR_CANCELLED; a gather passes it on to what it
+ * waits for. It never blocks.
+ *
+ * Returns: %FALSE when @self has settled already, so that nothing was asked of anybody
+ */
+gboolean
+morrow_future_cancel (MorrowFuture *self)
+{
+  return morrow_future_cancel_with_message (self, NULL);
+}
+
+/**
+ * morrow_future_cancel_with_message:
+ * @self: a future, in any state
+ * @message: (nullable): why, for the error's message
+ *
+ * Asks for @self not to be done, and says why. See morrow_future_cancel ().
+ *
+ * Returns: %FALSE when @self has settled already
+ */
+gboolean
+morrow_future_cancel_with_message (MorrowFuture *self, const gchar *message)
+{
+  gboolean accepted;
+
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  if (morrow__future_is_settled (self))
+    return FALSE;
+
+  morrow__future_ref (self);
+  if (self->ops->cancel != NULL)
+    accepted = self->ops->cancel (self, message);
+  else
+    accepted = morrow__future_settle_cancelled (self, message);
+  morrow_future_unref (self);
+
+  return accepted;
+}

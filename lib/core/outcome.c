@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What can be read of a future: its state, its value or error, its name; and the report of an error that nobody read. */
+
+#include "config.h"
+
+#include <string.h>
+
+#include <morrow/error.h>
+
+#include "core/future-private.h"
+
+/**
+ * morrow_future_get_status:
+ * @self: a future
+ *
+ * Tells what has become of @self. A settled future never changes again. This does not count as looking at the error.
+ *
+ * Returns: the status
+ */
+MorrowFutureStatus
+morrow_future_get_status (MorrowFuture *self)
+{
+  guintptr word;
+
+  g_return_val_if_fail (self != NULL, MORROW_FUTURE_PENDING);
+
+  word = morrow__future_peek (self);
+  if (!(word & MORROW__SETTLED))
+    return MORROW_FUTURE_PENDING;
+  return word & MORROW__REJECTED ? MORROW_FUTURE_REJECTED : MORROW_FUTURE_RESOLVED;
+}
+
+/**
+ * morrow_future_is_settled:
+ * @self: a future
+ *
+ * Tells whether @self has a value or an error. asyncio's `done()`.
+ *
+ * Returns: whether it has settled
+ */
+gboolean
+morrow_future_is_settled (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  return morrow__future_is_settled (self);
+}
+
+/**
+ * morrow_future_is_cancelled:
+ * @self: a future
+ *
+ * Tells whether @self ended by being cancelled, rather than by an error of its own. asyncio's `cancelled()`.
+ *
+ * Returns: whether it has settled as cancelled
+ */
+gboolean
+morrow_future_is_cancelled (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  return (morrow__future_peek (self) & MORROW__CANCELLED) != 0;
+}
+
+/* Nobody may miss an error: whoever hands it on, or shows it, says so here. */
+void
+morrow__future_mark_read (MorrowFuture *self)
+{
+  guintptr word = morrow__future_peek (self);
+
+  /* Relaxed: only the last unref looks at READ, and R1 orders it. */
+  if ((word & (MORROW__REJECTED | MORROW__READ)) == MORROW__REJECTED)
+    atomic_fetch_or_explicit (&self->word, MORROW__READ, memory_order_relaxed);
+}
+
+/* TRUE for a resolved future; else FALSE and a copy of its error. @self has settled. */
+gboolean
+morrow__future_propagate (MorrowFuture *self, GError **error)
+{
+  if (G_LIKELY (!(morrow__future_peek (self) & MORROW__REJECTED)))
+    return TRUE;
+
+  morrow__future_mark_read (self);
+  if (error != NULL)
+    *error = g_error_copy (self->outcome.error);
+  return FALSE;
+}
+
+/**
+ * morrow_future_get_value:
+ * @self: a future
+ * @error: return location for an error
+ *
+ * Looks at the value. A future that resolved without one has an unset #GValue.
+ *
+ * Returns: (transfer none) (nullable): the value; or %NULL with the future's error, or with %MORROW_ERROR_PENDING
+ */
+const GValue *
+morrow_future_get_value (MorrowFuture *self, GError **error)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  if (!morrow__future_is_settled (self))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_PENDING, "The future has not settled yet");
+      return NULL;
+    }
+
+  return morrow__future_propagate (self, error) ? &self->outcome.value : NULL;
+}
+
+/**
+ * morrow_future_get_error:
+ * @self: a future
+ *
+ * Looks at the error.
+ *
+ * Returns: (transfer none) (nullable): the error; %NULL when @self is pending or resolved
+ */
+const GError *
+morrow_future_get_error (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  if (!(morrow__future_peek (self) & MORROW__REJECTED))
+    return NULL;
+
+  morrow__future_mark_read (self);
+  return self->outcome.error;
+}
+
+/* The value if there is one of the type that the caller names; asking for another type is the caller's mistake. */
+static const GValue *
+resolved_value (MorrowFuture *self, GType type)
+{
+  const GValue *value = &self->outcome.value;
+  guintptr word = morrow__future_peek (self);
+
+  if ((word & (MORROW__SETTLED | MORROW__REJECTED)) != MORROW__SETTLED || value->g_type == 0)
+    return NULL;
+
+  g_return_val_if_fail (G_VALUE_HOLDS (value, type), NULL);
+  return value;
+}
+
+#define DEFINE_GETTER(name, ctype, gtype, getter, none)        \
+  ctype                                                        \
+  morrow_future_get_##name (MorrowFuture *self)                \
+  {                                                            \
+    const GValue *value;                                       \
+                                                               \
+    g_return_val_if_fail (self != NULL, none);                 \
+                                                               \
+    value = resolved_value (self, gtype);                      \
+    return value != NULL ? getter (value) : none;              \
+  }
+
+/**
+ * morrow_future_get_boolean:
+ * @self: a future that resolves with a boolean
+ *
+ * Returns: the value; %FALSE when there is none
+ */
+DEFINE_GETTER (boolean, gboolean, G_TYPE_BOOLEAN, g_value_get_boolean, FALSE)
+
+/**
+ * morrow_future_get_int:
+ * @self: a future that resolves with an int
+ *
+ * Returns: the value; 0 when there is none
+ */
+DEFINE_GETTER (int, gint, G_TYPE_INT, g_value_get_int, 0)
+
+/**
+ * morrow_future_get_int64:
+ * @self: a future that resolves with a 64-bit integer
+ *
+ * Returns: the value; 0 when there is none
+ */
+DEFINE_GETTER (int64, gint64, G_TYPE_INT64, g_value_get_int64, 0)
+
+/**
+ * morrow_future_get_uint64:
+ * @self: a future that resolves with an unsigned 64-bit integer
+ *
+ * Returns: the value; 0 when there is none
+ */
+DEFINE_GETTER (uint64, guint64, G_TYPE_UINT64, g_value_get_uint64, 0)
+
+/**
+ * morrow_future_get_double:
+ * @self: a future that resolves with a double
+ *
+ * Returns: the value; 0 when there is none
+ */
+DEFINE_GETTER (double, gdouble, G_TYPE_DOUBLE, g_value_get_double, 0)
+
+/**
+ * morrow_future_get_string:
+ * @self: a future that resolves with a string
+ *
+ * Returns: (transfer none) (nullable): the string, valid as long as @self is; %NULL when there is none
+ */
+DEFINE_GETTER (string, const gchar *, G_TYPE_STRING, g_value_get_string, NULL)
+
+/**
+ * morrow_future_get_pointer:
+ * @self: a future that resolves with a pointer
+ *
+ * Returns: (transfer none) (nullable): the pointer; %NULL when there is none
+ */
+DEFINE_GETTER (pointer, gpointer, G_TYPE_POINTER, g_value_get_pointer, NULL)
+
+/**
+ * morrow_future_get_boxed: (skip)
+ * @self: a future that resolves with a boxed value
+ *
+ * Returns: (transfer none) (nullable): the boxed value, valid as long as @self is; %NULL when there is none
+ */
+DEFINE_GETTER (boxed, gpointer, G_TYPE_BOXED, g_value_get_boxed, NULL)
+
+/**
+ * morrow_future_get_object:
+ * @self: a future that resolves with an object
+ *
+ * Returns: (transfer none) (nullable) (type GObject): the object, valid as long as @self is; %NULL when there is none
+ */
+DEFINE_GETTER (object, gpointer, G_TYPE_OBJECT, g_value_get_object, NULL)
+
+/* --- names ------------------------------------------------------------------------------------------------------- */
+
+const char *
+morrow__future_get_site (MorrowFuture *self)
+{
+  if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)
+    return self->site + strlen (self->site) + 1;
+  return self->site;
+}
+
+/**
+ * morrow_future_set_name:
+ * @self: a future
+ * @name: what to call it in reports
+ *
+ * Names a future. Not to be called from two threads at a time, nor while another asks for the name.
+ */
+void
+morrow_future_set_name (MorrowFuture *self, const gchar *name)
+{
+  const char *site;
+  char *named;
+  gsize name_size, site_size;
+
+  g_return_if_fail (self != NULL && name != NULL);
+
+  site = morrow__future_get_site (self);
+  site = site != NULL ? site : "";
+  name_size = strlen (name) + 1;
+  site_size = strlen (site) + 1;
+  named = g_malloc (name_size + site_size);
+  memcpy (named, name, name_size);
+  memcpy (named + name_size, site, site_size);
+
+  /* Relaxed: the caller keeps other threads away. */
+  if (atomic_fetch_or_explicit (&self->aux, MORROW__NAMED, memory_order_relaxed) & MORROW__NAMED)
+    g_free ((char *) self->site);
+  self->site = named;
+}
+
+/* --- errors ------------------------------------------------------------------------------------------------------ */
+
+GError *
+morrow__cancelled_error (const char *message)
+{
+  return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, message != NULL ? message : "Operation was cancelled");
+}
+
+void
+morrow__report_unread (MorrowFuture *self)
+{
+  g_autofree char *name = morrow_future_dup_name (self);
+  const char *site = morrow__future_get_site (self);
+  const GError *error = self->outcome.error;
+
+  g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
+                    "MORROW_FUTURE", name,
+                    "MORROW_SITE", site != NULL ? site : "",
+                    "MORROW_ERROR_DOMAIN", g_quark_to_string (error->domain),
+                    "MESSAGE", "The error of %s%s%s was never looked at: %s", name,
+                    site != NULL && *site != '\0' ? ", made at " : "", site != NULL ? site : "", error->message);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The results of a gather are its futures: settled, in the order of the arguments, and read through the same getters. */
+
+#include "config.h"
+
+#include <morrow/future.h>
+
+#include "core/future-private.h"
+#include "core/results-private.h"
+
+struct _MorrowResults
+{
+  gatomicrefcount ref_count;   /* any thread */
+  gsize           n;           /* immutable, as are the futures */
+  MorrowFuture   *futures[];   /* owned, all settled */
+};
+
+/**
+ * MorrowResults:
+ *
+ * What a gather gives: for each argument, in the order of the arguments, a value or an error.
+ */
+G_DEFINE_BOXED_TYPE (MorrowResults, morrow_results, morrow_results_ref, morrow_results_unref)
+
+MorrowResults *
+morrow__results_new (gsize n)
+{
+  MorrowResults *self = g_malloc0 (sizeof (MorrowResults) + n * sizeof (MorrowFuture *));
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->n = n;
+  return self;
+}
+
+void
+morrow__results_take (MorrowResults *self, gsize i, MorrowFuture *settled)
+{
+  self->futures[i] = settled;
+}
+
+/**
+ * morrow_results_ref:
+ * @self: results
+ *
+ * Returns: (transfer full): @self
+ */
+MorrowResults *
+morrow_results_ref (MorrowResults *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+/**
+ * morrow_results_unref:
+ * @self: (transfer full): results
+ *
+ * Drops a reference.
+ */
+void
+morrow_results_unref (MorrowResults *self)
+{
+  g_return_if_fail (self != NULL);
+
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  for (gsize i = 0; i < self->n; i++)
+    morrow_future_unref (self->futures[i]);
+  g_free (self);
+}
+
+/**
+ * morrow_results_get_n:
+ * @self: results
+ *
+ * Returns: how many there are
+ */
+gsize
+morrow_results_get_n (MorrowResults *self)
+{
+  g_return_val_if_fail (self != NULL, 0);
+
+  return self->n;
+}
+
+/**
+ * morrow_results_get_future:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none): the settled future at @i
+ */
+MorrowFuture *
+morrow_results_get_future (MorrowResults *self, gsize i)
+{
+  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+
+  return self->futures[i];
+}
+
+/**
+ * morrow_results_get_error:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable): the error at @i; %NULL when there is a value
+ */
+const GError *
+morrow_results_get_error (MorrowResults *self, gsize i)
+{
+  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+
+  return morrow_future_get_error (self->futures[i]);
+}
+
+/**
+ * morrow_results_get_value:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable): the value at @i, unset when it has none; %NULL when there is an error
+ */
+const GValue *
+morrow_results_get_value (MorrowResults *self, gsize i)
+{
+  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+
+  return morrow_future_get_value (self->futures[i], NULL);
+}
+
+#define DEFINE_GETTER(name, ctype, none)                                      \
+  ctype                                                                       \
+  morrow_results_get_##name (MorrowResults *self, gsize i)                    \
+  {                                                                           \
+    g_return_val_if_fail (self != NULL && i < self->n, none);                 \
+    return morrow_future_get_##name (self->futures[i]);                       \
+  }
+
+/**
+ * morrow_results_get_boolean:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: the value at @i; %FALSE when there is none
+ */
+DEFINE_GETTER (boolean, gboolean, FALSE)
+
+/**
+ * morrow_results_get_int:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: the value at @i; 0 when there is none
+ */
+DEFINE_GETTER (int, gint, 0)
+
+/**
+ * morrow_results_get_int64:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: the value at @i; 0 when there is none
+ */
+DEFINE_GETTER (int64, gint64, 0)
+
+/**
+ * morrow_results_get_uint64:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: the value at @i; 0 when there is none
+ */
+DEFINE_GETTER (uint64, guint64, 0)
+
+/**
+ * morrow_results_get_double:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: the value at @i; 0 when there is none
+ */
+DEFINE_GETTER (double, gdouble, 0)
+
+/**
+ * morrow_results_get_string:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable): the string at @i; %NULL when there is none
+ */
+DEFINE_GETTER (string, const gchar *, NULL)
+
+/**
+ * morrow_results_get_pointer:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable): the pointer at @i; %NULL when there is none
+ */
+DEFINE_GETTER (pointer, gpointer, NULL)
+
+/**
+ * morrow_results_get_boxed: (skip)
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable): the boxed value at @i; %NULL when there is none
+ */
+DEFINE_GETTER (boxed, gpointer, NULL)
+
+/**
+ * morrow_results_get_object:
+ * @self: results
+ * @i: which, from 0
+ *
+ * Returns: (transfer none) (nullable) (type GObject): the object at @i; %NULL when there is none
+ */
+DEFINE_GETTER (object, gpointer, NULL)

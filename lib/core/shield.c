@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A shield is a future that settles as another does, and that keeps a cancel to itself. */
+
+#include "config.h"
+
+#include <morrow/combine.h>
+
+#include "base/cache-private.h"
+#include "core/future-private.h"
+
+typedef struct
+{
+  MorrowFuture  future;
+  MorrowWaiter  waiter;   /* the inner future's; while it is in the list, the list has a reference of this */
+  MorrowFuture *inner;    /* immutable, owned */
+} Shield;
+
+static void
+shield_free (MorrowFuture *future)
+{
+  Shield *self = (Shield *) future;
+
+  morrow_future_unref (self->inner);
+  morrow__future_clear (future);
+  morrow__cache_free (sizeof (Shield), self);
+}
+
+static void
+shield_notify (MorrowWaiter *waiter, MorrowFuture *inner)
+{
+  Shield *self = G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Shield, waiter));
+
+  morrow__future_settle_like (&self->future, inner);
+  morrow_future_unref (&self->future);
+}
+
+static gboolean
+shield_cancel (MorrowFuture *future, const char *message)
+{
+  Shield *self = (Shield *) future;
+  gboolean settled = morrow__future_settle_cancelled (future, message);
+
+  if (settled && morrow__future_unsubscribe (self->inner, &self->waiter, NULL))
+    morrow_future_unref (future);
+  return settled;
+}
+
+static gboolean
+shield_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
+{
+  return visit (((Shield *) future)->inner, data);
+}
+
+static const MorrowFutureOps shield_ops = {
+  .kind = "shield",
+  .cancel = shield_cancel,
+  .free_kind = shield_free,
+  .visit_awaited = shield_visit_awaited,
+};
+
+gboolean
+morrow__future_is_shield (MorrowFuture *self)
+{
+  return self->ops == &shield_ops;
+}
+
+/**
+ * morrow_shield:
+ * @future: (transfer full): what to protect; a coroutine becomes a task
+ *
+ * Protects @future from one caller's cancel: cancelling the future returned leaves @future running. asyncio's
+ * `shield()`.
+ *
+ * In a task that is being swept up at the end of a run, awaiting a shield is what still works.
+ *
+ * Returns: (transfer full): a future that settles as @future does; @future itself when that has settled
+ */
+MorrowFuture *
+morrow_shield (MorrowFuture *future)
+{
+  Shield *self;
+
+  g_return_val_if_fail (future != NULL, NULL);
+
+  if (morrow__future_is_settled (future))
+    return future;
+
+  self = morrow__cache_alloc (sizeof (Shield));
+  morrow__future_init (&self->future, &shield_ops, morrow__future_get_site (future));
+  self->inner = future;
+  self->waiter.notify = shield_notify;
+
+  morrow__future_ref (&self->future);
+  if (!morrow__future_subscribe (future, &self->waiter))
+    shield_notify (&self->waiter, future);
+  return &self->future;
+}

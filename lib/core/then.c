@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Callbacks. What then, catch and finally return is one object: the future of what the callback makes of it, the
+ * waiter on the source, and the job that runs the callback where it was attached.
+ *
+ *    waiting ----- source settles ----> queued ----- the executor runs it ----> settled
+ *       |                                 |
+ *       '---- cancel: unsubscribed -------+---- cancel: settled, the job finds it so ----> settled
+ *
+ * References: the caller's; one for being in the source's list or in a queue, which the job drops; and this future's
+ * own of the source. */
+
+#include "config.h"
+
+#include <morrow/error.h>
+
+#include "base/cache-private.h"
+#include "core/executor-private.h"
+#include "core/future-private.h"
+
+typedef enum
+{
+  ON_RESOLVED = 1 << 0,
+  ON_REJECTED = 1 << 1,
+  PASS_ON     = 1 << 2    /* the callback's result is ignored, the source's outcome goes on; its error is not */
+} ThenFlags;
+
+typedef struct
+{
+  MorrowFuture       future;
+  union
+  {
+    MorrowWaiter     waiter;     /* the source's, while waiting */
+    MorrowJob        job;        /* the executor's, while queued */
+  };
+  MorrowFuture      *source;     /* owned */
+  MorrowExecutor    *executor;   /* held */
+  MorrowContinueFunc func;       /* immutable, as are the rest */
+  gpointer           data;
+  GDestroyNotify     data_free;
+  ThenFlags          flags;
+} Then;
+
+static void
+then_free (MorrowFuture *future)
+{
+  morrow__future_clear (future);
+  morrow__cache_free (sizeof (Then), future);
+}
+
+/* Where the callback ran, or would have run: the last that is done with the data. */
+static void
+then_release (Then *self)
+{
+  if (self->data_free != NULL)
+    self->data_free (self->data);
+  morrow_future_unref (self->source);
+  morrow__executor_release (self->executor);
+  morrow_future_unref (&self->future);
+}
+
+static void
+then_call (Then *self)
+{
+  GValue result = G_VALUE_INIT;
+  GError *error = NULL;
+  gboolean ok = self->func (self->source, self->data, &result, &error);
+
+  if (G_UNLIKELY (ok != (error == NULL)))
+    {
+      const char *site = morrow__future_get_site (&self->future);
+
+      g_critical ("A callback made at %s returned %s", site != NULL ? site : "?", ok ? "TRUE with an error" : "FALSE without an error");
+      if (error == NULL)
+        error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "A callback failed without saying why");
+    }
+
+  if (error != NULL)
+    {
+      if (G_IS_VALUE (&result))
+        g_value_unset (&result);
+      morrow__future_reject (&self->future, error);
+    }
+  else if (self->flags & PASS_ON)
+    {
+      if (G_IS_VALUE (&result))
+        g_value_unset (&result);
+      morrow__future_settle_like (&self->future, self->source);
+    }
+  else
+    {
+      morrow__future_resolve_move (&self->future, &result);
+    }
+}
+
+static void
+then_run (MorrowJob *job, gboolean closed)
+{
+  Then *self = G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (Then, job));
+  gboolean rejected = (morrow__future_peek (self->source) & MORROW__REJECTED) != 0;
+
+  if (morrow__future_is_settled (&self->future))
+    ;                              /* cancelled while it was queued */
+  else if (closed)
+    morrow__future_reject (&self->future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The callback's executor has been closed"));
+  else if (self->flags & (rejected ? ON_REJECTED : ON_RESOLVED))
+    then_call (self);
+  else
+    morrow__future_settle_like (&self->future, self->source);
+
+  then_release (self);
+}
+
+static void
+then_notify (MorrowWaiter *waiter, MorrowFuture *source)
+{
+  Then *self = G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Then, waiter));
+
+  self->job.run = then_run;
+  morrow__executor_post (self->executor, &self->job);
+}
+
+/* Nobody but this waited for the source: then nobody wants it any more, and the cancel is passed on. */
+static gboolean
+then_cancel (MorrowFuture *future, const char *message)
+{
+  Then *self = (Then *) future;
+  gboolean was_last;
+
+  if (!morrow__future_settle_cancelled (future, message))
+    return FALSE;
+
+  if (morrow__future_unsubscribe (self->source, &self->waiter, &was_last))
+    {
+      if (was_last)
+        morrow_future_cancel_with_message (self->source, message);
+      self->job.run = then_run;
+      morrow__executor_post (self->executor, &self->job);   /* releases the data where the callback would have run */
+    }
+
+  return TRUE;
+}
+
+static gboolean
+then_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
+{
+  return visit (((Then *) future)->source, data);
+}
+
+static const MorrowFutureOps then_ops = {
+  .kind = "callback",
+  .cancel = then_cancel,
+  .free_kind = then_free,
+  .visit_awaited = then_visit_awaited,
+};
+
+static MorrowFuture *
+then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  Then *self = morrow__cache_alloc (sizeof (Then));
+
+  morrow__future_init (&self->future, &then_ops, morrow__future_get_site (source));
+  self->source = morrow__future_ref (source);
+  self->executor = morrow__executor_hold_for_callback ();
+  self->func = func;
+  self->data = data;
+  self->data_free = data_free;
+  self->flags = flags;
+
+  morrow__future_ref (&self->future);
+  self->waiter.notify = then_notify;
+  if (!morrow__future_subscribe (source, &self->waiter))
+    then_notify (&self->waiter, source);
+
+  return &self->future;
+}
+
+/**
+ * morrow_future_then:
+ * @self: a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do with the value
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * Calls @func once @self has resolved. When it rejects, @func is not called and the error goes on to the future
+ * returned.
+ *
+ * Callbacks of one future start in the order in which they were attached. They run where they were attached: on that
+ * loop, on any worker of that pool, or from a plain thread on its thread-default #GMainContext; never inside the call
+ * that attaches or settles.
+ *
+ * Cancelling the future returned detaches it, and is passed on to @self when nobody else waits for that.
+ *
+ * Returns: (transfer full): a future of what @func returns
+ */
+MorrowFuture *
+morrow_future_then (MorrowFuture *self, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (self != NULL && func != NULL, NULL);
+
+  return then_new (self, ON_RESOLVED, func, data, data_free);
+}
+
+/**
+ * morrow_future_catch:
+ * @self: a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do about the error
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * Calls @func once @self has rejected. When it resolves, @func is not called and the value goes on to the future
+ * returned. See morrow_future_then ().
+ *
+ * Returns: (transfer full): a future of what @func returns
+ */
+MorrowFuture *
+morrow_future_catch (MorrowFuture *self, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (self != NULL && func != NULL, NULL);
+
+  return then_new (self, ON_REJECTED, func, data, data_free);
+}
+
+/**
+ * morrow_future_finally:
+ * @self: a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do in either case
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * Calls @func once @self has settled. The outcome goes on to the future returned, unless @func fails. asyncio's
+ * `add_done_callback()`; cancelling the future returned is its `remove_done_callback()`. See morrow_future_then ().
+ *
+ * Returns: (transfer full): a future of @self's outcome
+ */
+MorrowFuture *
+morrow_future_finally (MorrowFuture *self, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (self != NULL && func != NULL, NULL);
+
+  return then_new (self, ON_RESOLVED | ON_REJECTED | PASS_ON, func, data, data_free);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The morrow_return_ functions: how a coroutine sets its result. */
+
+#include "config.h"
+
+#include <morrow/value.h>
+
+#define DEFINE_RETURN(name, ctype, gtype, setter)                            \
+  gboolean                                                                   \
+  morrow_return_##name (GValue *result, ctype v_##name)                      \
+  {                                                                          \
+    g_return_val_if_fail (result != NULL && !G_IS_VALUE (result), TRUE);     \
+                                                                             \
+    g_value_init (result, gtype);                                            \
+    setter (result, v_##name);                                               \
+    return TRUE;                                                             \
+  }
+
+/**
+ * morrow_return_boolean:
+ * @result: an unset value
+ * @v_boolean: the result
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (boolean, gboolean, G_TYPE_BOOLEAN, g_value_set_boolean)
+
+/**
+ * morrow_return_int:
+ * @result: an unset value
+ * @v_int: the result
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (int, gint, G_TYPE_INT, g_value_set_int)
+
+/**
+ * morrow_return_int64:
+ * @result: an unset value
+ * @v_int64: the result
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (int64, gint64, G_TYPE_INT64, g_value_set_int64)
+
+/**
+ * morrow_return_uint64:
+ * @result: an unset value
+ * @v_uint64: the result
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (uint64, guint64, G_TYPE_UINT64, g_value_set_uint64)
+
+/**
+ * morrow_return_double:
+ * @result: an unset value
+ * @v_double: the result
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (double, gdouble, G_TYPE_DOUBLE, g_value_set_double)
+
+/**
+ * morrow_return_string:
+ * @result: an unset value
+ * @v_string: (nullable): the result, which is copied
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (string, const gchar *, G_TYPE_STRING, g_value_set_string)
+
+/**
+ * morrow_return_pointer:
+ * @result: an unset value
+ * @v_pointer: (nullable): the result, whose ownership is the caller's and the awaiter's affair
+ *
+ * Returns: %TRUE
+ */
+DEFINE_RETURN (pointer, gpointer, G_TYPE_POINTER, g_value_set_pointer)
+
+/**
+ * morrow_return_take_string:
+ * @result: an unset value
+ * @v_string: (nullable) (transfer full): the result
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_take_string (GValue *result, gchar *v_string)
+{
+  g_return_val_if_fail (result != NULL && !G_IS_VALUE (result), TRUE);
+
+  g_value_init (result, G_TYPE_STRING);
+  g_value_take_string (result, v_string);
+  return TRUE;
+}
+
+/**
+ * morrow_return_boxed:
+ * @result: an unset value
+ * @type: the boxed type
+ * @v_boxed: (nullable): the result, which is copied
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_boxed (GValue *result, GType type, gconstpointer v_boxed)
+{
+  g_return_val_if_fail (result != NULL && !G_IS_VALUE (result) && G_TYPE_IS_BOXED (type), TRUE);
+
+  g_value_init (result, type);
+  g_value_set_boxed (result, v_boxed);
+  return TRUE;
+}
+
+/**
+ * morrow_return_take_boxed:
+ * @result: an unset value
+ * @type: the boxed type
+ * @v_boxed: (nullable) (transfer full): the result
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_take_boxed (GValue *result, GType type, gpointer v_boxed)
+{
+  g_return_val_if_fail (result != NULL && !G_IS_VALUE (result) && G_TYPE_IS_BOXED (type), TRUE);
+
+  g_value_init (result, type);
+  g_value_take_boxed (result, v_boxed);
+  return TRUE;
+}
+
+/**
+ * morrow_return_object:
+ * @result: an unset value
+ * @v_object: (nullable) (type GObject): the result, of which a reference is taken
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_object (GValue *result, gpointer v_object)
+{
+  return morrow_return_take_object (result, v_object != NULL ? g_object_ref (v_object) : NULL);
+}
+
+/**
+ * morrow_return_take_object:
+ * @result: an unset value
+ * @v_object: (nullable) (type GObject) (transfer full): the result
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_take_object (GValue *result, gpointer v_object)
+{
+  g_return_val_if_fail (result != NULL && !G_IS_VALUE (result), TRUE);
+  g_return_val_if_fail (v_object == NULL || G_IS_OBJECT (v_object), TRUE);
+
+  g_value_init (result, v_object != NULL ? G_OBJECT_TYPE (v_object) : G_TYPE_OBJECT);
+  g_value_take_object (result, v_object);
+  return TRUE;
+}
+
+/**
+ * morrow_return_value:
+ * @result: an unset value
+ * @value: the result, which is copied
+ *
+ * Returns: %TRUE
+ */
+gboolean
+morrow_return_value (GValue *result, const GValue *value)
+{
+  g_return_val_if_fail (result != NULL && !G_IS_VALUE (result) && G_IS_VALUE (value), TRUE);
+
+  g_value_init (result, G_VALUE_TYPE (value));
+  g_value_copy (value, result);
+  return TRUE;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Waiting inside a task.
+ *
+ * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place.
+ * Anything else is waited for: the task hooks its waiter onto the future and asks its home to park it; when the
+ * future settles, on whatever thread, the waiter asks the home to wake it. */
+
+#include "config.h"
+
+#include <math.h>
+
+#include <morrow/awaitable.h>
+#include <morrow/error.h>
+
+#include "exec/task-private.h"
+
+static void
+task_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  MorrowTask *self = (MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter));
+  MorrowHome *home = atomic_load_explicit (&self->home, memory_order_relaxed);   /* relaxed: set before the waiter was hooked on (W2) */
+
+  home->klass->wake (home, self);
+}
+
+/* After a park: was it a cancel? */
+static gboolean
+take_interruption (MorrowTask *self, GError **error)
+{
+  gboolean interrupted = self->interrupted;
+
+  self->interrupted = FALSE;
+  if (morrow__task_take_cancel (self, error))
+    return TRUE;
+
+  if (interrupted)
+    g_propagate_error (error, morrow__cancelled_error (NULL));
+  return interrupted;
+}
+
+/* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */
+gboolean
+morrow__task_wait (MorrowTask *self, MorrowFuture *future, GError **error)
+{
+  MorrowHome *home = morrow__home;
+
+  self->waiter.notify = task_notify;
+  self->awaiting = future;
+  if (!morrow__future_subscribe (future, &self->waiter))
+    {
+      self->awaiting = NULL;
+      return TRUE;
+    }
+
+  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+    morrow__task_deliver_cancel (self);
+
+  if (!home->klass->park (home, self, future, error))
+    {
+      self->awaiting = NULL;
+      return FALSE;
+    }
+
+  self->awaiting = NULL;
+  return !take_interruption (self, error);
+}
+
+static gboolean
+await_pending (MorrowFuture *future, GError **error)
+{
+  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
+
+  if (G_UNLIKELY (self == NULL))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
+                           "Only a task can await: a plain thread uses morrow_future_wait (), a callback morrow_future_then ()");
+      return FALSE;
+    }
+  if (G_UNLIKELY (future == &self->future))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT, "A task cannot await itself");
+      return FALSE;
+    }
+
+  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_STARTED))
+    morrow__task_run_in_place ((MorrowTask *) future);
+  else if (!morrow__task_wait (self, future, error))
+    return FALSE;
+
+  return morrow__future_propagate (future, error);
+}
+
+/**
+ * morrow_future_await:
+ * @self: a future, in any state
+ * @error: return location for an error
+ *
+ * Waits for @self, inside a task, and borrows it. What has settled is not waited for: then the task does not yield,
+ * as in asyncio.
+ *
+ * A suspension point when @self has not settled: a cancel of the task comes out here, as %G_IO_ERROR_CANCELLED. It is
+ * passed on to @self when nobody else waits for that, and the task goes on when @self has settled; otherwise the task
+ * goes on at once.
+ *
+ * Returns: %TRUE when @self has resolved; %FALSE with its error, or with the task's own cancel
+ */
+gboolean
+morrow_future_await (MorrowFuture *self, GError **error)
+{
+  guintptr word;
+
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  word = morrow__future_peek (self);
+  if (G_LIKELY ((word & (MORROW__SETTLED | MORROW__REJECTED)) == MORROW__SETTLED))
+    return TRUE;
+  if (word & MORROW__SETTLED)
+    return morrow__future_propagate (self, error);
+  return await_pending (self, error);
+}
+
+/**
+ * morrow_await:
+ * @future: (transfer full): a future, in any state
+ * @error: return location for an error
+ *
+ * Waits for @future, inside a task, and takes it. See morrow_future_await ().
+ *
+ * Returns: %TRUE when @future has resolved; %FALSE with its error, or with the task's own cancel
+ */
+gboolean
+morrow_await (MorrowFuture *future, GError **error)
+{
+  gboolean ok;
+
+  g_return_val_if_fail (future != NULL, FALSE);
+
+  ok = morrow_future_await (future, error);
+  morrow_future_unref (future);
+  return ok;
+}
+
+#define DEFINE_AWAIT(name, ctype, none, get)                               \
+  ctype                                                                    \
+  morrow_await_##name (MorrowFuture *future, GError **error)               \
+  {                                                                        \
+    ctype value = none;                                                    \
+                                                                           \
+    g_return_val_if_fail (future != NULL, none);                           \
+                                                                           \
+    if (morrow_future_await (future, error))                               \
+      value = get (future);                                                \
+    morrow_future_unref (future);                                          \
+    return value;                                                          \
+  }
+
+/**
+ * morrow_await_boolean:
+ * @future: (transfer full): a future of a boolean
+ * @error: return location for an error
+ *
+ * Returns: the value; %FALSE with @error set when there is none
+ */
+DEFINE_AWAIT (boolean, gboolean, FALSE, morrow_future_get_boolean)
+
+/**
+ * morrow_await_int:
+ * @future: (transfer full): a future of an int
+ * @error: return location for an error
+ *
+ * Returns: the value; 0 with @error set when there is none
+ */
+DEFINE_AWAIT (int, gint, 0, morrow_future_get_int)
+
+/**
+ * morrow_await_int64:
+ * @future: (transfer full): a future of a 64-bit integer
+ * @error: return location for an error
+ *
+ * Returns: the value; 0 with @error set when there is none
+ */
+DEFINE_AWAIT (int64, gint64, 0, morrow_future_get_int64)
+
+/**
+ * morrow_await_uint64:
+ * @future: (transfer full): a future of an unsigned 64-bit integer
+ * @error: return location for an error
+ *
+ * Returns: the value; 0 with @error set when there is none
+ */
+DEFINE_AWAIT (uint64, guint64, 0, morrow_future_get_uint64)
+
+/**
+ * morrow_await_double:
+ * @future: (transfer full): a future of a double
+ * @error: return location for an error
+ *
+ * Returns: the value; 0 with @error set when there is none
+ */
+DEFINE_AWAIT (double, gdouble, 0, morrow_future_get_double)
+
+/**
+ * morrow_await_pointer:
+ * @future: (transfer full): a future of a pointer
+ * @error: return location for an error
+ *
+ * Returns: (transfer none) (nullable): the pointer; %NULL with @error set when there is none
+ */
+DEFINE_AWAIT (pointer, gpointer, NULL, morrow_future_get_pointer)
+
+static gpointer
+dup_object (MorrowFuture *future)
+{
+  gpointer object = morrow_future_get_object (future);
+
+  return object != NULL ? g_object_ref (object) : NULL;
+}
+
+static gpointer
+dup_boxed (MorrowFuture *future)
+{
+  gpointer boxed = morrow_future_get_boxed (future);
+
+  return boxed != NULL ? g_boxed_copy (G_VALUE_TYPE (&future->outcome.value), boxed) : NULL;
+}
+
+static gchar *
+dup_string (MorrowFuture *future)
+{
+  return g_strdup (morrow_future_get_string (future));
+}
+
+/**
+ * morrow_await_string:
+ * @future: (transfer full): a future of a string
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the string; %NULL with @error set when it failed
+ */
+DEFINE_AWAIT (string, gchar *, NULL, dup_string)
+
+/**
+ * morrow_await_boxed: (skip)
+ * @future: (transfer full): a future of a boxed value
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the boxed value; %NULL with @error set when it failed
+ */
+DEFINE_AWAIT (boxed, gpointer, NULL, dup_boxed)
+
+/**
+ * morrow_await_object:
+ * @future: (transfer full): a future of an object
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable) (type GObject): the object; %NULL with @error set when it failed
+ */
+DEFINE_AWAIT (object, gpointer, NULL, dup_object)
+
+/**
+ * morrow_await_value:
+ * @future: (transfer full): a future
+ * @value: (out caller-allocates): an unset value, which stays so when @future resolves without one, and on failure
+ * @error: return location for an error
+ *
+ * Waits for @future and copies its value, whatever its type.
+ *
+ * Returns: %TRUE when @future has resolved
+ */
+gboolean
+morrow_await_value (MorrowFuture *future, GValue *value, GError **error)
+{
+  gboolean ok;
+
+  g_return_val_if_fail (future != NULL && value != NULL && !G_IS_VALUE (value), FALSE);
+
+  ok = morrow_future_await (future, error);
+  if (ok && G_IS_VALUE (&future->outcome.value))
+    {
+      g_value_init (value, G_VALUE_TYPE (&future->outcome.value));
+      g_value_copy (&future->outcome.value, value);
+    }
+  morrow_future_unref (future);
+  return ok;
+}
+
+/**
+ * morrow_await_awaitable:
+ * @awaitable: an object
+ * @error: return location for an error
+ *
+ * Waits for what @awaitable does. The object is borrowed.
+ *
+ * Returns: %TRUE when it succeeded
+ */
+gboolean
+morrow_await_awaitable (MorrowAwaitable *awaitable, GError **error)
+{
+  g_return_val_if_fail (MORROW_IS_AWAITABLE (awaitable), FALSE);
+
+  return morrow_await (morrow_awaitable_get_future (awaitable), error);
+}
+
+/**
+ * morrow_yield:
+ * @error: return location for an error
+ *
+ * Lets every other ready task run once. asyncio's `sleep(0)`. Always a suspension point.
+ *
+ * Returns: %TRUE; %FALSE when the task is being cancelled
+ */
+gboolean
+morrow_yield (GError **error)
+{
+  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
+
+  if (G_UNLIKELY (self == NULL))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can yield");
+      return FALSE;
+    }
+
+  morrow__home->klass->yield (morrow__home, self);
+
+  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+    {
+      if (!morrow__task_take_cancel (self, error))
+        g_propagate_error (error, morrow__cancelled_error (NULL));
+      return FALSE;
+    }
+  return TRUE;
+}

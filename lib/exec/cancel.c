@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Cancelling a task: counted, given once, never lost: "Cancelling" in task-private.h. */
+
+#include "config.h"
+
+#include "exec/task-private.h"
+
+static void
+set_message (MorrowTask *self, const char *message)
+{
+  /* Acquire and release: the string goes from one thread to another. */
+  g_free (atomic_exchange_explicit (&self->cancel_message, g_strdup (message), memory_order_acq_rel));
+}
+
+/* Nobody has started the coroutine: then nobody will. */
+static gboolean
+cancel_lazy (MorrowTask *self, const char *message)
+{
+  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_STARTED))
+    return FALSE;
+
+  morrow__task_abandon (self, morrow__cancelled_error (message));
+  return TRUE;
+}
+
+gboolean
+morrow__task_cancel (MorrowFuture *future, const char *message)
+{
+  MorrowTask *self = (MorrowTask *) future;
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
+  MorrowHome *home;
+
+  if (cancel_lazy (self, message))
+    return TRUE;
+
+  if (message != NULL)
+    set_message (self, message);
+
+  /* Sequentially consistent: T1, pairs with the look at PENDING after morrow__task_set_home (). */
+  while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+    ;
+
+  if (G_UNLIKELY (cancel & MORROW__CANCEL_LINKED))
+    morrow__cancellable_cancel (future);
+
+  home = atomic_load_explicit (&self->home, memory_order_seq_cst);
+  if (home == morrow__home && home != NULL)
+    morrow__task_deliver_cancel (self);
+  else if (home != NULL)
+    home->klass->poke (home, self);
+  return TRUE;
+}
+
+/**
+ * morrow_future_get_cancelling:
+ * @self: a future
+ *
+ * Tells how many requests to cancel a task have not been undone. asyncio's `cancelling()`.
+ *
+ * Returns: the number; 0 for a future that is no task
+ */
+guint
+morrow_future_get_cancelling (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, 0);
+
+  if (!morrow__future_is_task (self))
+    return 0;
+  return atomic_load_explicit (&((MorrowTask *) self)->cancel, memory_order_relaxed) / MORROW__CANCEL_ONE;
+}
+
+/**
+ * morrow_future_uncancel:
+ * @self: a future
+ *
+ * Undoes one request to cancel a task, as whoever caught the error and goes on must do. When it was the last, and the
+ * task has not been given it yet, it is withdrawn. asyncio's `uncancel()`.
+ *
+ * Returns: how many requests remain
+ */
+guint
+morrow_future_uncancel (MorrowFuture *self)
+{
+  MorrowTask *task = (MorrowTask *) self;
+  guint cancel, undone;
+
+  g_return_val_if_fail (self != NULL, 0);
+
+  if (!morrow__future_is_task (self))
+    return 0;
+
+  cancel = atomic_load_explicit (&task->cancel, memory_order_relaxed);
+  do
+    {
+      if (cancel < MORROW__CANCEL_ONE)
+        return 0;
+      undone = cancel - MORROW__CANCEL_ONE;
+      if (undone < MORROW__CANCEL_ONE)
+        undone &= ~MORROW__CANCEL_PENDING;
+    }
+  while (!atomic_compare_exchange_weak_explicit (&task->cancel, &cancel, undone, memory_order_relaxed, memory_order_relaxed));
+
+  return undone / MORROW__CANCEL_ONE;
+}
+
+/* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */
+gboolean
+morrow__task_take_cancel (MorrowTask *self, GError **error)
+{
+  g_autofree char *message = NULL;
+
+  /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
+  if (G_LIKELY (!(atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING)))
+    return FALSE;
+  if (!(atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst) & MORROW__CANCEL_PENDING))
+    return FALSE;                       /* withdrawn meanwhile */
+
+  message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acq_rel);
+  g_propagate_error (error, morrow__cancelled_error (message));
+  return TRUE;
+}
+
+/* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
+ * request is passed on to what it waits for, and it goes on when that has settled. One that is not parked, or that
+ * has been woken, finds the request pending. */
+void
+morrow__task_deliver_cancel (MorrowTask *self)
+{
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_seq_cst);
+  MorrowFuture *awaited = self->awaiting;
+
+  if (awaited == NULL || self->interrupted || !(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+    return;
+  if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
+    return;
+
+  switch (morrow__future_detach_shared (awaited, &self->waiter))
+    {
+    case MORROW_DETACHED:
+      self->interrupted = TRUE;
+      morrow__home->klass->wake (morrow__home, self);
+      break;
+
+    case MORROW_SOLE:
+      {
+        g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acq_rel);
+
+        atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst);
+        if (!morrow_future_cancel_with_message (awaited, message))
+          {
+            set_message (self, message);
+            atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_seq_cst);
+          }
+      }
+      break;
+
+    case MORROW_TOO_LATE:
+    default:
+      break;
+    }
+}
+
+/* At the end of a run: what is left over is cancelled, and stays so. The home's thread. */
+void
+morrow__task_sweep (MorrowTask *self)
+{
+  if (atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_seq_cst) & MORROW__CANCEL_STICKY)
+    return;
+  morrow_future_cancel (&self->future);
+}

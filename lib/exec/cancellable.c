@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* GCancellable, both ways: one that cancels a future, and one that a future's cancel cancels. */
+
+#include "config.h"
+
+#include "exec/task-private.h"
+
+/* --- a GCancellable cancels a future ----------------------------------------------------------------------------- */
+
+/* References: one for the signal connection, one for being among the future's waiters. */
+typedef struct
+{
+  MorrowObserver  observer;      /* the future's */
+  gatomicrefcount ref_count;
+  GMutex          lock;
+  MorrowFuture   *future;        /* under the lock, owned: NULL once it has settled */
+  GCancellable   *cancellable;   /* immutable, owned */
+  gulong          handler;       /* written before the observer is hooked on */
+} CancelOn;
+
+static void
+cancel_on_unref (CancelOn *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_clear_pointer (&self->future, morrow_future_unref);
+  g_object_unref (self->cancellable);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+static void
+cancel_on_disconnected (gpointer data, GClosure *closure)
+{
+  cancel_on_unref (data);
+}
+
+static void
+cancel_on_cancelled (GCancellable *cancellable, gpointer data)
+{
+  CancelOn *self = data;
+  MorrowFuture *future;
+
+  g_mutex_lock (&self->lock);
+  future = g_steal_pointer (&self->future);
+  g_mutex_unlock (&self->lock);
+
+  if (future != NULL)
+    {
+      morrow_future_cancel (future);
+      morrow_future_unref (future);
+    }
+}
+
+/* The future has settled: the connection goes. A handler that runs at this moment, here or on another thread, keeps
+ * what it needs by its reference; g_signal_handler_disconnect () does not wait for it, as g_cancellable_disconnect ()
+ * would, and so cannot deadlock. */
+static void
+cancel_on_settled (MorrowObserver *observer, MorrowFuture *settled)
+{
+  CancelOn *self = (CancelOn *) observer;
+  MorrowFuture *future;
+
+  g_mutex_lock (&self->lock);
+  future = g_steal_pointer (&self->future);
+  g_mutex_unlock (&self->lock);
+
+  if (self->handler != 0)
+    g_signal_handler_disconnect (self->cancellable, self->handler);
+  if (future != NULL)
+    morrow_future_unref (future);
+  cancel_on_unref (self);
+}
+
+/**
+ * morrow_future_cancel_on:
+ * @self: a future
+ * @cancellable: (nullable): what cancels it; %NULL for nothing
+ *
+ * Cancels @self when @cancellable is cancelled, at once if it is already. The connection goes when @self settles.
+ */
+void
+morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
+{
+  CancelOn *link;
+
+  g_return_if_fail (self != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  if (cancellable == NULL || morrow__future_is_settled (self))
+    return;
+  if (g_cancellable_is_cancelled (cancellable))
+    {
+      morrow_future_cancel (self);
+      return;
+    }
+
+  link = g_new0 (CancelOn, 1);
+  link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_on_settled);
+  g_atomic_ref_count_init (&link->ref_count);
+  g_atomic_ref_count_inc (&link->ref_count);
+  g_mutex_init (&link->lock);
+  link->future = morrow__future_ref (self);
+  link->cancellable = g_object_ref (cancellable);
+  link->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (cancel_on_cancelled), link, cancel_on_disconnected, 0);
+
+  if (!morrow__future_subscribe_observer (self, &link->observer))
+    cancel_on_settled (&link->observer, self);
+  else if (g_cancellable_is_cancelled (cancellable))
+    morrow_future_cancel (self);
+}
+
+/* --- a future's cancel cancels a GCancellable -------------------------------------------------------------------- */
+
+/* Few futures have one: they stand in a table, from when they are asked for it until they settle. */
+static GMutex links_lock;
+static GHashTable *links;        /* under links_lock: MorrowFuture to GCancellable, owned by the observers */
+
+typedef struct
+{
+  MorrowObserver observer;       /* the future's */
+  GCancellable  *cancellable;    /* owned */
+} CancelWith;
+
+static GCancellable *
+get_link (MorrowFuture *future)
+{
+  GCancellable *cancellable;
+
+  g_mutex_lock (&links_lock);
+  cancellable = links != NULL ? g_hash_table_lookup (links, future) : NULL;
+  if (cancellable != NULL)
+    g_object_ref (cancellable);
+  g_mutex_unlock (&links_lock);
+
+  return cancellable;
+}
+
+/* A request came for @future, or it has settled as cancelled. */
+void
+morrow__cancellable_cancel (MorrowFuture *future)
+{
+  g_autoptr (GCancellable) cancellable = get_link (future);
+
+  if (cancellable != NULL)
+    g_cancellable_cancel (cancellable);
+}
+
+static void
+cancel_with_settled (MorrowObserver *observer, MorrowFuture *future)
+{
+  CancelWith *self = (CancelWith *) observer;
+
+  g_mutex_lock (&links_lock);
+  if (g_hash_table_lookup (links, future) == self->cancellable)
+    g_hash_table_remove (links, future);
+  g_mutex_unlock (&links_lock);
+
+  if (morrow__future_peek (future) & MORROW__CANCELLED)
+    g_cancellable_cancel (self->cancellable);
+  g_object_unref (self->cancellable);
+  g_free (self);
+}
+
+/* Asked for twice at the same time, the second wins the table; both are cancelled when the future settles as
+ * cancelled. */
+static GCancellable *
+make_link (MorrowFuture *future)
+{
+  GCancellable *cancellable = g_cancellable_new ();
+  CancelWith *link = g_new0 (CancelWith, 1);
+
+  link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_with_settled);
+  link->cancellable = g_object_ref (cancellable);
+
+  g_mutex_lock (&links_lock);
+  if (links == NULL)
+    links = g_hash_table_new (NULL, NULL);
+  g_hash_table_insert (links, future, cancellable);
+  g_mutex_unlock (&links_lock);
+
+  if (!morrow__future_subscribe_observer (future, &link->observer))
+    cancel_with_settled (&link->observer, future);
+  return cancellable;
+}
+
+/**
+ * morrow_future_get_cancellable:
+ * @self: a future
+ *
+ * Gives a #GCancellable that is cancelled when @self is, for what understands GIO's kind only. For a task that is
+ * when it is asked to end, before it has ended; it is cancelled in the thread that cancels @self.
+ *
+ * Returns: (transfer full): a cancellable
+ */
+GCancellable *
+morrow_future_get_cancellable (MorrowFuture *self)
+{
+  GCancellable *cancellable;
+
+  g_return_val_if_fail (self != NULL, NULL);
+
+  cancellable = get_link (self);
+  if (cancellable == NULL)
+    cancellable = make_link (self);
+
+  if (morrow__future_is_task (self) &&
+      atomic_fetch_or_explicit (&((MorrowTask *) self)->cancel, MORROW__CANCEL_LINKED, memory_order_seq_cst) / MORROW__CANCEL_ONE > 0)
+    g_cancellable_cancel (cancellable);
+  return cancellable;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A home is where a started task lives for good: a loop, which parks its fiber, or a thread, which blocks. */
+
+#pragma once
+
+#include "core/executor-private.h"
+
+typedef struct _MorrowHome MorrowHome;
+typedef struct _MorrowTask MorrowTask;
+typedef struct _MorrowHomeClass MorrowHomeClass;
+
+struct _MorrowHomeClass
+{
+  /* The home's thread, in @task: returns once wake () was called for it. @awaited is what it waits for, NULL for a
+   * yield. FALSE and an error when that can never be. */
+  gboolean (*park) (MorrowHome *self, MorrowTask *task, MorrowFuture *awaited, GError **error);
+
+  /* Any thread: lets a parked task go on; once for each park. */
+  void     (*wake) (MorrowHome *self, MorrowTask *task);
+
+  /* Another thread: has the home call morrow__task_deliver_cancel (), soon. */
+  void     (*poke) (MorrowHome *self, MorrowTask *task);
+
+  /* The home's thread, in @task: lets the other ready tasks run. */
+  void     (*yield) (MorrowHome *self, MorrowTask *task);
+};
+
+struct _MorrowHome
+{
+  const MorrowHomeClass *klass;     /* immutable */
+  MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
+};
+
+/* The home of this thread, NULL when it has none: set by what runs tasks here, and by nobody else. */
+extern __thread MorrowHome *morrow__home;

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sequential baseline: a task runs to its end, on the caller's stack, when it is created. What waits blocks the
+ * thread. Callbacks are queued, and run when the thread would sleep, when a task has ended, or at the end of the run. */
+
+#include "config.h"
+
+#include <morrow/error.h>
+
+#include "base/mpsc-private.h"
+#include "exec/interrupt-private.h"
+#include "exec/lane-private.h"
+#include "exec/thread-home-private.h"
+
+struct _MorrowInline
+{
+  MorrowExecutor             parent_instance;
+
+  MorrowMpsc                 inbox;   /* any thread: callbacks */
+  GMutex                     lock;
+  MorrowThreadHome          *home;    /* under the lock: the run's, NULL outside one; who posts unparks it */
+};
+
+/**
+ * MorrowInline:
+ *
+ * The caller's own stack: a task runs to its end when it is created, and nothing runs at the same time. What the
+ * other models are compared with.
+ */
+G_DEFINE_FINAL_TYPE (MorrowInline, morrow_inline, MORROW_TYPE_EXECUTOR)
+
+/* On the run's thread. TRUE when there was something. */
+static gboolean
+run_callbacks (MorrowInline *self, gboolean closed)
+{
+  MorrowQueue posted = MORROW__QUEUE_INIT;
+  MorrowQueueNode *node;
+  gboolean any = FALSE;
+
+  morrow__mpsc_take_all (&self->inbox, &posted);
+  while ((node = morrow__queue_pop (&posted)) != NULL)
+    {
+      MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+
+      job->run (job, closed);
+      any = TRUE;
+    }
+  return any;
+}
+
+static gboolean
+inline_idle (MorrowThreadHome *home)
+{
+  MorrowTask *current = home->home.current;
+  gboolean any;
+
+  home->home.current = NULL;                    /* callbacks run outside any task */
+  any = run_callbacks (home->executor, FALSE);
+  home->home.current = current;
+  return any;
+}
+
+static const MorrowBlocking blocking = { .idle = inline_idle };
+
+static void
+inline_post (MorrowExecutor *executor, MorrowJob *job)
+{
+  MorrowInline *self = MORROW_INLINE (executor);
+
+  morrow__mpsc_push (&self->inbox, &job->node);
+  g_mutex_lock (&self->lock);
+  if (self->home != NULL)
+    morrow__parker_unpark (&self->home->parker);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+inline_start (MorrowExecutor *executor, MorrowFuture *future)
+{
+  MorrowTask *task = (MorrowTask *) future;
+
+  morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED);
+  if (morrow__executor_current == executor && morrow__home != NULL)
+    morrow__thread_home_run (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
+  else
+    {
+      MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
+
+      morrow__thread_home_run (home, task);
+      morrow__thread_home_leave (home);
+    }
+  morrow_future_unref (future);
+}
+
+static void
+set_home (MorrowInline *self, MorrowThreadHome *home)
+{
+  g_mutex_lock (&self->lock);
+  self->home = home;
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
+{
+  MorrowInline *self = MORROW_INLINE (executor);
+  MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
+  MorrowInterrupt interrupt;
+
+  set_home (self, home);
+  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_STARTED);
+  morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
+  morrow__thread_home_run (home, (MorrowTask *) main);
+  while (run_callbacks (self, FALSE))
+    ;
+  morrow__lane_join (executor);
+  *ret_interrupted = morrow__interrupt_end (&interrupt);
+  set_home (self, NULL);
+  morrow__thread_home_leave (home);
+  return TRUE;
+}
+
+static void
+morrow_inline_finalize (GObject *object)
+{
+  MorrowInline *self = MORROW_INLINE (object);
+
+  run_callbacks (self, TRUE);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (morrow_inline_parent_class)->finalize (object);
+}
+
+static void
+morrow_inline_class_init (MorrowInlineClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = morrow_inline_finalize;
+  klass->post = inline_post;
+  klass->start = inline_start;
+  klass->run = inline_run;
+}
+
+static void
+morrow_inline_init (MorrowInline *self)
+{
+  morrow__mpsc_init (&self->inbox);
+  g_mutex_init (&self->lock);
+}
+
+/**
+ * morrow_inline_new:
+ *
+ * Makes an executor that runs each task on the stack of whoever creates it.
+ *
+ * Returns: (transfer full) (type MorrowInline): an executor
+ */
+MorrowExecutor *
+morrow_inline_new (void)
+{
+  return g_object_new (MORROW_TYPE_INLINE, NULL);
+}

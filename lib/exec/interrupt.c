@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What asyncio's Runner does about SIGINT: a handler is put in place on the process's main thread only, and only
+ * where the default one was; it cancels the main task, so that no code is interrupted in the middle, and is taken
+ * away again unless somebody replaced it. The second SIGINT, and one that comes when main has ended, does what SIGINT
+ * does by default.
+ *
+ * The handler runs on any thread, in the middle of anything. It touches atomics only: it sets the request pending, as
+ * morrow__task_cancel () does, and wakes main's home: a job in the loop's inbox and its eventfd, or the futex that
+ * the thread sleeps on. */
+
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "exec/interrupt-private.h"
+
+static _Atomic (MorrowInterrupt *) active;   /* the run's thread writes, the handler reads; all of it is the same process's */
+
+static void
+end_process (int signal_number)
+{
+  signal (signal_number, SIG_DFL);
+  raise (signal_number);
+}
+
+static void
+handle (int signal_number)
+{
+  MorrowInterrupt *self = atomic_load_explicit (&active, memory_order_seq_cst);
+  int saved_errno = errno;
+
+  if (self == NULL)
+    return;
+  if (atomic_fetch_add_explicit (&self->count, 1, memory_order_seq_cst) > 0 || morrow__future_is_settled (&self->main->future))
+    {
+      end_process (signal_number);
+      return;
+    }
+
+  /* Sequentially consistent: T1, as in morrow__task_cancel (). An addition, since PENDING may be set already: the bit
+   * is set apart. */
+  atomic_fetch_add_explicit (&self->main->cancel, MORROW__CANCEL_ONE, memory_order_seq_cst);
+  atomic_fetch_or_explicit (&self->main->cancel, MORROW__CANCEL_PENDING, memory_order_seq_cst);
+  if (self->loop != NULL)
+    {
+      morrow__mpsc_push (&self->loop->inbox, &self->job.node);
+      morrow__wakeup_signal (&self->loop->wakeup);
+    }
+  else
+    {
+      morrow__parker_unpark (self->parker);
+    }
+  errno = saved_errno;
+}
+
+static void
+deliver (MorrowJob *job, gboolean closed)
+{
+  MorrowInterrupt *self = (MorrowInterrupt *) job;
+
+  if (!closed && !morrow__future_is_settled (&self->main->future))
+    morrow__task_deliver_cancel (self->main);
+}
+
+void
+morrow__interrupt_begin (MorrowInterrupt *self, MorrowFuture *main, MorrowLoop *loop, MorrowParker *parker)
+{
+  struct sigaction handler = { .sa_handler = handle, .sa_flags = SA_RESTART };
+
+  *self = (MorrowInterrupt) { .job.run = deliver, .main = (MorrowTask *) main, .loop = loop, .parker = parker };
+
+  if (gettid () != getpid () || sigaction (SIGINT, NULL, &self->before) != 0 ||
+      (self->before.sa_flags & SA_SIGINFO) || self->before.sa_handler != SIG_DFL)
+    return;
+
+  atomic_store_explicit (&active, self, memory_order_seq_cst);
+  self->installed = sigaction (SIGINT, &handler, NULL) == 0;
+}
+
+/* Whether SIGINT came. When the handler has posted its job, the loop has run it: a run does not end with jobs in its
+ * inbox. */
+gboolean
+morrow__interrupt_end (MorrowInterrupt *self)
+{
+  struct sigaction now;
+
+  if (self->installed)
+    {
+      if (sigaction (SIGINT, NULL, &now) == 0 && now.sa_handler == handle)
+        sigaction (SIGINT, &self->before, NULL);
+      atomic_store_explicit (&active, NULL, memory_order_seq_cst);
+    }
+
+  return atomic_load_explicit (&self->count, memory_order_seq_cst) > 0;
+}

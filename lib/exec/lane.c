@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Blocking work has a lane of its own: threads apart from GTask's, from the executors' and from each other's lanes,
+ * so that a slow resolver cannot stop a file read. A run waits, at its end, for what was given to the lane from its
+ * executor. */
+
+#include "config.h"
+
+#include <morrow/error.h>
+#include <morrow/task.h>
+
+#include "base/cache-private.h"
+#include "core/future-private.h"
+#include "exec/lane-private.h"
+
+#define MAX_THREADS 64
+
+typedef struct
+{
+  MorrowFuture        future;
+  MorrowCoroutineFunc func;        /* immutable, as are the next three */
+  gpointer            data;
+  GDestroyNotify      data_free;
+  const char         *func_name;
+  MorrowExecutor     *executor;    /* held while it runs: where it was started */
+  atomic_uint         started;     /* any thread: an exchange decides who starts it */
+} Work;
+
+static GMutex lane_lock;
+static GCond lane_ended;           /* with lane_lock: some work has ended */
+static GThreadPool *lane;          /* made once */
+static GHashTable *lane_running;   /* under lane_lock: executor to the number of its works here */
+
+/* --- counting, for the runs that wait ---------------------------------------------------------------------------- */
+
+static void
+count (MorrowExecutor *executor, gint change)
+{
+  gint n;
+
+  if (executor == NULL)
+    return;
+
+  g_mutex_lock (&lane_lock);
+  if (lane_running == NULL)
+    lane_running = g_hash_table_new (NULL, NULL);
+  n = GPOINTER_TO_INT (g_hash_table_lookup (lane_running, executor)) + change;
+  if (n > 0)
+    g_hash_table_insert (lane_running, executor, GINT_TO_POINTER (n));
+  else
+    g_hash_table_remove (lane_running, executor);
+  g_cond_broadcast (&lane_ended);
+  g_mutex_unlock (&lane_lock);
+}
+
+/* Waits until the lane has done all that was given to it from @executor. */
+void
+morrow__lane_join (MorrowExecutor *executor)
+{
+  g_mutex_lock (&lane_lock);
+  while (lane_running != NULL && g_hash_table_contains (lane_running, executor))
+    g_cond_wait (&lane_ended, &lane_lock);
+  g_mutex_unlock (&lane_lock);
+}
+
+/* --- the work ---------------------------------------------------------------------------------------------------- */
+
+static void
+work_free (MorrowFuture *future)
+{
+  Work *self = (Work *) future;
+
+  if (!atomic_load_explicit (&self->started, memory_order_relaxed) && self->data_free != NULL)
+    self->data_free (self->data);
+  morrow__future_clear (future);
+  morrow__cache_free (sizeof (Work), self);
+}
+
+static void
+work_run (gpointer data, gpointer unused)
+{
+  Work *self = data;
+  GValue result = G_VALUE_INIT;
+  GError *error = NULL;
+  MorrowExecutor *executor = self->executor;
+  gboolean ok = self->func (self->data, &result, &error);
+
+  if (G_UNLIKELY (ok != (error == NULL)))
+    g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
+                ok ? "TRUE with an error" : "FALSE without an error");
+  if (self->data_free != NULL)
+    self->data_free (self->data);
+
+  if (ok && error == NULL)
+    {
+      morrow__future_resolve_move (&self->future, &result);
+    }
+  else
+    {
+      if (G_IS_VALUE (&result))
+        g_value_unset (&result);
+      if (error == NULL)
+        error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "It failed without saying why");
+      morrow__future_reject (&self->future, error);
+    }
+
+  morrow_future_unref (&self->future);
+  count (executor, -1);
+  if (executor != NULL)
+    morrow__executor_release (executor);
+}
+
+static GThreadPool *
+get_lane (void)
+{
+  static gsize once;
+
+  if (g_once_init_enter (&once))
+    {
+      lane = g_thread_pool_new (work_run, NULL, MAX_THREADS, FALSE, NULL);
+      g_once_init_leave (&once, 1);
+    }
+  return lane;
+}
+
+static void
+work_start (MorrowFuture *future, MorrowExecutor *executor)
+{
+  Work *self = (Work *) future;
+
+  if (morrow__future_is_settled (future) || atomic_exchange_explicit (&self->started, TRUE, memory_order_relaxed))
+    return;
+
+  self->executor = executor;
+  if (executor != NULL)
+    morrow__executor_hold (executor);
+  count (executor, 1);
+  morrow__future_ref (future);
+
+  /* When no thread can be had now, the work stays queued until one can. */
+  g_thread_pool_push (get_lane (), self, NULL);
+}
+
+static const MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free_kind = work_free };
+
+/**
+ * morrow_to_thread_at: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): what to run
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, on the thread, after @func
+ * @func_name: (nullable): what to call it, a string that lives as long as the program
+ * @site: (nullable): where it is made, likewise
+ *
+ * What the macro morrow_to_thread () calls.
+ *
+ * Returns: (transfer full): a pending future
+ */
+MorrowFuture *
+morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+{
+  Work *self;
+
+  g_return_val_if_fail (func != NULL, NULL);
+
+  self = morrow__cache_alloc (sizeof (Work));
+  morrow__future_init (&self->future, &work_ops, site);
+  self->func = func;
+  self->data = data;
+  self->data_free = data_free;
+  self->func_name = func_name;
+  self->executor = NULL;
+  atomic_init (&self->started, FALSE);
+  return &self->future;
+}
+
+/**
+ * morrow_to_thread: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): what to run; it must not await
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, on the thread, after @func
+ *
+ * Runs @func on a thread for blocking work, under every executor. asyncio's `to_thread()`: lazy, as a coroutine is.
+ *
+ * Cancelled, the future settles at once; the thread runs on and its result is dropped. The end of a run waits for
+ * such threads.
+ *
+ * Returns: (transfer full): a future of what @func returns
+ */
+MorrowFuture *
+(morrow_to_thread) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
+{
+  return morrow_to_thread_at (func, data, data_free, NULL, NULL);
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Several loops, a thread each. A task that has not started lies in the deque of the loop where it was created, and
+ * another loop that has nothing to do may steal it; where it starts, it stays. A loop takes its own newest task
+ * first, which keeps few alive at once; others steal the oldest.
+ *
+ * Main, and what else is outside, hands tasks to the loops in turn.
+ *
+ * GOING TO SLEEP
+ *   P1: who creates a task pushes it, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks
+ *   at all deques once more. One of the two sees the other, if neither look is done before its store is visible. The
+ *   creator's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier () makes
+ *   every running thread of the process pass a full barrier. Where the kernel has none, the creator exchanges with
+ *   n_asleep, which is one.
+ *
+ * THE END OF A RUN
+ *   When main has ended, what is left over is swept. It has all ended when as many tasks have ended as have started.
+ *   Both are counted by each loop for itself; the ended are summed up first, then the started: equal sums mean that in
+ *   between there was none. */
+
+#include "config.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <morrow/error.h>
+
+#include "exec/interrupt-private.h"
+#include "exec/lane-private.h"
+#include "exec/loop-pool-private.h"
+
+struct _MorrowLoopPool
+{
+  MorrowExecutor         parent_instance;
+
+  /* Immutable once made. */
+  GPtrArray             *loops;       /* MorrowLoop, owned */
+  GPtrArray             *threads;     /* GThread, owned, of each */
+  GError                *broken;      /* owned: why there is not a single loop */
+  gboolean               fence;       /* the kernel has no membarrier */
+
+  /* Any thread. */
+  atomic_uint            n_asleep;    /* P1 */
+  atomic_uint            turn;        /* relaxed: whose turn it is to be given a task from outside */
+  atomic_ulong           n_outside;   /* tasks that were started from outside */
+  atomic_int             sweeping;
+  atomic_int             stopping;
+  _Atomic (MorrowLoop *) runner;      /* the loop of main while a run lasts: it is woken when a task has ended in a sweep */
+};
+
+/**
+ * MorrowLoopPool:
+ *
+ * Several event loops, a thread each. A task that waits parks its fiber; it stays on the loop where it started, and
+ * one that has not started is taken by whichever loop has time.
+ */
+G_DEFINE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW_TYPE_EXECUTOR)
+
+static MorrowLoop *
+loop_at (MorrowLoopPool *self, guint i)
+{
+  return g_ptr_array_index (self->loops, i);
+}
+
+/* --- waking ------------------------------------------------------------------------------------------------------ */
+
+static void
+wake_one (MorrowLoopPool *self)
+{
+  for (guint i = 0; i < self->loops->len; i++)
+    {
+      MorrowLoop *loop = loop_at (self, i);
+
+      if (atomic_load_explicit (&loop->asleep, memory_order_relaxed) &&
+          atomic_exchange_explicit (&loop->asleep, FALSE, memory_order_seq_cst))
+        {
+          morrow__wakeup_signal (&loop->wakeup);
+          return;
+        }
+    }
+}
+
+/* After a task was pushed (P1). */
+static inline void
+wake_thief (MorrowLoopPool *self)
+{
+  guint n_asleep;
+
+  if (G_UNLIKELY (self->fence))
+    {
+      n_asleep = atomic_fetch_add_explicit (&self->n_asleep, 0, memory_order_seq_cst);
+    }
+  else
+    {
+      atomic_signal_fence (memory_order_seq_cst);
+      n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
+    }
+
+  if (G_UNLIKELY (n_asleep > 0))
+    wake_one (self);
+}
+
+/* The loop says that it sleeps: the second look at what there is to do (P1). It counts until morrow__loop_pool_slept
+ * (). */
+gboolean
+morrow__loop_pool_has_work (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+
+  atomic_fetch_add_explicit (&self->n_asleep, 1, memory_order_seq_cst);
+  if (!self->fence)
+    syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+
+  for (guint i = 0; i < self->loops->len; i++)
+    {
+      if (morrow__deque_size (&loop_at (self, i)->deque) > 0)
+        {
+          morrow__loop_pool_slept (loop);
+          return TRUE;
+        }
+    }
+
+  loop->counted_asleep = TRUE;
+  return FALSE;
+}
+
+void
+morrow__loop_pool_slept (MorrowLoop *loop)
+{
+  loop->counted_asleep = FALSE;
+  atomic_fetch_sub_explicit (&loop->pool->n_asleep, 1, memory_order_relaxed);
+}
+
+/* --- tasks ------------------------------------------------------------------------------------------------------- */
+
+static inline void
+add_own (atomic_ulong *counter)
+{
+  /* Only this thread writes it. Release: pairs with the acquire in is_quiet (). */
+  atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
+}
+
+void
+morrow__loop_pool_sort_posted (MorrowLoop *loop, MorrowQueue *posted)
+{
+  MorrowQueue kept = MORROW__QUEUE_INIT;
+  MorrowQueueNode *node;
+  gboolean any = FALSE;
+
+  while ((node = morrow__queue_pop (posted)) != NULL)
+    {
+      MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+
+      if (!morrow__loop_job_starts (job))
+        {
+          morrow__queue_push (&kept, node);
+          continue;
+        }
+      morrow__deque_push (&loop->deque, morrow__task_of_job (job));
+      any = TRUE;
+    }
+
+  if (any)
+    wake_thief (loop->pool);
+  *posted = kept;
+}
+
+gboolean
+morrow__loop_pool_steal (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+  guint first = loop->tick;
+
+  for (guint i = 0; i < self->loops->len; i++)
+    {
+      MorrowLoop *victim = loop_at (self, (first + i) % self->loops->len);
+
+      if (victim != loop && morrow__deque_steal_half (&victim->deque, &loop->deque) > 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+gboolean
+morrow__loop_pool_is_sweeping (MorrowLoop *loop)
+{
+  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
+}
+
+void
+morrow__loop_pool_task_ended (MorrowLoop *loop)
+{
+  MorrowLoop *runner;
+
+  add_own (&loop->n_ended);
+  if (G_LIKELY (!atomic_load_explicit (&loop->pool->sweeping, memory_order_seq_cst)))
+    return;
+
+  runner = atomic_load_explicit (&loop->pool->runner, memory_order_acquire);
+  if (runner != NULL)
+    morrow__wakeup_signal (&runner->wakeup);
+}
+
+static void
+loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
+{
+  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoop *here = morrow__loop_here ();
+
+  if (G_UNLIKELY (self->broken != NULL))
+    {
+      morrow__task_abandon ((MorrowTask *) future, g_error_copy (self->broken));
+      morrow_future_unref (future);
+      return;
+    }
+
+  if (G_LIKELY (here != NULL && here->pool == self))
+    {
+      morrow__loop_mark_start ((MorrowTask *) future);
+      add_own (&here->n_started);
+      morrow__deque_push (&here->deque, future);
+      wake_thief (self);
+      return;
+    }
+
+  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in is_quiet () */
+  morrow__loop_start (loop_at (self, atomic_fetch_add_explicit (&self->turn, 1, memory_order_relaxed) % self->loops->len), (MorrowTask *) future);
+}
+
+static void
+loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
+{
+  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoop *here = morrow__loop_here ();
+
+  if (G_UNLIKELY (self->broken != NULL))
+    job->run (job, TRUE);
+  else if (here != NULL && here->pool == self)
+    morrow__loop_post (here, job);
+  else
+    morrow__loop_post (loop_at (self, atomic_fetch_add_explicit (&self->turn, 1, memory_order_relaxed) % self->loops->len), job);
+}
+
+/* --- runs -------------------------------------------------------------------------------------------------------- */
+
+static void
+sweep_run (MorrowJob *job, gboolean closed)
+{
+  if (!closed)
+    morrow__loop_sweep (morrow__loop_here ());
+  g_free (job);
+}
+
+/* No task is alive; see "The end of a run". */
+static gboolean
+is_quiet (MorrowLoopPool *self)
+{
+  gulong ended = 0, started;
+
+  for (guint i = 0; i < self->loops->len; i++)
+    ended += atomic_load_explicit (&loop_at (self, i)->n_ended, memory_order_acquire);
+  started = atomic_load_explicit (&self->n_outside, memory_order_acquire);
+  for (guint i = 0; i < self->loops->len; i++)
+    started += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire);
+
+  return ended == started;
+}
+
+static void
+finish_tasks (MorrowLoopPool *self, MorrowLoop *runner)
+{
+  atomic_store_explicit (&self->runner, runner, memory_order_release);
+  atomic_store_explicit (&self->sweeping, TRUE, memory_order_seq_cst);
+
+  for (guint i = 0; i < self->loops->len; i++)
+    {
+      MorrowJob *sweep = g_new (MorrowJob, 1);
+
+      sweep->run = sweep_run;
+      morrow__loop_post (loop_at (self, i), sweep);
+    }
+  while (!is_quiet (self))
+    morrow__loop_turn (runner, TRUE);
+
+  atomic_store_explicit (&self->sweeping, FALSE, memory_order_seq_cst);
+  atomic_store_explicit (&self->runner, NULL, memory_order_release);
+}
+
+static gboolean
+loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
+{
+  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoop *runner;
+  MorrowInterrupt interrupt;
+
+  if (self->broken != NULL)
+    {
+      g_propagate_error (error, g_error_copy (self->broken));
+      return FALSE;
+    }
+
+  runner = morrow__loop_new (executor, NULL);
+  if (!morrow__loop_take_thread (runner, error))
+    {
+      g_object_unref (runner);
+      return FALSE;
+    }
+
+  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_QUEUED);
+  morrow__future_ref (main);
+  morrow__loop_start (runner, (MorrowTask *) main);
+  morrow__interrupt_begin (&interrupt, main, runner, NULL);
+  morrow__loop_run_until (runner, main);
+  finish_tasks (self, runner);
+  morrow__lane_join (executor);
+  *ret_interrupted = morrow__interrupt_end (&interrupt);
+  morrow__loop_drain (runner);
+  morrow__loop_yield_thread (runner);
+  g_object_unref (runner);
+  return TRUE;
+}
+
+static guint
+loop_pool_get_n_threads (MorrowExecutor *executor)
+{
+  return MAX (1, MORROW_LOOP_POOL (executor)->loops->len);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static gpointer
+worker_main (gpointer data)
+{
+  MorrowLoop *loop = data;
+
+  /* The context is the loop's own, and nobody else has it: it can be had. */
+  morrow__loop_take_thread (loop, NULL);
+  while (!atomic_load_explicit (&loop->pool->stopping, memory_order_acquire))
+    morrow__loop_turn (loop, TRUE);
+  morrow__loop_close (loop);
+  morrow__loop_yield_thread (loop);
+  return NULL;
+}
+
+static void
+add_loop (MorrowLoopPool *self, GError **error)
+{
+  MorrowLoop *loop = morrow__loop_new (&self->parent_instance, self);
+
+  if (loop->broken != NULL)
+    {
+      g_set_error_literal (error, loop->broken->domain, loop->broken->code, loop->broken->message);
+      g_object_unref (loop);
+    }
+  else
+    {
+      g_ptr_array_add (self->loops, loop);
+    }
+}
+
+/* The loops are complete before the first thread runs, since each looks at all. A thread that cannot be had leaves
+ * its loop to the thieves. */
+static void
+start_threads (MorrowLoopPool *self)
+{
+  for (guint i = 0; i < self->loops->len; i++)
+    {
+      GError *error = NULL;
+      GThread *thread = g_thread_try_new ("morrow-loop", worker_main, loop_at (self, i), &error);
+
+      if (thread != NULL)
+        {
+          g_ptr_array_add (self->threads, thread);
+          continue;
+        }
+      g_set_error (&self->broken, MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for an event loop: %s", error->message);
+      g_error_free (error);
+      return;
+    }
+}
+
+static void
+morrow_loop_pool_dispose (GObject *object)
+{
+  MorrowLoopPool *self = MORROW_LOOP_POOL (object);
+
+  atomic_store_explicit (&self->stopping, TRUE, memory_order_release);
+  for (guint i = 0; i < self->threads->len; i++)
+    morrow__wakeup_signal (&loop_at (self, i)->wakeup);
+  for (guint i = 0; i < self->threads->len; i++)
+    {
+      GThread *thread = g_ptr_array_index (self->threads, i);
+
+      if (thread != g_thread_self () && self->parent_instance.pid == getpid ())
+        g_thread_join (thread);
+      else
+        g_thread_unref (thread);
+    }
+  g_ptr_array_set_size (self->threads, 0);
+
+  G_OBJECT_CLASS (morrow_loop_pool_parent_class)->dispose (object);
+}
+
+static void
+morrow_loop_pool_finalize (GObject *object)
+{
+  MorrowLoopPool *self = MORROW_LOOP_POOL (object);
+
+  g_ptr_array_unref (self->threads);
+  g_ptr_array_unref (self->loops);
+  g_clear_error (&self->broken);
+  G_OBJECT_CLASS (morrow_loop_pool_parent_class)->finalize (object);
+}
+
+static void
+morrow_loop_pool_class_init (MorrowLoopPoolClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = morrow_loop_pool_dispose;
+  G_OBJECT_CLASS (klass)->finalize = morrow_loop_pool_finalize;
+  klass->post = loop_pool_post;
+  klass->start = loop_pool_start;
+  klass->run = loop_pool_run;
+  klass->get_n_threads = loop_pool_get_n_threads;
+}
+
+static void
+morrow_loop_pool_init (MorrowLoopPool *self)
+{
+  self->loops = g_ptr_array_new_with_free_func (g_object_unref);
+  self->threads = g_ptr_array_new ();
+  self->fence = syscall (SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
+}
+
+/**
+ * morrow_loop_pool_new:
+ * @n_loops: how many loops; 0 for the number of processors
+ *
+ * Makes a pool and starts its threads. When not one loop or thread can be had, what is given to the pool is rejected
+ * with that error.
+ *
+ * Returns: (transfer full) (type MorrowLoopPool): a pool
+ */
+MorrowExecutor *
+morrow_loop_pool_new (guint n_loops)
+{
+  MorrowLoopPool *self = g_object_new (MORROW_TYPE_LOOP_POOL, NULL);
+  GError *error = NULL;
+
+  for (guint i = 0; i < (n_loops != 0 ? n_loops : g_get_num_processors ()); i++)
+    {
+      g_clear_error (&error);
+      add_loop (self, &error);
+    }
+  if (self->loops->len == 0)
+    self->broken = error;
+  else
+    g_clear_error (&error);
+
+  start_threads (self);
+  return &self->parent_instance;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of a loop. Three files share it: scheduler.c runs what is ready, reactor.c waits for what is not, loop.c
+ * is the object.
+ *
+ * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
+ * thread touches it.
+ *
+ * SLEEPING Other threads put jobs into the inbox, and wake the loop if it may be asleep. L1: the poster pushes, then
+ *   looks at asleep; the loop sets asleep, then looks at the inbox. Both are sequentially consistent, so that at
+ *   least one sees the other: no job is left lying, and a burst of jobs costs one wake-up, since whoever finds asleep
+ *   set clears it.
+ *   L2: posting counts the posters inside morrow__loop_post (); a loop is not freed before they have left. */
+
+#pragma once
+
+#include <morrow/reactor.h>
+
+#include "base/deque-private.h"
+#include "base/mpsc-private.h"
+#include "base/timers-private.h"
+#include "base/wakeup-private.h"
+#include "exec/task-private.h"
+
+#define MORROW_LOOP_MAX_SPARES 16
+
+typedef struct _MorrowLoopSource MorrowLoopSource;
+
+/* Something that wants to be called at a time. */
+typedef struct _MorrowAlarm MorrowAlarm;
+
+struct _MorrowAlarm
+{
+  MorrowTimer timer;
+  void      (*fire) (MorrowAlarm *self);   /* immutable; on the loop's thread, with the alarm unarmed */
+};
+
+struct _MorrowLoop
+{
+  MorrowExecutor   parent_instance;
+
+  /* Immutable once made. */
+  GMainContext    *context;        /* owned */
+  GSource         *source;         /* owned; holds no reference of the loop */
+  gpointer         source_tag;     /* of epoll_fd in the source */
+  MorrowExecutor  *executor;       /* what tasks here see as their executor: this loop, or the pool that it is a part of; borrowed */
+  MorrowLoopPool  *pool;           /* that pool, or NULL; borrowed */
+  int              epoll_fd;
+  int              timer_fd;
+  MorrowWakeup     wakeup;
+  GError          *broken;         /* owned: why it could not be made; then nothing runs on it */
+
+  /* Any thread. */
+  MorrowMpsc       inbox;          /* jobs from other threads */
+  atomic_int       asleep;         /* L1 */
+  atomic_int       posting;        /* L2 */
+  atomic_int       closed;         /* set on the loop's thread, when it runs no more user code */
+
+  /* The loop's thread: scheduling. */
+  MorrowHome       home;
+  GThread         *thread;         /* the thread that it belongs to; NULL before it first ran */
+  MorrowQueue      ready;          /* jobs, first in first out */
+  guint            fuel;           /* how many more jobs this batch may run */
+  guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
+  guint            entered;        /* how deep in morrow__loop_enter () */
+  MorrowHome      *outer_home;     /* what this thread had before the outermost of them */
+  MorrowExecutor  *outer_executor;
+  MorrowFiber      main_fiber;     /* the thread's own stack */
+  MorrowStackPool *stacks;
+  MorrowTask      *starting;       /* what the fiber that is switched to is to run */
+  MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
+  guint            n_spares;
+  MorrowList       tasks;          /* those that live here, from start to end */
+  gboolean         sweeping;       /* what starts now is swept at once */
+  MorrowDeque      deque;          /* on a pool: tasks that have not started, newest first; others steal from it */
+  atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool.c */
+  atomic_ulong     n_ended;        /* likewise */
+
+  /* The loop's thread: waiting. */
+  MorrowTimers     timers;
+  gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
+  gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
+  gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
+  gboolean         rest;           /* hosted: this turn is for sources of lower priority */
+  gboolean         own_poll;       /* run: the loop looks at the context's other sources only */
+  MorrowList       dead_watches;   /* freed inside a callback, to be let go after it */
+  guint            dispatching;    /* how deep in descriptor callbacks */
+};
+
+/* loop.c */
+MorrowLoop *morrow__loop_new          (MorrowExecutor *executor, MorrowLoopPool *pool);
+MorrowLoop *morrow__loop_here         (void);
+gboolean    morrow__loop_take_thread  (MorrowLoop *self, GError **error);
+void        morrow__loop_yield_thread (MorrowLoop *self);
+void        morrow__loop_unbind       (MorrowLoop *self);
+void        morrow__loop_drain        (MorrowLoop *self);
+void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
+void        morrow__loop_finish_tasks (MorrowLoop *self);
+void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
+void        morrow__loop_enter        (MorrowLoop *self);
+void        morrow__loop_leave        (MorrowLoop *self);
+void        morrow__loop_close        (MorrowLoop *self);
+
+/* scheduler.c */
+extern const MorrowHomeClass morrow__loop_home_class;
+
+void        morrow__loop_start        (MorrowLoop *self, MorrowTask *task);
+void        morrow__loop_mark_start   (MorrowTask *task);
+gboolean    morrow__loop_job_starts   (MorrowJob *job);
+gboolean    morrow__loop_has_ready    (MorrowLoop *self);
+void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
+void        morrow__loop_sweep        (MorrowLoop *self);
+void        morrow__loop_drop_fibers  (MorrowLoop *self);
+
+/* reactor.c */
+gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
+void        morrow__reactor_clear     (MorrowLoop *self);
+void        morrow__reactor_poll      (MorrowLoop *self);
+void        morrow__reactor_arm       (MorrowLoop *self);
+void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
+void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
+void        morrow__loop_turn         (MorrowLoop *self, gboolean may_block);

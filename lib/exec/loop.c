@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The loop as an object and as an executor: made, entered, run, closed. What it runs is in scheduler.c, what it waits
+ * for in reactor.c. */
+
+#include "config.h"
+
+#include <sched.h>
+
+#include <morrow/error.h>
+
+#include "exec/interrupt-private.h"
+#include "exec/lane-private.h"
+#include "exec/loop-private.h"
+
+/**
+ * MorrowLoop:
+ *
+ * One event loop on one thread. A task that waits parks its fiber, and another runs.
+ *
+ * A loop over an application's main context needs no run: it is one #GSource among the others, bounded in time, and
+ * work given to it with morrow_executor_spawn () is done as the main loop turns.
+ */
+G_DEFINE_FINAL_TYPE (MorrowLoop, morrow_loop, MORROW_TYPE_EXECUTOR)
+
+/* The loop whose tasks and callbacks run on this thread, NULL when there is none. */
+MorrowLoop *
+morrow__loop_here (void)
+{
+  if (morrow__home == NULL || morrow__home->klass != &morrow__loop_home_class)
+    return NULL;
+  return morrow__container_of (morrow__home, MorrowLoop, home);
+}
+
+/**
+ * morrow_loop_get_current:
+ *
+ * Tells which loop the calling code runs on: a #MorrowLoop that was made, or one of a #MorrowLoopPool's.
+ *
+ * Returns: (transfer none) (nullable): the loop; %NULL where none runs
+ */
+MorrowLoop *
+morrow_loop_get_current (void)
+{
+  return morrow__loop_here ();
+}
+
+/**
+ * morrow_loop_get_context:
+ * @self: a loop
+ *
+ * Gives the context that @self is a source of. Sources that are attached to it are served beside the loop's tasks.
+ *
+ * Returns: (transfer none): the context
+ */
+GMainContext *
+morrow_loop_get_context (MorrowLoop *self)
+{
+  g_return_val_if_fail (MORROW_IS_LOOP (self), NULL);
+
+  return self->context;
+}
+
+/* --- the thread -------------------------------------------------------------------------------------------------- */
+
+/* Fibers do not move: the loop is the thread's until the run ends; of an application's main context, until it goes. */
+static void
+bind_to_thread (MorrowLoop *self)
+{
+  if (G_LIKELY (self->thread == g_thread_self ()))
+    return;
+
+  if (self->thread != NULL)
+    g_error ("A loop was run by two threads: the tasks on it belong to the first");
+
+  self->thread = g_thread_self ();
+  self->stacks = morrow__stack_pool_new ();
+  morrow__fiber_init_thread (&self->main_fiber);
+}
+
+/* No task lives here any more. */
+void
+morrow__loop_unbind (MorrowLoop *self)
+{
+  if (self->thread == NULL)
+    return;
+
+  morrow__loop_drop_fibers (self);
+  morrow__stack_pool_free (self->stacks);
+  morrow__fiber_clear_thread (&self->main_fiber);
+  self->thread = NULL;
+}
+
+/* Makes this the loop of the thread; may nest. */
+void
+morrow__loop_enter (MorrowLoop *self)
+{
+  if (self->entered++ > 0)
+    return;
+
+  bind_to_thread (self);
+  self->outer_home = morrow__home;
+  self->outer_executor = morrow__executor_current;
+  morrow__home = &self->home;
+  morrow__executor_current = self->executor;
+}
+
+void
+morrow__loop_leave (MorrowLoop *self)
+{
+  if (--self->entered > 0)
+    return;
+
+  morrow__home = self->outer_home;
+  morrow__executor_current = self->outer_executor;
+}
+
+/* --- posting ----------------------------------------------------------------------------------------------------- */
+
+void
+morrow__loop_post (MorrowLoop *self, MorrowJob *job)
+{
+  if (G_LIKELY (morrow__home == &self->home))
+    {
+      if (G_UNLIKELY (self->broken != NULL))
+        job->run (job, TRUE);
+      else
+        morrow__queue_push (&self->ready, &job->node);
+      return;
+    }
+
+  /* L2: relaxed going in, since whoever posts knows the loop to be there; release going out, pairs with the acquire
+   * in morrow__loop_close (). */
+  atomic_fetch_add_explicit (&self->posting, 1, memory_order_relaxed);
+  if (self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_acquire))
+    {
+      job->run (job, TRUE);
+    }
+  else
+    {
+      morrow__mpsc_push (&self->inbox, &job->node);
+      /* Sequentially consistent: L1, pairs with the store in fall_asleep (). */
+      if (atomic_load_explicit (&self->asleep, memory_order_seq_cst) &&
+          atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
+        morrow__wakeup_signal (&self->wakeup);
+    }
+  atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
+}
+
+static void
+loop_post (MorrowExecutor *executor, MorrowJob *job)
+{
+  morrow__loop_post (MORROW_LOOP (executor), job);
+}
+
+static void
+loop_start (MorrowExecutor *executor, MorrowFuture *task)
+{
+  morrow__loop_start (MORROW_LOOP (executor), (MorrowTask *) task);
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+/* Makes the calling thread the one that turns the loop. */
+gboolean
+morrow__loop_take_thread (MorrowLoop *self, GError **error)
+{
+  if (self->broken != NULL)
+    {
+      g_propagate_error (error, g_error_copy (self->broken));
+      return FALSE;
+    }
+  if (!g_main_context_acquire (self->context))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_ALREADY_RUNNING, "Another thread runs this loop's main context");
+      return FALSE;
+    }
+
+  g_main_context_push_thread_default (self->context);
+  morrow__loop_enter (self);
+  return TRUE;
+}
+
+void
+morrow__loop_yield_thread (MorrowLoop *self)
+{
+  morrow__loop_leave (self);
+  morrow__loop_unbind (self);
+  g_main_context_pop_thread_default (self->context);
+  g_main_context_release (self->context);
+}
+
+void
+morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
+{
+  while (!morrow__future_is_settled (future))
+    morrow__loop_turn (self, TRUE);
+}
+
+/* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */
+static void
+run_generation (MorrowLoop *self)
+{
+  guint n = 0;
+
+  for (MorrowQueueNode *node = self->ready.head; node != NULL; node = node->next)
+    n++;
+  morrow__loop_run_batch (self, n);
+}
+
+/* Cancels what is left over and waits until it has ended. */
+void
+morrow__loop_finish_tasks (MorrowLoop *self)
+{
+  run_generation (self);
+  morrow__loop_sweep (self);
+  while (!morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self))
+    morrow__loop_turn (self, TRUE);
+  self->sweeping = FALSE;
+}
+
+/* Runs what is still queued, the job of an interrupt that came late among it. */
+void
+morrow__loop_drain (MorrowLoop *self)
+{
+  while (morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox))
+    morrow__loop_turn (self, FALSE);
+}
+
+static gboolean
+loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
+{
+  MorrowLoop *self = MORROW_LOOP (executor);
+  MorrowInterrupt interrupt;
+
+  if (!morrow__loop_take_thread (self, error))
+    return FALSE;
+
+  morrow__task_start_on ((MorrowTask *) main, executor);
+  morrow__interrupt_begin (&interrupt, main, self, NULL);
+  morrow__loop_run_until (self, main);
+  morrow__loop_finish_tasks (self);
+  morrow__lane_join (executor);
+  *ret_interrupted = morrow__interrupt_end (&interrupt);
+  morrow__loop_drain (self);
+  morrow__loop_yield_thread (self);
+  return TRUE;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+/* Runs no more user code: what is queued is let go, what is posted from now on too. */
+void
+morrow__loop_close (MorrowLoop *self)
+{
+  MorrowQueueNode *node;
+
+  if (atomic_exchange_explicit (&self->closed, TRUE, memory_order_seq_cst))
+    return;
+
+  /* L2: acquire, pairs with the release at the end of morrow__loop_post (). */
+  while (atomic_load_explicit (&self->posting, memory_order_acquire) != 0)
+    sched_yield ();
+
+  morrow__mpsc_take_all (&self->inbox, &self->ready);
+  while ((node = morrow__queue_pop (&self->ready)) != NULL)
+    {
+      MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+
+      job->run (job, TRUE);
+    }
+}
+
+static void
+morrow_loop_finalize (GObject *object)
+{
+  MorrowLoop *self = MORROW_LOOP (object);
+
+  morrow__loop_close (self);
+  morrow__reactor_clear (self);
+  morrow__loop_unbind (self);
+  morrow__deque_clear (&self->deque);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_clear_error (&self->broken);
+
+  G_OBJECT_CLASS (morrow_loop_parent_class)->finalize (object);
+}
+
+static void
+morrow_loop_class_init (MorrowLoopClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = morrow_loop_finalize;
+  klass->post = loop_post;
+  klass->start = loop_start;
+  klass->run = loop_run;
+}
+
+static void
+morrow_loop_init (MorrowLoop *self)
+{
+  self->executor = &self->parent_instance;
+  self->epoll_fd = self->timer_fd = -1;
+  self->wakeup.fd = -1;
+  self->home.klass = &morrow__loop_home_class;
+  morrow__mpsc_init (&self->inbox);
+  morrow__queue_init (&self->ready);
+  morrow__list_init (&self->tasks);
+  morrow__deque_init (&self->deque);
+}
+
+/**
+ * morrow_loop_new:
+ * @context: (nullable): the context to be a source of; %NULL for a new one
+ *
+ * Makes a loop. When the system has no descriptors left for it, what is given to it is rejected with that error.
+ *
+ * Returns: (transfer full) (type MorrowLoop): a loop
+ */
+MorrowExecutor *
+morrow_loop_new (GMainContext *context)
+{
+  MorrowLoop *self = g_object_new (MORROW_TYPE_LOOP, NULL);
+
+  self->context = context != NULL ? g_main_context_ref (context) : g_main_context_new ();
+  morrow__reactor_init (self, &self->broken);
+  return &self->parent_instance;
+}
+
+/* A loop that is a part of another executor. */
+MorrowLoop *
+morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
+{
+  MorrowLoop *self = MORROW_LOOP (morrow_loop_new (NULL));
+
+  self->executor = executor;
+  self->pool = pool;
+  return self;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running what is ready on a loop: the queue, and the switches between fibers.
+ *
+ *   the loop's own stack          fibers
+ *   --------------------          -----------------------------------------------------------------
+ *   run_batch ():  pops a job --> start: a task gets a stack         \
+ *        ^                        resume: a parked task goes on       > runs until it parks or ends,
+ *        |                        call: a callback, on this stack    /  then switches to the next ready task directly,
+ *        '------------------------------------------------------------  or back here: out of fuel, nothing ready, or a callback is next
+ *
+ * A task that parks switches to the next that is ready without passing through the loop's own stack: a switch is what
+ * a yield costs. Fuel bounds how many jobs run before the loop looks at descriptors and timers again.
+ *
+ * A fiber is a loop over tasks: when one ends, and the next job is a task that has not started, that runs on the same
+ * stack. With nothing to run, it becomes a spare, to be taken by the next task that starts. */
+
+#include "config.h"
+
+#include <errno.h>
+
+#include <morrow/error.h>
+
+#include "exec/loop-pool-private.h"
+#include "exec/loop-private.h"
+
+static void start_run  (MorrowJob *job, gboolean closed);
+static void resume_run (MorrowJob *job, gboolean closed);
+
+static inline MorrowLoop *
+loop_of_home (MorrowHome *home)
+{
+  return morrow__container_of (home, MorrowLoop, home);
+}
+
+/* --- what comes next --------------------------------------------------------------------------------------------- */
+
+static inline MorrowJob *
+pop_ready (MorrowLoop *self)
+{
+  MorrowQueueNode *node = morrow__queue_pop (&self->ready);
+
+  return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
+}
+
+/* On a pool, what is ready goes before what has not started, but for every 64th job: neither starves the other. */
+static MorrowJob *
+pop_pool_job (MorrowLoop *self)
+{
+  MorrowJob *job = NULL;
+  MorrowTask *task;
+
+  if ((self->tick & 63) != 0)
+    job = pop_ready (self);
+  if (job == NULL && (task = morrow__deque_pop (&self->deque)) != NULL)
+    job = &task->job;
+  return job != NULL ? job : pop_ready (self);
+}
+
+/* The next job that there is fuel for. */
+static inline MorrowJob *
+next_job (MorrowLoop *self)
+{
+  if (self->fuel == 0)
+    return NULL;
+
+  self->fuel--;
+  self->tick++;
+  return self->pool == NULL ? pop_ready (self) : pop_pool_job (self);
+}
+
+/* Puts back what next_job () gave and what this stack cannot run. */
+static inline void
+put_back (MorrowLoop *self, MorrowJob *job)
+{
+  self->fuel++;
+  morrow__queue_push_head (&self->ready, &job->node);
+}
+
+gboolean
+morrow__loop_has_ready (MorrowLoop *self)
+{
+  return !morrow__queue_is_empty (&self->ready) || (self->pool != NULL && morrow__deque_size (&self->deque) > 0);
+}
+
+/* --- tasks on fibers --------------------------------------------------------------------------------------------- */
+
+/* A task becomes one of this loop's: from now on it lives here. */
+static void
+adopt (MorrowLoop *self, MorrowTask *task)
+{
+  morrow__list_append (&self->tasks, &task->link);
+  morrow__task_set_home (task, &self->home);
+  if (G_UNLIKELY (self->sweeping || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
+    morrow__task_sweep (task);
+}
+
+static void
+run_task (MorrowLoop *self, MorrowTask *task)
+{
+  morrow__task_run (task);
+  self->home.current = NULL;
+  morrow__list_remove (&task->link);
+  if (self->pool != NULL)
+    morrow__loop_pool_task_ended (self);
+  morrow_future_unref (&task->future);
+}
+
+/* Gives the stack away: to the task @job that goes on, or to the loop's own stack. Returns when this fiber is given
+ * another task. */
+static void
+retire (MorrowLoop *self, MorrowFiber *fiber, MorrowJob *job, gboolean reusable)
+{
+  MorrowFiber *next = &self->main_fiber;
+
+  if (job != NULL)
+    {
+      self->home.current = morrow__task_of_job (job);
+      next = self->home.current->fiber;
+    }
+
+  if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
+    morrow__fiber_exit (fiber, next);
+
+  self->spares[self->n_spares++] = fiber;
+  morrow__fiber_switch (fiber, next);
+}
+
+/* What runs on every fiber: one task after the other. */
+static void
+fiber_main (MorrowFiber *fiber)
+{
+  MorrowLoop *self = fiber->user;
+
+  for (;;)
+    {
+      MorrowTask *task = g_steal_pointer (&self->starting);
+      gboolean reusable = task->stack_kib == 0;
+      MorrowJob *job;
+
+      run_task (self, task);
+
+      job = next_job (self);
+      if (job != NULL && job->run == start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
+        {
+          self->starting = self->home.current = morrow__task_of_job (job);
+          self->starting->fiber = fiber;
+          adopt (self, self->starting);
+          continue;
+        }
+      if (job != NULL && job->run != resume_run)
+        {
+          put_back (self, job);
+          job = NULL;
+        }
+      retire (self, fiber, job, reusable);
+    }
+}
+
+static MorrowFiber *
+take_fiber (MorrowLoop *self, MorrowTask *task, GError **error)
+{
+  if (task->stack_kib == 0 && self->n_spares > 0)
+    return self->spares[--self->n_spares];
+  return morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, error);
+}
+
+/* From the stack @from: runs a task that has not started. FALSE when there is no stack for it. */
+static gboolean
+start_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *from)
+{
+  GError *error = NULL;
+
+  adopt (self, task);
+  task->fiber = take_fiber (self, task, &error);
+  if (G_UNLIKELY (task->fiber == NULL))
+    {
+      morrow__list_remove (&task->link);
+      morrow__task_abandon (task, error);
+      if (self->pool != NULL)
+        morrow__loop_pool_task_ended (self);
+      morrow_future_unref (&task->future);
+      return FALSE;
+    }
+
+  self->starting = self->home.current = task;
+  morrow__fiber_switch (from, task->fiber);
+  return TRUE;
+}
+
+static void
+start_run (MorrowJob *job, gboolean closed)
+{
+  MorrowTask *task = morrow__task_of_job (job);
+
+  if (closed)
+    {
+      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
+      morrow_future_unref (&task->future);
+      return;
+    }
+
+  start_task (loop_of_home (morrow__home), task, &loop_of_home (morrow__home)->main_fiber);
+}
+
+static void
+resume_run (MorrowJob *job, gboolean closed)
+{
+  MorrowLoop *self = loop_of_home (morrow__home);
+
+  self->home.current = morrow__task_of_job (job);
+  morrow__fiber_switch (&self->main_fiber, self->home.current->fiber);
+}
+
+/* What a task's job is before the task has started. */
+void
+morrow__loop_mark_start (MorrowTask *task)
+{
+  task->job.run = start_run;
+}
+
+gboolean
+morrow__loop_job_starts (MorrowJob *job)
+{
+  return job->run == start_run;
+}
+
+/* Queues a task that has not started; from any thread. */
+void
+morrow__loop_start (MorrowLoop *self, MorrowTask *task)
+{
+  morrow__loop_mark_start (task);
+  morrow__loop_post (self, &task->job);
+}
+
+/* --- the home ---------------------------------------------------------------------------------------------------- */
+
+/* In the fiber of @task, which waits: runs something else until it is ready again. */
+static void
+switch_away (MorrowLoop *self, MorrowTask *task)
+{
+  MorrowFiber *fiber = task->fiber;
+  MorrowJob *job = next_job (self);
+  int saved_errno = errno;
+
+  if (job == &task->job)
+    return;
+
+  if (job != NULL && job->run == resume_run)
+    {
+      self->home.current = morrow__task_of_job (job);
+      morrow__fiber_switch (fiber, self->home.current->fiber);
+    }
+  else if (job == NULL || job->run != start_run || !start_task (self, morrow__task_of_job (job), fiber))
+    {
+      if (job != NULL && job->run != start_run)
+        put_back (self, job);
+      self->home.current = NULL;
+      morrow__fiber_switch (fiber, &self->main_fiber);
+    }
+
+  errno = saved_errno;
+}
+
+static gboolean
+loop_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
+{
+  switch_away (loop_of_home (home), task);
+  return TRUE;
+}
+
+static void
+loop_wake (MorrowHome *home, MorrowTask *task)
+{
+  task->job.run = resume_run;
+  if (G_LIKELY (home == morrow__home))
+    morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
+  else
+    morrow__loop_post (loop_of_home (home), &task->job);
+}
+
+static void
+loop_yield (MorrowHome *home, MorrowTask *task)
+{
+  task->job.run = resume_run;
+  morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
+  switch_away (loop_of_home (home), task);
+}
+
+/* A request to cancel, on its way to the task's loop. */
+typedef struct
+{
+  MorrowJob   job;
+  MorrowTask *task;   /* owned */
+} Poke;
+
+static void
+poke_run (MorrowJob *job, gboolean closed)
+{
+  Poke *self = (Poke *) job;
+
+  if (!closed && !morrow__future_is_settled (&self->task->future))
+    morrow__task_deliver_cancel (self->task);
+  morrow_future_unref (&self->task->future);
+  g_free (self);
+}
+
+static void
+loop_poke (MorrowHome *home, MorrowTask *task)
+{
+  Poke *poke = g_new (Poke, 1);
+
+  poke->job.run = poke_run;
+  poke->task = (MorrowTask *) morrow__future_ref (&task->future);
+  morrow__loop_post (loop_of_home (home), &poke->job);
+}
+
+const MorrowHomeClass morrow__loop_home_class = {
+  .park = loop_park,
+  .wake = loop_wake,
+  .poke = loop_poke,
+  .yield = loop_yield,
+};
+
+/* --- batches ----------------------------------------------------------------------------------------------------- */
+
+/* On the loop's own stack: runs up to @fuel jobs. */
+void
+morrow__loop_run_batch (MorrowLoop *self, guint fuel)
+{
+  MorrowJob *job;
+
+  self->fuel = fuel;
+  while ((job = next_job (self)) != NULL)
+    {
+      job->run (job, FALSE);
+      self->home.current = NULL;
+    }
+}
+
+/* Asks every task that lives here to end, and those that will. */
+void
+morrow__loop_sweep (MorrowLoop *self)
+{
+  self->sweeping = self->pool == NULL;
+  morrow__list_foreach_safe (&self->tasks, node, after)
+    morrow__task_sweep (morrow__list_entry (node, MorrowTask, link));
+}
+
+/* The loop ends: no task lives here any more. */
+void
+morrow__loop_drop_fibers (MorrowLoop *self)
+{
+  while (self->n_spares > 0)
+    morrow__fiber_free (self->spares[--self->n_spares]);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sleeping: a future that is a timer. It belongs to the loop of the thread that makes it, or, where there is none, to
+ * the service loop; that loop's queue of timers holds a reference of it, and only that loop's thread touches the
+ * timer. */
+
+#include "config.h"
+
+#include <math.h>
+
+#include <morrow/error.h>
+#include <morrow/task.h>
+
+#include "base/cache-private.h"
+#include "base/clock-private.h"
+#include "exec/loop-private.h"
+#include "exec/service-private.h"
+
+#define LONGEST_SLEEP (100.0 * 365 * 24 * 3600)   /* seconds; anything longer is this */
+
+typedef struct
+{
+  MorrowFuture  future;
+  MorrowAlarm   alarm;     /* the loop's thread, once it has been set */
+  MorrowLoop   *loop;      /* immutable, held */
+} Sleep;
+
+/* A cancel on its way to the loop. */
+typedef struct
+{
+  MorrowJob job;
+  Sleep    *sleep;         /* owned */
+} Unset;
+
+static void
+sleep_free (MorrowFuture *future)
+{
+  Sleep *self = (Sleep *) future;
+
+  morrow__executor_release (&self->loop->parent_instance);
+  morrow__future_clear (future);
+  morrow__cache_free (sizeof (Sleep), self);
+}
+
+static void
+sleep_fire (MorrowAlarm *alarm)
+{
+  Sleep *self = morrow__container_of (alarm, Sleep, alarm);
+
+  if (G_UNLIKELY (atomic_load_explicit (&self->loop->closed, memory_order_relaxed)))
+    morrow__future_settle_cancelled (&self->future, "The loop has been closed");
+  else if (morrow__future_claim (&self->future))
+    morrow__future_publish (&self->future, 0);
+  morrow_future_unref (&self->future);
+}
+
+/* On the loop's thread: forgets the timer, if it has not fired. */
+static void
+unset (Sleep *self)
+{
+  if (!morrow__timer_is_armed (&self->alarm.timer))
+    return;
+
+  morrow__alarm_unset (self->loop, &self->alarm);
+  morrow_future_unref (&self->future);
+}
+
+static void
+unset_run (MorrowJob *job, gboolean closed)
+{
+  Unset *self = (Unset *) job;
+
+  if (!closed)
+    unset (self->sleep);
+  morrow_future_unref (&self->sleep->future);
+  g_free (self);
+}
+
+static gboolean
+sleep_cancel (MorrowFuture *future, const char *message)
+{
+  Sleep *self = (Sleep *) future;
+  Unset *there;
+
+  if (!morrow__future_settle_cancelled (future, message))
+    return FALSE;
+
+  if (morrow__loop_here () == self->loop)
+    {
+      unset (self);
+      return TRUE;
+    }
+
+  there = g_new (Unset, 1);
+  there->job.run = unset_run;
+  there->sleep = (Sleep *) morrow__future_ref (future);
+  morrow__loop_post (self->loop, &there->job);
+  return TRUE;
+}
+
+static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .free_kind = sleep_free };
+
+/* A sleep on its way to the loop, from a thread that has none. */
+typedef struct
+{
+  MorrowJob job;
+  Sleep    *sleep;         /* owned */
+  gint64    deadline;
+} Set;
+
+/* On the loop's thread. */
+static void
+set_here (Sleep *self, gint64 deadline)
+{
+  self->alarm = (MorrowAlarm) { .fire = sleep_fire };
+  morrow__future_ref (&self->future);
+  morrow__alarm_set (self->loop, &self->alarm, deadline);
+}
+
+static void
+set_run (MorrowJob *job, gboolean closed)
+{
+  Set *self = (Set *) job;
+
+  if (closed)
+    morrow__future_settle_cancelled (&self->sleep->future, "The loop has been closed");
+  else if (!morrow__future_is_settled (&self->sleep->future))
+    set_here (self->sleep, self->deadline);
+  morrow_future_unref (&self->sleep->future);
+  g_free (self);
+}
+
+static void
+set_there (Sleep *self, gint64 deadline)
+{
+  Set *set = g_new (Set, 1);
+
+  self->alarm = (MorrowAlarm) { 0 };
+  set->job.run = set_run;
+  set->sleep = (Sleep *) morrow__future_ref (&self->future);
+  set->deadline = deadline;
+  morrow__loop_post (self->loop, &set->job);
+}
+
+/**
+ * morrow_sleep_until:
+ * @deadline: when to wake, in microseconds of the monotonic clock
+ *
+ * Makes a future that resolves at a time, without a value. Deadlines that are equal come in the order in which the
+ * futures were made. A time that has passed is due on the loop's next turn.
+ *
+ * Returns: (transfer full): a pending future
+ */
+MorrowFuture *
+morrow_sleep_until (gint64 deadline)
+{
+  MorrowLoop *loop = morrow__loop_here ();
+  Sleep *self = morrow__cache_alloc (sizeof (Sleep));
+
+  morrow__future_init (&self->future, &sleep_ops, NULL);
+  self->loop = loop != NULL ? loop : morrow__service_loop ();
+  morrow__executor_hold (&self->loop->parent_instance);
+  if (loop != NULL)
+    set_here (self, deadline);
+  else
+    set_there (self, deadline);
+  return &self->future;
+}
+
+/**
+ * morrow_sleep:
+ * @seconds: how long, in seconds; nothing and less is the loop's next turn
+ *
+ * Makes a future that resolves after some time, without a value: `morrow_await (morrow_sleep (0.5), error)`. Time is
+ * the monotonic clock's, to the microsecond, and counts from this call. It is never early.
+ *
+ * Returns: (transfer full): a pending future; one that has rejected with %MORROW_ERROR_INVALID_ARGUMENT when @seconds
+ * is not a number
+ */
+MorrowFuture *
+morrow_sleep (gdouble seconds)
+{
+  if (isnan (seconds))
+    return morrow_future_new_rejected (g_error_new_literal (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "A time to sleep that is not a number"));
+
+  return morrow_sleep_until (morrow__clock_now () + (gint64) ceil (CLAMP (seconds, 0, LONGEST_SLEEP) * G_USEC_PER_SEC));
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Coroutines and tasks: made, started, run, settled. Waiting is in await.c, cancelling in cancel.c. */
+
+#include "config.h"
+
+#include <morrow/error.h>
+
+#include "base/cache-private.h"
+#include "exec/task-private.h"
+
+/* Names are Task-1, Task-2 ... Each thread takes a stretch of the numbers at a time, so that a task does not cost an
+ * exchange with other threads. */
+#define IDS_AT_A_TIME 64
+
+static atomic_uint ids_taken;            /* any thread: relaxed, an index is all that it hands out */
+static __thread guint next_id, last_id;  /* this thread */
+
+__thread MorrowHome *morrow__home;
+
+static guint
+take_id (void)
+{
+  if (G_UNLIKELY (next_id == last_id))
+    {
+      next_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+      last_id = next_id + IDS_AT_A_TIME;
+    }
+  return ++next_id;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static void
+release_data (MorrowTask *self)
+{
+  if (self->data_free != NULL)
+    self->data_free (self->data);
+}
+
+static void
+warn_never_awaited (MorrowTask *self)
+{
+  const char *site = morrow__future_get_site (&self->future);
+
+  g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
+                    "MORROW_SITE", site != NULL ? site : "",
+                    "MESSAGE", "coroutine '%s' was never awaited, made at %s",
+                    self->func_name != NULL ? self->func_name : "?", site != NULL ? site : "?");
+}
+
+static void
+task_free (MorrowFuture *future)
+{
+  MorrowTask *self = (MorrowTask *) future;
+
+  if (atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
+    {
+      if (!morrow__future_is_settled (future))
+        warn_never_awaited (self);
+      release_data (self);
+    }
+
+  g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
+  morrow__future_clear (future);
+  morrow__cache_free (sizeof (MorrowTask), self);
+}
+
+/**
+ * morrow_coroutine_at: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): the body
+ * @data: (nullable): passed to @func; it must outlive the coroutine
+ * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
+ * @func_name: (nullable): what to call the coroutine, a string that lives as long as the program
+ * @site: (nullable): where it is made, likewise
+ *
+ * What the macro morrow_coroutine () calls.
+ *
+ * Returns: (transfer full): a coroutine
+ */
+MorrowFuture *
+morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+{
+  MorrowTask *self;
+
+  g_return_val_if_fail (func != NULL, NULL);
+
+  self = morrow__cache_alloc (sizeof (MorrowTask));
+  morrow__future_init (&self->future, &morrow__task_ops, site);
+  self->func = func;
+  self->data = data;
+  self->data_free = data_free;
+  self->func_name = func_name;
+  atomic_init (&self->state, MORROW_TASK_LAZY);
+  atomic_init (&self->cancel, 0);
+  atomic_init (&self->cancel_message, NULL);
+  atomic_init (&self->home, NULL);
+  self->awaiting = NULL;
+  self->fiber = NULL;
+  self->id = take_id ();
+  self->stack_kib = 0;
+  self->interrupted = FALSE;
+  return &self->future;
+}
+
+/**
+ * morrow_coroutine: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): the body
+ * @data: (nullable): passed to @func; it must outlive the coroutine
+ * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
+ *
+ * Makes a coroutine, which is lazy, as in asyncio: this runs nothing. Awaited, it runs inside the awaiting task, on
+ * the same stack, at the price of a function call. Given to morrow_create_task (), to morrow_gather () or to any
+ * other that combines, it runs concurrently. Dropped without either, it warns, naming the line that made it.
+ *
+ * Returns: (transfer full): a coroutine
+ */
+MorrowFuture *
+(morrow_coroutine) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
+{
+  return morrow_coroutine_at (func, data, data_free, NULL, NULL);
+}
+
+/**
+ * morrow_future_set_stack_size:
+ * @self: a coroutine that has not started
+ * @stack_size: the size of its stack in bytes, rounded up to a KiB; 0 for the default of 256 KiB
+ *
+ * Says how large a stack the task needs. It is address space: memory is used as it is touched.
+ */
+void
+morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
+{
+  MorrowTask *task = (MorrowTask *) self;
+
+  g_return_if_fail (self != NULL && morrow__future_is_task (self));
+  g_return_if_fail (atomic_load_explicit (&task->state, memory_order_relaxed) == MORROW_TASK_LAZY);
+
+  task->stack_kib = (stack_size + 1023) / 1024;
+}
+
+/**
+ * morrow_future_dup_name:
+ * @self: a future
+ *
+ * Gives the name that was set; for a task without one "Task-" and a number, for other futures the kind of future.
+ *
+ * Returns: (transfer full): a name
+ */
+gchar *
+morrow_future_dup_name (MorrowFuture *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)
+    return g_strdup (self->site);
+  if (morrow__future_is_task (self))
+    return g_strdup_printf ("Task-%u", ((MorrowTask *) self)->id);
+  return g_strdup (self->ops->kind);
+}
+
+/* --- starting ---------------------------------------------------------------------------------------------------- */
+
+gboolean
+morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
+{
+  guint expected = from;
+
+  /* Acquire and release: whoever wins sees the task as it was made, and the loser that it was taken. */
+  return atomic_load_explicit (&self->state, memory_order_relaxed) == expected &&
+         atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
+}
+
+void
+morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
+{
+  GError *error = NULL;
+
+  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_QUEUED))
+    return;
+
+  if (executor == NULL)
+    {
+      morrow__task_abandon (self, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
+                                                       "A task was created where no executor runs: use morrow_run (), or morrow_executor_spawn ()"));
+      return;
+    }
+  if (!morrow__executor_check_fork (executor, &error))
+    {
+      morrow__task_abandon (self, error);
+      return;
+    }
+
+  morrow__future_ref (&self->future);   /* the executor's, until the task has ended */
+  MORROW_EXECUTOR_GET_CLASS (executor)->start (executor, &self->future);
+}
+
+static void
+task_start (MorrowFuture *future, MorrowExecutor *executor)
+{
+  morrow__task_start_on ((MorrowTask *) future, executor);
+}
+
+void
+morrow__task_set_home (MorrowTask *self, MorrowHome *home)
+{
+  /* Sequentially consistent: T1, pairs with the load in morrow__task_cancel (). */
+  atomic_store_explicit (&self->home, home, memory_order_seq_cst);
+}
+
+/**
+ * morrow_executor_spawn:
+ * @self: an executor
+ * @coroutine: (transfer full): a coroutine
+ *
+ * Starts @coroutine as a task on @self, from any thread. asyncio's `run_coroutine_threadsafe()`. Another future than
+ * a coroutine, or one that runs already, is returned as it is.
+ *
+ * Returns: (transfer full): the task
+ */
+MorrowFuture *
+morrow_executor_spawn (MorrowExecutor *self, MorrowFuture *coroutine)
+{
+  g_return_val_if_fail (MORROW_IS_EXECUTOR (self), NULL);
+  g_return_val_if_fail (coroutine != NULL, NULL);
+
+  if (coroutine->ops->start != NULL)
+    coroutine->ops->start (coroutine, self);
+  return coroutine;
+}
+
+/**
+ * morrow_create_task:
+ * @coroutine: (transfer full): a coroutine
+ *
+ * Starts @coroutine as a task on the current executor. It does not run inside this call, but on #MorrowInline.
+ * asyncio's `create_task()`.
+ *
+ * The runtime holds a task that runs: dropping the handle neither cancels nor loses it.
+ *
+ * Returns: (transfer full): the task; where no executor runs, one that has rejected with %MORROW_ERROR_NOT_IN_TASK
+ */
+MorrowFuture *
+morrow_create_task (MorrowFuture *coroutine)
+{
+  g_return_val_if_fail (coroutine != NULL, NULL);
+
+  if (coroutine->ops->start != NULL)
+    coroutine->ops->start (coroutine, morrow__executor_current);
+  return coroutine;
+}
+
+/**
+ * morrow_current_task:
+ *
+ * Gives the task that runs.
+ *
+ * Returns: (transfer none) (nullable): the task; %NULL outside any
+ */
+MorrowFuture *
+morrow_current_task (void)
+{
+  return morrow__home != NULL && morrow__home->current != NULL ? &morrow__home->current->future : NULL;
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+/* Calls the body, and sees to it that what comes back is a result or an error and not both. */
+static gboolean
+call_body (MorrowTask *self, GValue *result, GError **error)
+{
+  gboolean ok = self->func (self->data, result, error);
+
+  if (G_UNLIKELY (ok != (*error == NULL)))
+    {
+      g_critical ("Coroutine '%s', made at %s, returned %s", self->func_name != NULL ? self->func_name : "?",
+                  morrow__future_get_site (&self->future) != NULL ? morrow__future_get_site (&self->future) : "?",
+                  ok ? "TRUE with an error" : "FALSE without an error");
+      if (*error == NULL)
+        *error = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "Coroutine '%s' failed without saying why",
+                              self->func_name != NULL ? self->func_name : "?");
+    }
+
+  if (G_UNLIKELY (*error != NULL && G_IS_VALUE (result)))
+    g_value_unset (result);
+  return *error == NULL;
+}
+
+static void
+settle (MorrowTask *self, GValue *result, GError *error)
+{
+  if (G_LIKELY (error == NULL))
+    morrow__future_resolve_move (&self->future, result);
+  else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    morrow__future_reject_cancelled (&self->future, error);
+  else
+    morrow__future_reject (&self->future, error);
+}
+
+/* Settles a task that will not run. The caller has claimed it. */
+void
+morrow__task_abandon (MorrowTask *self, GError *error)
+{
+  release_data (self);
+  settle (self, NULL, error);
+}
+
+/* As the task itself, on its home. A request that comes before its first step, or that it never came to be given,
+ * ends it as cancelled. */
+void
+morrow__task_run (MorrowTask *self)
+{
+  GValue result = G_VALUE_INIT;
+  GError *error = NULL;
+
+  if (G_LIKELY (!morrow__task_take_cancel (self, &error)))
+    call_body (self, &result, &error);
+  release_data (self);
+
+  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_PENDING))
+    {
+      g_clear_error (&error);
+      if (G_IS_VALUE (&result))
+        g_value_unset (&result);
+      morrow__task_take_cancel (self, &error);
+    }
+  settle (self, &result, error);
+}
+
+/* Inside the task that awaits it. The caller has claimed it. */
+void
+morrow__task_run_in_place (MorrowTask *self)
+{
+  GValue result = G_VALUE_INIT;
+  GError *error = NULL;
+
+  call_body (self, &result, &error);
+  release_data (self);
+  settle (self, &result, error);
+}
+
+/* --- the kind ---------------------------------------------------------------------------------------------------- */
+
+/* On a thread pool, under its lock: what a parked task waits for is known, what a running one may still do is not. */
+static gboolean
+task_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
+{
+  MorrowTask *self = (MorrowTask *) future;
+
+  return self->awaiting != NULL ? visit (self->awaiting, data) : FALSE;
+}
+
+const MorrowFutureOps morrow__task_ops = {
+  .kind = "task",
+  .cancel = morrow__task_cancel,
+  .start = task_start,
+  .free_kind = task_free,
+  .visit_awaited = task_visit_awaited,
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A thread as a home: tasks run on its own stack, and one that waits blocks it. */
+
+#pragma once
+
+#include "base/parker-private.h"
+#include "exec/task-private.h"
+
+typedef struct _MorrowThreadHome MorrowThreadHome;
+
+/* What the executor does around a wait. */
+typedef struct
+{
+  /* Before the thread blocks: may run other work meanwhile; FALSE and an error when nothing could ever wake it. */
+  gboolean (*before) (MorrowThreadHome *self, MorrowTask *task, MorrowFuture *awaited, GError **error);
+
+  /* Each time before the thread sleeps: may run other work; TRUE when it did, so that the wait is looked at again. */
+  gboolean (*idle)   (MorrowThreadHome *self);
+
+  void     (*after)  (MorrowThreadHome *self, MorrowTask *task);
+} MorrowBlocking;
+
+struct _MorrowThreadHome
+{
+  MorrowHome            home;
+  MorrowParker          parker;     /* any thread unparks it */
+  const MorrowBlocking *blocking;   /* the thread */
+  gpointer              executor;   /* the thread: whose tasks it runs now; borrowed */
+  GPtrArray            *parked;     /* the thread: the tasks that wait on its stack, the topmost last; borrowed */
+  MorrowHome           *outer_home; /* the thread: what to put back */
+  MorrowExecutor       *outer_executor;
+  MorrowThreadHome     *next_free;  /* under the lock of the free list */
+};
+
+/* Makes this thread a home for the tasks of @executor. */
+MorrowThreadHome *morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *blocking);
+void              morrow__thread_home_leave (MorrowThreadHome *self);
+
+/* On the home's stack, inside whatever runs there: runs a task that the caller has claimed, and drops the executor's
+ * reference. */
+void              morrow__thread_home_run   (MorrowThreadHome *self, MorrowTask *task);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tasks on a thread's own stack. A task that waits blocks the thread; one that is run meanwhile runs on top of it,
+ * and the one below goes on when that has ended. So a home may have several parked tasks on its stack, of which only
+ * the topmost can go on.
+ *
+ * woken (in the task's state): set by whoever settles what the task waits for, then the thread is unparked. A parker
+ * holds one token, so that a token for one task may be taken by another: everybody looks at his own state after each
+ * return from the parker, and goes back to sleep when it was not for him.
+ *
+ * Homes are never freed, only used again: who unparks one may do so when the task has already gone on, and its thread
+ * has ended. To unpark a home that belongs to another thread by now costs that a look around.
+ *
+ * morrow_future_wait (), for threads that run no tasks, sleeps on the same kind of home. */
+
+#include "config.h"
+
+#include <sched.h>
+
+#include <morrow/error.h>
+
+#include "base/clock-private.h"
+#include "exec/thread-home-private.h"
+
+static GMutex free_lock;
+static MorrowThreadHome *free_homes;   /* under free_lock */
+
+static MorrowThreadHome *
+of_home (MorrowHome *home)
+{
+  return morrow__container_of (home, MorrowThreadHome, home);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+is_woken (MorrowTask *task)
+{
+  /* Acquire: pairs with the release in thread_wake (). */
+  return atomic_load_explicit (&task->state, memory_order_acquire) == MORROW_TASK_WOKEN;
+}
+
+/* From the bottom, since what a task below passes on may be for the one above. */
+static void
+deliver_cancels (MorrowThreadHome *self)
+{
+  for (guint i = 0; i < self->parked->len; i++)
+    morrow__task_deliver_cancel (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
+}
+
+static void
+sleep_until_woken (MorrowThreadHome *self, MorrowTask *task)
+{
+  while (!is_woken (task))
+    {
+      deliver_cancels (self);
+      if (!is_woken (task) && (self->blocking->idle == NULL || !self->blocking->idle (self)))
+        morrow__parker_park (&self->parker);
+    }
+}
+
+static gboolean
+thread_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
+{
+  MorrowThreadHome *self = of_home (home);
+  GError *hopeless = NULL;
+
+  g_ptr_array_add (self->parked, task);
+  if (self->blocking->before != NULL && !self->blocking->before (self, task, awaited, &hopeless) &&
+      !morrow__future_unsubscribe (awaited, &task->waiter, NULL))
+    g_clear_error (&hopeless);               /* it has settled after all */
+
+  if (hopeless == NULL)
+    sleep_until_woken (self, task);
+  atomic_store_explicit (&task->state, MORROW_TASK_STARTED, memory_order_relaxed);
+
+  if (self->blocking->after != NULL)
+    self->blocking->after (self, task);
+  g_ptr_array_set_size (self->parked, self->parked->len - 1);
+  home->current = task;
+  if (hopeless == NULL)
+    return TRUE;
+
+  g_propagate_error (error, hopeless);
+  return FALSE;
+}
+
+static void
+thread_wake (MorrowHome *home, MorrowTask *task)
+{
+  /* Release: pairs with the acquire in is_woken (). */
+  atomic_store_explicit (&task->state, MORROW_TASK_WOKEN, memory_order_release);
+  morrow__parker_unpark (&of_home (home)->parker);
+}
+
+static void
+thread_poke (MorrowHome *home, MorrowTask *task)
+{
+  morrow__parker_unpark (&of_home (home)->parker);
+}
+
+static void
+thread_yield (MorrowHome *home, MorrowTask *task)
+{
+  MorrowThreadHome *self = of_home (home);
+
+  if (self->blocking->idle == NULL || !self->blocking->idle (self))
+    sched_yield ();
+}
+
+static const MorrowHomeClass thread_home_class = {
+  .park = thread_park,
+  .wake = thread_wake,
+  .poke = thread_poke,
+  .yield = thread_yield,
+};
+
+/* --- the thread -------------------------------------------------------------------------------------------------- */
+
+static MorrowThreadHome *
+take_home (void)
+{
+  MorrowThreadHome *self;
+
+  g_mutex_lock (&free_lock);
+  self = free_homes;
+  if (self != NULL)
+    free_homes = self->next_free;
+  g_mutex_unlock (&free_lock);
+
+  if (self == NULL)
+    {
+      self = g_new0 (MorrowThreadHome, 1);
+      self->home.klass = &thread_home_class;
+      self->parked = g_ptr_array_new ();
+      morrow__parker_init (&self->parker);
+    }
+  return self;
+}
+
+static void
+give_home (MorrowThreadHome *self)
+{
+  g_mutex_lock (&free_lock);
+  self->next_free = free_homes;
+  free_homes = self;
+  g_mutex_unlock (&free_lock);
+}
+
+MorrowThreadHome *
+morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *blocking)
+{
+  MorrowThreadHome *self = take_home ();
+
+  self->blocking = blocking;
+  self->executor = executor;
+  self->outer_home = morrow__home;
+  self->outer_executor = morrow__executor_current;
+  morrow__home = &self->home;
+  morrow__executor_current = executor;
+  return self;
+}
+
+void
+morrow__thread_home_leave (MorrowThreadHome *self)
+{
+  morrow__home = self->outer_home;
+  morrow__executor_current = self->outer_executor;
+  give_home (self);
+}
+
+void
+morrow__thread_home_run (MorrowThreadHome *self, MorrowTask *task)
+{
+  MorrowTask *below = self->home.current;
+
+  self->home.current = task;
+  morrow__task_set_home (task, &self->home);
+  morrow__task_run (task);
+  self->home.current = below;
+}
+
+/* --- waiting without a task -------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowWaiter      waiter;    /* the future's */
+  MorrowThreadHome *home;      /* immutable */
+  atomic_int        settled;   /* set by the settling thread, last */
+} Wait;
+
+static void
+wait_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  Wait *self = (Wait *) waiter;
+  MorrowThreadHome *home = self->home;
+
+  /* Release: pairs with the acquire in wait_until (). After this the Wait may be gone. */
+  atomic_store_explicit (&self->settled, TRUE, memory_order_release);
+  morrow__parker_unpark (&home->parker);
+}
+
+static gboolean
+wait_until (MorrowFuture *future, gint64 deadline)
+{
+  Wait wait = { .waiter.notify = wait_notify, .home = take_home () };
+  gboolean settled = TRUE;
+
+  if (morrow__future_subscribe (future, &wait.waiter))
+    {
+      while (!atomic_load_explicit (&wait.settled, memory_order_acquire))
+        {
+          if (deadline == G_MAXINT64)
+            morrow__parker_park (&wait.home->parker);
+          else if (!morrow__parker_park_until (&wait.home->parker, deadline) && morrow__clock_now () >= deadline)
+            break;
+        }
+
+      if (!atomic_load_explicit (&wait.settled, memory_order_acquire))
+        settled = !morrow__future_unsubscribe (future, &wait.waiter, NULL);
+      while (settled && !atomic_load_explicit (&wait.settled, memory_order_acquire))
+        morrow__parker_park (&wait.home->parker);   /* it is being settled at this moment */
+    }
+
+  give_home (wait.home);
+  return settled;
+}
+
+/**
+ * morrow_future_wait_until:
+ * @self: a future, in any state
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Blocks the calling thread until @self has settled. For threads that run no executor: on one, it would stop what is
+ * to settle @self, and is refused with %MORROW_ERROR_WOULD_BLOCK_LOOP. A coroutine that has not started is refused
+ * with %MORROW_ERROR_NOT_IN_TASK: give it to morrow_executor_spawn () first.
+ *
+ * When the time runs out, @self goes on.
+ *
+ * Returns: %TRUE when @self has resolved; %FALSE with its error, or with %G_IO_ERROR_TIMED_OUT
+ */
+gboolean
+morrow_future_wait_until (MorrowFuture *self, gint64 deadline, GError **error)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  if (!morrow__future_is_settled (self))
+    {
+      if (morrow__executor_current != NULL)
+        {
+          g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_WOULD_BLOCK_LOOP,
+                               "Waiting here would stop what is to settle the future: await it in a task");
+          return FALSE;
+        }
+      if (!wait_until (self, deadline))
+        {
+          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
+          return FALSE;
+        }
+    }
+
+  return morrow__future_propagate (self, error);
+}
+
+/**
+ * morrow_future_wait:
+ * @self: a future, in any state
+ * @error: return location for an error
+ *
+ * Blocks the calling thread until @self has settled. See morrow_future_wait_until ().
+ *
+ * Returns: %TRUE when @self has resolved; %FALSE with its error
+ */
+gboolean
+morrow_future_wait (MorrowFuture *self, GError **error)
+{
+  return morrow_future_wait_until (self, G_MAXINT64, error);
+}
