@@ -19,6 +19,7 @@ test_programs = \
   tests/base/test-timers \
   tests/base/test-wakeup \
   tests/core/test-version \
+  tests/fiber/test-fiber \
   tests/compare/test-testserver
 
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
@@ -27,7 +28,11 @@ test_scripts = \
   tests/meta/layers.sh \
   tests/meta/style.sh
 
-check_PROGRAMS += $(test_programs)
+# Built beside the tests, run by hand.
+bench_programs = \
+  tests/fiber/bench-fiber
+
+check_PROGRAMS += $(test_programs) $(bench_programs)
 TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \

@@ -29,7 +29,7 @@ morrow__context_init (MorrowContext *self,
   self->sp = top;
   self->pc = morrow__fiber_start;
   self->x19 = (gpointer) entry;
-  __asm__ ("mrs %0, fpcr" : "=r" (self->fpcr));
+  __asm__ volatile ("mrs %0, fpcr" : "=r" (self->fpcr));
 }
 
 #ifdef __ARM_FEATURE_SVE
@@ -47,36 +47,41 @@ morrow__context_switch (MorrowContext *from,
   register MorrowContext *x0 __asm__ ("x0") = to;
   register MorrowContext *x1 __asm__ ("x1") = from;
 
-  __asm__ volatile ("adr  x9, 2f\n\t"
-                    "mov  x10, sp\n\t"
-                    "mrs  x11, fpcr\n\t"
-                    "str  x10, [x1, %[sp]]\n\t"
-                    "str  x9, [x1, %[pc]]\n\t"
-                    "str  x29, [x1, %[x29]]\n\t"
-                    "str  x19, [x1, %[x19]]\n\t"
-                    "str  x11, [x1, %[fpcr]]\n\t"
-                    "ldr  x12, [x0, %[fpcr]]\n\t"
-                    "ldr  x10, [x0, %[sp]]\n\t"
-                    "ldr  x17, [x0, %[pc]]\n\t"
-                    "cmp  x11, x12\n\t"
-                    "b.ne 1f\n"
-                    "0:\n\t"
-                    "mov  sp, x10\n\t"
-                    "br   x17\n"
-                    "1:\n\t"
-                    "msr  fpcr, x12\n\t"
-                    "b    0b\n"
-                    "2:\n\t"
-                    "hint #34\n\t" /* bti c */
-                    "ldr  x29, [x0, %[x29]]\n\t"
-                    "ldr  x19, [x0, %[x19]]"
-                    : "+r" (x0), "+r" (x1)
-                    : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
-                      [x29] "i" (offsetof (MorrowContext, x29)), [x19] "i" (offsetof (MorrowContext, x19)),
-                      [fpcr] "i" (offsetof (MorrowContext, fpcr))
-                    : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
-                      "x17", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
-                      "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
-                      "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
-                      "v29", "v30", "v31", "memory", "cc" MORROW__CLOBBER_SVE);
+  __asm__ volatile goto ("adr  x9, 2f\n\t"
+                         "mov  x10, sp\n\t"
+                         "mrs  x11, fpcr\n\t"
+                         "str  x10, [x1, %[sp]]\n\t"
+                         "str  x9, [x1, %[pc]]\n\t"
+                         "str  x29, [x1, %[x29]]\n\t"
+                         "str  x19, [x1, %[x19]]\n\t"
+                         "str  x11, [x1, %[fpcr]]\n\t"
+                         "ldr  x12, [x0, %[fpcr]]\n\t"
+                         "ldr  x10, [x0, %[sp]]\n\t"
+                         "ldr  x17, [x0, %[pc]]\n\t"
+                         "cmp  x11, x12\n\t"
+                         "b.ne 1f\n"
+                         "0:\n\t"
+                         "mov  sp, x10\n\t"
+                         "br   x17\n"
+                         "1:\n\t"
+                         "msr  fpcr, x12\n\t"
+                         "b    0b\n"
+                         "2:\n\t"
+                         "hint #34\n\t" /* bti c */
+                         "ldr  x29, [x0, %[x29]]\n\t"
+                         "ldr  x19, [x0, %[x19]]"
+                         : "+r" (x0), "+r" (x1)
+                         : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
+                           [x29] "i" (offsetof (MorrowContext, x29)), [x19] "i" (offsetof (MorrowContext, x19)),
+                           [fpcr] "i" (offsetof (MorrowContext, fpcr))
+                         : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                           "x17", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+                           "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
+                           "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
+                           "v29", "v30", "v31", "memory", "cc" MORROW__CLOBBER_SVE
+                         : lost);
+  return;
+
+lost:
+  morrow__context_lost ();
 }

@@ -7,6 +7,11 @@
  *   morrow__context_init ()    makes @entry start on the stack that ends at @top, when it is first switched to
  *   morrow__context_switch ()  leaves one context for another
  *
+ * The asm declares that it may also jump to a call of morrow__context_lost (), which it never does.  Without that call,
+ * compilers conclude (gcc's ipa-reference, clang's globals-aa) that a function which contains nothing but the
+ * asm leaves the file's static variables alone, "memory" clobber or not, and drop stores before a switch that whoever runs next
+ * was to read.  A function that nobody has seen may read and write everything.
+ *
  * Contexts stay on one thread for life: compilers keep the addresses of thread-local variables, errno's too, across a
  * switch.  No shadow stack is switched, and start.S keeps the library from claiming that it could run with one. */
 
@@ -17,6 +22,9 @@
 #include <errno.h>
 #include <glib.h>
 #include <stddef.h>
+
+/* fiber.c.  Not G_GNUC_NORETURN: what does not return need not be thought to write. */
+void morrow__context_lost (void);
 
 #if defined (__x86_64__) && defined (__LP64__) && !defined (MORROW_USE_UCONTEXT)
 #include "fiber/context-x86_64-private.h"

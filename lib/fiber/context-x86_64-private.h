@@ -45,9 +45,9 @@ morrow__context_init (MorrowContext *self,
   *sp = morrow__fiber_bottom + 1;
   self->sp = sp;
   self->pc = (gpointer) entry;
-  __asm__ ("stmxcsr %0\n\t"
-           "fnstcw  %1"
-           : "=m" (self->mxcsr), "=m" (self->x87));
+  __asm__ volatile ("stmxcsr %0\n\t"
+                    "fnstcw  %1"
+                    : "=m" (self->mxcsr), "=m" (self->x87));
 }
 
 #ifdef __AVX512F__
@@ -63,40 +63,45 @@ static inline __attribute__ ((always_inline)) void
 morrow__context_switch (MorrowContext *from,
                         MorrowContext *to)
 {
-  __asm__ volatile ("leaq    2f(%%rip), %%rax\n\t"
-                    "stmxcsr %c[mxcsr](%%rsi)\n\t"
-                    "fnstcw  %c[x87](%%rsi)\n\t"
-                    "movq    %%rax, %c[pc](%%rsi)\n\t"
-                    "movq    %%rsp, %c[sp](%%rsi)\n\t"
-                    "movq    %%rbp, %c[bp](%%rsi)\n\t"
-                    "movq    %%rbx, %c[bx](%%rsi)\n\t"
-                    "movl    %c[mxcsr](%%rsi), %%eax\n\t"
-                    "movzwl  %c[x87](%%rsi), %%ecx\n\t"
-                    "xorl    %c[mxcsr](%%rdi), %%eax\n\t"
-                    "xorw    %c[x87](%%rdi), %%cx\n\t"
-                    "andl    %[control], %%eax\n\t"
-                    "orl     %%ecx, %%eax\n\t"
-                    "jnz     1f\n"
-                    "0:\n\t"
-                    "movq    %c[sp](%%rdi), %%rsp\n\t"
-                    "xorl    %%ebp, %%ebp\n\t"
-                    "jmp     *%c[pc](%%rdi)\n"
-                    "1:\n\t"
-                    "ldmxcsr %c[mxcsr](%%rdi)\n\t"
-                    "fldcw   %c[x87](%%rdi)\n\t"
-                    "jmp     0b\n"
-                    "2:\n\t"
-                    "endbr64\n\t"
-                    "movq    %c[bp](%%rdi), %%rbp\n\t"
-                    "movq    %c[bx](%%rdi), %%rbx"
-                    : "+S" (from), "+D" (to)
-                    : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
-                      [bp] "i" (offsetof (MorrowContext, bp)), [bx] "i" (offsetof (MorrowContext, bx)),
-                      [mxcsr] "i" (offsetof (MorrowContext, mxcsr)), [x87] "i" (offsetof (MorrowContext, x87)),
-                      [control] "i" (MORROW__MXCSR_CONTROL)
-                    : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-                      "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-                      "xmm12", "xmm13", "xmm14", "xmm15",
-                      "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
-                      "memory", "cc" MORROW__CLOBBER_AVX512);
+  __asm__ volatile goto ("stmxcsr %c[mxcsr](%%rsi)\n\t"
+                         "leaq    2f(%%rip), %%rax\n\t"
+                         "movq    %%rax, %c[pc](%%rsi)\n\t"
+                         "movq    %%rsp, %c[sp](%%rsi)\n\t"
+                         "movq    %%rbp, %c[bp](%%rsi)\n\t"
+                         "movq    %%rbx, %c[bx](%%rsi)\n\t"
+                         "fnstcw  %c[x87](%%rsi)\n\t"
+                         "movl    %c[mxcsr](%%rsi), %%eax\n\t"
+                         "movzwl  %c[x87](%%rsi), %%ecx\n\t"
+                         "xorl    %c[mxcsr](%%rdi), %%eax\n\t"
+                         "testl   %[control], %%eax\n\t"
+                         "jnz     1f\n\t"
+                         "cmpw    %c[x87](%%rdi), %%cx\n\t"
+                         "jne     1f\n"
+                         "0:\n\t"
+                         "movq    %c[sp](%%rdi), %%rsp\n\t"
+                         "xorl    %%ebp, %%ebp\n\t"
+                         "jmp     *%c[pc](%%rdi)\n"
+                         "1:\n\t"
+                         "ldmxcsr %c[mxcsr](%%rdi)\n\t"
+                         "fldcw   %c[x87](%%rdi)\n\t"
+                         "jmp     0b\n"
+                         "2:\n\t"
+                         "endbr64\n\t"
+                         "movq    %c[bp](%%rdi), %%rbp\n\t"
+                         "movq    %c[bx](%%rdi), %%rbx"
+                         : "+S" (from), "+D" (to)
+                         : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
+                           [bp] "i" (offsetof (MorrowContext, bp)), [bx] "i" (offsetof (MorrowContext, bx)),
+                           [mxcsr] "i" (offsetof (MorrowContext, mxcsr)), [x87] "i" (offsetof (MorrowContext, x87)),
+                           [control] "i" (MORROW__MXCSR_CONTROL)
+                         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                           "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                           "xmm12", "xmm13", "xmm14", "xmm15",
+                           "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
+                           "memory", "cc" MORROW__CLOBBER_AVX512
+                         : lost);
+  return;
+
+lost:
+  morrow__context_lost ();
 }

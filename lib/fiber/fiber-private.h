@@ -88,7 +88,7 @@ morrow__fiber_get_stack_low (MorrowFiber *self)
 }
 
 /* From @from, which runs, to @to.  Returns when somebody switches back to @from. */
-static inline void
+static inline __attribute__ ((always_inline)) void
 morrow__fiber_switch (MorrowFiber *from,
                       MorrowFiber *to)
 {
@@ -98,8 +98,9 @@ morrow__fiber_switch (MorrowFiber *from,
 }
 
 /* @from has ended: its stack goes back to its pool, and @to continues.  The stack is in the pool while this still runs
- * on it; that is well, since only this thread could take it, and what the pool writes is the MorrowFiber, above it. */
-G_GNUC_NORETURN static inline void
+ * on it; that is well, since only this thread could take it, and what the pool writes is the MorrowFiber, above it.
+ * Always inline: a call that never returns would leave its address on the return predictor. */
+G_GNUC_NORETURN static inline __attribute__ ((always_inline)) void
 morrow__fiber_exit (MorrowFiber *from,
                     MorrowFiber *to)
 {

@@ -15,6 +15,12 @@
 
 G_STATIC_ASSERT (offsetof (MorrowFiber, context) == 0);
 
+void
+morrow__context_lost (void)
+{
+  g_critical ("a switch went nowhere");
+}
+
 #ifdef MORROW_USE_UCONTEXT
 
 /* makecontext () passes nothing but ints. */

@@ -20,8 +20,13 @@ G_BEGIN_DECLS
 enum
 {
   MORROW_STACK_MIN_SHIFT     = 14,
+  MORROW_STACK_DEFAULT_SHIFT = 18,
   MORROW_STACK_MAX_SHIFT     = 30
 };
+
+G_STATIC_ASSERT (MORROW_FIBER_MIN_STACK_SIZE == (gsize) 1 << MORROW_STACK_MIN_SHIFT);
+G_STATIC_ASSERT (MORROW_FIBER_DEFAULT_STACK_SIZE == (gsize) 1 << MORROW_STACK_DEFAULT_SHIFT);
+G_STATIC_ASSERT (MORROW_FIBER_MAX_STACK_SIZE == (gsize) 1 << MORROW_STACK_MAX_SHIFT);
 
 typedef struct _MorrowStackClass MorrowStackClass;
 
@@ -66,9 +71,10 @@ struct _MorrowStackPool
   MorrowStackPool  *next_of_thread;     /* The list that reports of overflows search. */
 };
 
-MorrowStackClass *morrow__stack_pool_get_class (MorrowStackPool   *self,
-                                                gsize              size,
-                                                GError           **error);
+/* For stacks of at least @size, which is not 0; NULL with an error when it is too much. */
+MorrowStackClass *morrow__stack_pool_find_class (MorrowStackPool  *self,
+                                                 gsize             size,
+                                                 GError          **error);
 
 /* The slow paths: after the one, loaded is not empty (or FALSE, with an error); after the other, it is not full. */
 gboolean          morrow__stack_class_refill   (MorrowStackClass  *self,
@@ -77,6 +83,16 @@ void              morrow__stack_class_retire   (MorrowStackClass  *self);
 
 /* The fiber whose guard page, if any, is at @address; only among the calling thread's.  Async-signal-safe. */
 MorrowFiber      *morrow__stack_pool_find_guard (gconstpointer address);
+
+static inline MorrowStackClass *
+morrow__stack_pool_get_class (MorrowStackPool  *self,
+                              gsize             size,
+                              GError          **error)
+{
+  if (G_LIKELY (size == 0))
+    return &self->classes[MORROW_STACK_DEFAULT_SHIFT - MORROW_STACK_MIN_SHIFT];
+  return morrow__stack_pool_find_class (self, size, error);
+}
 
 /* The memory of @fiber is as its last user left it, but for slab, low and hooks. */
 static inline MorrowFiber *

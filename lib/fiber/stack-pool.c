@@ -342,14 +342,12 @@ morrow__stack_pool_free (MorrowStackPool *self)
 }
 
 MorrowStackClass *
-morrow__stack_pool_get_class (MorrowStackPool  *self,
+morrow__stack_pool_find_class (MorrowStackPool  *self,
                               gsize             size,
                               GError          **error)
 {
   gsize min_size = MAX (MORROW_FIBER_MIN_STACK_SIZE, 4 * morrow__stack_memory_page_size ());
 
-  if (size == 0)
-    size = MORROW_FIBER_DEFAULT_STACK_SIZE;
   if (G_UNLIKELY (size > MORROW_FIBER_MAX_STACK_SIZE))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No stack can have %" G_GSIZE_FORMAT " KiB", size / 1024);
