@@ -24,6 +24,10 @@ test_programs = \
 
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
+# Those that run the programs of the build.
+test_programs += tests/story/test-demos
+tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
+
 test_scripts = \
   tests/meta/layers.sh \
   tests/meta/style.sh
@@ -45,7 +49,8 @@ EXTRA_DIST += \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \
   tests/meta/tap.sh \
-  tests/morrow-check.h
+  tests/morrow-check.h \
+  tests/program.h
 
 TEST_EXTENSIONS = .sh
 tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
