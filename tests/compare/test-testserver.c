@@ -435,7 +435,8 @@ testserver_suite (void)
 
   tcase_add_test (life, killed_server_listens_no_more);
   tcase_add_test (life, stop_ends_it_in_the_middle_of_requests);
-  tcase_add_test (life, parents_death_ends_it);
+  if (!RUNNING_ON_VALGRIND)     /* which knows no pidfd_open () */
+    tcase_add_test (life, parents_death_ends_it);
   tcase_add_test (life, death_of_the_thread_that_started_it_does_not);
   tcase_add_test (life, missing_program_is_an_error_that_names_it);
   tcase_add_test (life, program_that_ends_at_once_is_an_error);
