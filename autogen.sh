@@ -14,7 +14,7 @@ srcdir=$(dirname "$0")
 test "$srcdir" != . || srcdir=$PWD
 
 packages='build-essential autoconf automake libtool autoconf-archive pkg-config
-  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libxml2-dev libjson-glib-dev check valgrind'
+  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libxml2-dev libjson-glib-dev check spin valgrind'
 
 # The packages of the list that dpkg does not know as installed.
 missing_packages ()

@@ -29,6 +29,7 @@ test_programs += tests/story/test-demos
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 
 test_scripts = \
+  tests/model/run.sh \
   tests/meta/layers.sh \
   tests/meta/style.sh
 
@@ -45,6 +46,9 @@ EXTRA_DIST += \
   tests/conformance-notes.txt \
   tests/conformance.md \
   tests/conformance.sh \
+  tests/model/deque.pml \
+  tests/model/mpsc.pml \
+  tests/model/parker.pml \
   tests/meta/hello.c \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Memory for small objects that come and go all the time: promises, tasks, timers.  cache.c tells how it works.
+/* Memory for small objects that come and go all the time: promises, tasks, timers.  cache.c tells
+ * how it works.
  *
- * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it is aligned to 16
- * bytes, and to 64 where the size is a multiple of 64.  The size given to free is the one that was given to alloc: when it is a
- * constant, the compiler chooses the class. */
+ * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it
+ * is aligned to 16 bytes, and to 64 where the size is a multiple of 64.  The size given to free is
+ * the one that was given to alloc: when it is a constant, the compiler chooses the class. */
 
 #pragma once
 
@@ -36,17 +37,20 @@ typedef struct
 } MorrowCacheBin;
 
 /* The calling thread's own. */
-extern __thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES] __attribute__ ((tls_model ("initial-exec")));
+extern __thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES]
+  __attribute__ ((tls_model ("initial-exec")));
 
 /* The slow paths of alloc and free: the bin is empty, or full. */
 gpointer morrow__cache_refill (guint    size_class) G_GNUC_MALLOC;
 void     morrow__cache_flush  (guint    size_class,
                                gpointer mem);
 
-/* Gives what the calling thread keeps, and the free slabs of all threads, back to the system: for one about to be idle. */
+/* Gives what the calling thread keeps, and the free slabs of all threads, back to the system: for
+ * one about to be idle. */
 void     morrow__cache_trim   (void);
 
-/* For tests of leaks: how many objects are alive, in all threads.  Exact while the other threads keep still. */
+/* For tests of leaks: how many objects are alive, in all threads.  Exact while the other threads
+ * keep still. */
 gssize   morrow__cache_live   (void);
 
 static inline guint

@@ -2,32 +2,36 @@
 
 /* Small objects: a free list on each thread, slabs shared by all.
  *
- *    thread: bin  --- a batch, when full --->  slab of the class  --- when all its objects are free --->  spare  ---> system
- *            bin  <--- all that is free in one slab, when empty ---  slab          <--- when none has a free object ---
+ *    thread's bin  --- when full, a batch ------------->  slab  --- when all is free --->  spare
+ *                  <--- when empty, all that one has ---        <--- when none has any ---  spare
  *
- * Bins.  Each thread has, for each class of sizes, a list of free objects that it alone touches: alloc and free take and
- * put at its head, without an atomic.  An empty bin takes all that one slab has free, a full one gives its newest
- * BATCH objects back.  max_items follows what was taken, so that a thread that sways about a level does not
- * go to the slabs each time, and shrinks with each batch given back, so that after a flood little is
- * kept.  Before a thread's first use, after its end, and where the cache is off, max_items is 0 and no bin ever holds
- * anything: then every call comes to the slow paths here, and the inlined ones need not ask.
+ * Bins.  Each thread has, for each class of sizes, a list of free objects that it alone touches:
+ * alloc and free take and put at its head, without an atomic.  An empty bin takes all that one slab
+ * has free, a full one gives its newest BATCH objects back.  max_items follows what was taken, so
+ * that a thread that sways about a level does not go to the slabs each time, and shrinks with each
+ * batch given back, so that after a flood little is kept.  Before a thread's first use, after its
+ * end, and where the cache is off, max_items is 0 and no bin ever holds anything: then every call
+ * comes to the slow paths here, and the inlined ones need not ask.
  *
- * Slabs.  A slab is SLAB_SIZE bytes of objects of one class.  What describes it lies outside of it, in a table at the start of
- * the arena that it is part of, found from an object's address by masks: beside the objects it would always fall into the same few
- * sets of the processor's cache.  The objects that were freed are on the slab's list; those never used lie behind
- * one another at its end.  An object goes back to its own slab, from whatever thread: this is how objects that one
+ * Slabs.  A slab is SLAB_SIZE bytes of objects of one class.  What describes it lies outside of it,
+ * in a table at the start of the arena that it is part of, found from an object's address by masks:
+ * beside the objects it would always fall into the same few sets of the processor's cache.  The
+ * objects that were freed are on the slab's list; those never used lie behind one another at its
+ * end.  An object goes back to its own slab, from whatever thread: this is how objects that one
  * thread makes and another frees flow back.
  *
- * Return.  A slab whose objects are all free becomes a spare, for any class; when the spares exceed SPARE_BYTES its pages are
- * given to the system with MADV_DONTNEED and only its addresses are kept.  (Unmapping single slabs would
- * leave a mapping for each piece, and the kernel allows 65,530.)  What stays resident after everything was freed is therefore
- * at most SPARE_BYTES, plus for each thread and class the slabs of MAX_ITEMS objects.
+ * Return.  A slab whose objects are all free becomes a spare, for any class; when the spares exceed
+ * SPARE_BYTES its pages are given to the system with MADV_DONTNEED and only its addresses are kept.
+ * (Unmapping single slabs would leave a mapping for each piece, and the kernel allows 65,530.)
+ * What stays resident after everything was freed is therefore at most SPARE_BYTES, plus for each
+ * thread and class the slabs of MAX_ITEMS objects.
  *
- * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is held during a system call
- * that gives memory back.
+ * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is
+ * held during a system call that gives memory back.
  *
- * The cache is off, and every object comes from malloc, under AddressSanitizer, ThreadSanitizer and Valgrind, so that they see each
- * use after free, and with MORROW_CACHE=malloc in the environment. */
+ * The cache is off, and every object comes from malloc, under AddressSanitizer, ThreadSanitizer and
+ * Valgrind, so that they see each use after free, and with MORROW_CACHE=malloc in the
+ * environment. */
 
 #include "base/cache-private.h"
 
@@ -81,12 +85,12 @@ enum
 
 typedef struct
 {
-  MorrowList       link;        /* In the depot's usable, in spares or in untouched; in none when nothing is free. */
+  MorrowList       link;        /* In usable, touched or untouched; in none when nothing is free. */
   MorrowCacheItem *items;       /* Freed objects. */
   guint16          n_taken;     /* Objects that are in use or in bins. */
   guint16          n_fresh;     /* Objects never used: the last so many. */
   guint16          size_class;
-} Slab;                         /* All under the lock of the class's depot, or of spares while that has it. */
+} Slab;                         /* All under the lock of its depot, or of spares while there. */
 
 typedef struct
 {
@@ -114,12 +118,14 @@ typedef enum
   THREAD_PLAIN
 } ThreadState;
 
-__thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES] __attribute__ ((tls_model ("initial-exec")));
+__thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES]
+  __attribute__ ((tls_model ("initial-exec")));
 
 static __thread Thread this_thread __attribute__ ((tls_model ("initial-exec")));
 static __thread ThreadState thread_state __attribute__ ((tls_model ("initial-exec")));
 
-static const guint16 class_sizes[MORROW_CACHE_N_CLASSES] = { 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 };
+static const guint16 class_sizes[MORROW_CACHE_N_CLASSES] =
+  { 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 };
 
 static Depot depots[MORROW_CACHE_N_CLASSES];
 
@@ -195,7 +201,8 @@ arena_new (void)
 
   G_STATIC_ASSERT (sizeof (Arena) <= SLAB_SIZE);
 
-  mapping = mmap (NULL, 2 * ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  mapping = mmap (NULL, 2 * ARENA_SIZE, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED)
     g_error ("Could not map %" G_GSIZE_FORMAT " bytes: %s", 2 * ARENA_SIZE, g_strerror (errno));
 
@@ -220,7 +227,8 @@ next_unused (void)
   return &spares.arena->slabs[N_SLABS - spares.n_unused--];
 }
 
-/* Returns: a slab of which nothing is taken.  With @populate its memory comes in one system call, not page by page. */
+/* Returns: a slab of which nothing is taken.  With @populate its memory comes in one system call,
+ * not page by page. */
 static Slab *
 slab_acquire (guint    size_class,
               gboolean populate)
@@ -244,7 +252,8 @@ slab_acquire (guint    size_class,
     slab = next_unused ();
   g_mutex_unlock (&spares.lock);
 
-  /* A kernel that does not know this (before 5.14) refuses, and the pages come as they are touched. */
+  /* A kernel that does not know this (before 5.14) refuses, and the pages come as they are
+   * touched. */
   if (populate)
     madvise (slab_memory (slab), SLAB_SIZE, MADV_POPULATE_WRITE);
   slab->items = NULL;
@@ -254,7 +263,8 @@ slab_acquire (guint    size_class,
   return slab;
 }
 
-/* Makes a spare of @slab if fewer than @max_spares are there, else gives its pages to the system. */
+/* Makes a spare of @slab if fewer than @max_spares are there, else gives its pages to the
+ * system. */
 static void
 slab_release (Slab  *slab,
               gsize  max_spares)
@@ -277,7 +287,8 @@ slab_release (Slab  *slab,
 
 /* Depots. */
 
-/* Takes all the freed objects of @slab, or some fresh ones.  Returns: how many, linked from @items. */
+/* Takes all the freed objects of @slab, or some fresh ones.  Returns: how many, linked from
+ * @items. */
 static guint
 slab_take (Slab             *slab,
            MorrowCacheItem **items)
@@ -330,7 +341,8 @@ depot_take (guint             size_class,
   return n;
 }
 
-/* Takes the objects at the start of @items that share a slab, at most @n.  Returns: what follows them. */
+/* Takes the objects at the start of @items that share a slab, at most @n.  Returns: what follows
+ * them. */
 static MorrowCacheItem *
 depot_put_run (Depot            *depot,
                MorrowCacheItem  *items,
@@ -402,7 +414,8 @@ thread_empty_bins (void)
     }
 }
 
-/* Other destructors of the thread may come later and still alloc and free: they find bins that hold nothing. */
+/* Other destructors of the thread may come later and still alloc and free: they find bins that hold
+ * nothing. */
 static void
 thread_end (gpointer data G_GNUC_UNUSED)
 {
@@ -419,7 +432,8 @@ thread_end (gpointer data G_GNUC_UNUSED)
 static void
 process_init (void)
 {
-  is_plain = BUILT_WITH_SANITIZER || RUNNING_ON_VALGRIND || g_strcmp0 (getenv ("MORROW_CACHE"), "malloc") == 0;
+  is_plain = BUILT_WITH_SANITIZER || RUNNING_ON_VALGRIND
+             || g_strcmp0 (getenv ("MORROW_CACHE"), "malloc") == 0;
 
   for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
     morrow__list_init (&depots[i].usable);

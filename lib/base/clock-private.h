@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The time that everything here goes by: monotonic microseconds, of the epoch of g_get_monotonic_time (). */
+/* The time that everything here goes by: monotonic microseconds, of the epoch of
+ * g_get_monotonic_time (). */
 
 #pragma once
 
@@ -10,8 +11,9 @@ G_BEGIN_DECLS
 
 gint64 morrow__clock_now         (void);
 
-/* For tests: the virtual clock stands still, and moves only when it is told to.  It starts at the real time of the
- * switch; switching back goes on with real time.  Any thread, but one at a time. */
+/* For tests: the virtual clock stands still, and moves only when it is told to.  It starts at the
+ * real time of the switch; switching back goes on with real time.  Any thread, but one at a
+ * time. */
 void   morrow__clock_set_virtual (gboolean is_virtual);
 void   morrow__clock_advance     (gint64 microseconds);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The clock, real or virtual.  One relaxed load tells which: beside a call into the vDSO it costs nothing. */
+/* The clock, real or virtual.  One relaxed load tells which: beside a call into the vDSO it costs
+ * nothing. */
 
 #include "base/clock-private.h"
 
 #include <stdatomic.h>
 
-/* Any thread, atomically: what the virtual clock shows, or 0 while the real one is in use.  All accesses are relaxed:
- * whoever moves the clock and expects another thread to act on it tells that thread by other means. */
+/* Any thread, atomically: what the virtual clock shows, or 0 while the real one is in use.  All
+ * accesses are relaxed: whoever moves the clock and expects another thread to act on it tells that
+ * thread by other means. */
 static _Atomic (gint64) virtual_now;
 
 gint64
@@ -21,7 +23,8 @@ morrow__clock_now (void)
 void
 morrow__clock_set_virtual (gboolean is_virtual)
 {
-  atomic_store_explicit (&virtual_now, is_virtual ? g_get_monotonic_time () : 0, memory_order_relaxed);
+  atomic_store_explicit (&virtual_now, is_virtual ? g_get_monotonic_time () : 0,
+                         memory_order_relaxed);
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A work-stealing deque of pointers (Chase and Lev, SPAA 2005; the orderings after Le, Pop, Cohen and Zappa Nardelli,
- * PPoPP 2013, with accesses instead of fences, so that ThreadSanitizer follows every one).  deque.c tells how. */
+/* A work-stealing deque of pointers (Chase and Lev, SPAA 2005; the orderings after Le, Pop, Cohen
+ * and Zappa Nardelli, PPoPP 2013, with accesses instead of fences, so that ThreadSanitizer follows
+ * every one).  deque.c tells how. */
 
 #pragma once
 
@@ -19,24 +20,26 @@ typedef struct _MorrowDequeRing MorrowDequeRing;
 
 struct _MorrowDequeRing
 {
-  MorrowDequeRing   *outgrown;  /* The owner: the ring that this one replaced; thieves may still read it. */
+  MorrowDequeRing   *outgrown;  /* The owner: what this replaced; thieves may still read it. */
   gsize              mask;      /* Immutable: capacity - 1. */
   _Atomic (gpointer) slots[];   /* The owner writes, thieves read: see "Slots" in deque.c. */
 };
 
 typedef struct
 {
-  /* Thieves and, for the last item, the owner, by compare-and-swap: the index of the oldest item.  Only grows. */
+  /* Thieves and, for the last item, the owner, by compare-and-swap: the index of the oldest item.
+   * Only grows. */
   _Alignas (64) _Atomic (gint64) top;
 
-  /* The owner writes, thieves read: one past the index of the newest item.  On a line of its own, since the owner
-   * writes it all the time. */
+  /* The owner writes, thieves read: one past the index of the newest item.  On a line of its own,
+   * since the owner writes it all the time. */
   _Alignas (64) _Atomic (gint64) bottom;
 
   /* The owner writes, thieves read. */
   _Atomic (MorrowDequeRing *) ring;
 
-  /* The owner only: a top seen earlier.  The real one can only be further, so while this one leaves room there is. */
+  /* The owner only: a top seen earlier.  The real one can only be further, so while this one leaves
+   * room there is. */
   gint64 top_seen;
 } MorrowDeque;
 
@@ -49,8 +52,9 @@ void     morrow__deque_push       (MorrowDeque *deque,
                                    gpointer     item);
 gpointer morrow__deque_pop        (MorrowDeque *deque);
 
-/* Any other thread.  Returns of steal: the oldest item; NULL when there was none or someone else was faster.
- * steal_half moves up to half of what is there, at least one, to @thief, which the caller owns; returns how many. */
+/* Any other thread.  Returns of steal: the oldest item; NULL when there was none or someone else
+ * was faster. steal_half moves up to half of what is there, at least one, to @thief, which the
+ * caller owns; returns how many. */
 gpointer morrow__deque_steal      (MorrowDeque *deque);
 guint    morrow__deque_steal_half (MorrowDeque *deque,
                                    MorrowDeque *thief);

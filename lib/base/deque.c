@@ -5,33 +5,36 @@
  *      top                       bottom
  *       |                          |
  *       v                          v
- *   ... [oldest] [ ] [ ] [newest]  .  .  .        indices grow to the right, for ever; slot = index & mask
+ *   ... [oldest] [ ] [ ] [newest]  .  .  .    indices grow for ever; slot = index & mask
  *
  *   thieves take here      the owner pushes and pops here
  *
- * Why nothing is taken twice.  The owner pops in three steps: it lowers bottom to b, which claims the item b, then
- * reads top.  If top < b there is another item between, and b is the owner's.  A thief reads top, then bottom, and takes
- * the item t by moving top from t to t + 1.  A thief could take b only after having read top = b and a bottom above
- * b.  The store of bottom, the loads of top and of bottom and the compare-and-swaps are sequentially consistent, so
- * they have one order: the thief's load of bottom came before the owner's store, hence its load of top, which gave b,
- * before the owner's, which must give b or more, and the owner does not take the short way.  When top = b, both
- * compete for the last item with a compare-and-swap on top, and one wins.
+ * Why nothing is taken twice.  The owner pops in three steps: it lowers bottom to b, which claims
+ * the item b, then reads top.  If top < b there is another item between, and b is the owner's.  A
+ * thief reads top, then bottom, and takes the item t by moving top from t to t + 1.  A thief could
+ * take b only after having read top = b and a bottom above b.  The store of bottom, the loads of
+ * top and of bottom and the compare-and-swaps are sequentially consistent, so they have one order:
+ * the thief's load of bottom came before the owner's store, hence its load of top, which gave b,
+ * before the owner's, which must give b or more, and the owner does not take the short way.  When
+ * top = b, both compete for the last item with a compare-and-swap on top, and one wins.
  *
- * Push does not need that: a release store of bottom, which pairs with the thief's load of bottom, publishes the slot, the
- * ring and the item's contents.  (Whoever goes to sleep having found nothing to steal needs more, and gets it
- * elsewhere: push orders nothing against a later load.)
+ * Push does not need that: a release store of bottom, which pairs with the thief's load of bottom,
+ * publishes the slot, the ring and the item's contents.  (Whoever goes to sleep having found
+ * nothing to steal needs more, and gets it elsewhere: push orders nothing against a later load.)
  *
- * Slots.  A thief reads its slot before its compare-and-swap, perhaps long after the item is gone and while the owner
- * writes something else there: the slots are atomic, and relaxed, since a stale value is thrown away: the owner reuses slot t
- * only after it has seen top > t, and then the compare-and-swap from t fails.
+ * Slots.  A thief reads its slot before its compare-and-swap, perhaps long after the item is gone
+ * and while the owner writes something else there: the slots are atomic, and relaxed, since a stale
+ * value is thrown away: the owner reuses slot t only after it has seen top > t, and then the
+ * compare-and-swap from t fails.
  *
- * Growth.  The owner copies the items to a ring of twice the size and publishes that.  Thieves may go on reading the old
- * one, whose slots never change again, and an item pushed later is not looked for there: the thief read bottom first,
- * with acquire, and so sees the ring that was current at that push.  Outgrown rings are kept until the deque is cleared: all of them
- * together are smaller than the current one.
+ * Growth.  The owner copies the items to a ring of twice the size and publishes that.  Thieves may
+ * go on reading the old one, whose slots never change again, and an item pushed later is not looked
+ * for there: the thief read bottom first, with acquire, and so sees the ring that was current at
+ * that push.  Outgrown rings are kept until the deque is cleared: all of them together are smaller
+ * than the current one.
  *
- * Half of it at once would need top to move past several items with one compare-and-swap, and the owner takes those without
- * one: steal_half () steals one by one. */
+ * Half of it at once would need top to move past several items with one compare-and-swap, and the
+ * owner takes those without one: steal_half () steals one by one. */
 
 #include "base/deque-private.h"
 
@@ -97,7 +100,8 @@ make_room (MorrowDeque     *deque,
 {
   MorrowDequeRing *bigger;
 
-  /* Acquire: pairs with the thieves' compare-and-swap: their read of a slot comes before our reuse of it. */
+  /* Acquire: pairs with the thieves' compare-and-swap: their read of a slot comes before our reuse
+   * of it. */
   deque->top_seen = atomic_load_explicit (&deque->top, memory_order_acquire);
   if (bottom - deque->top_seen <= (gint64) ring->mask)
     return ring;
@@ -128,14 +132,16 @@ gpointer
 morrow__deque_pop (MorrowDeque *deque)
 {
   gint64 bottom = atomic_load_explicit (&deque->bottom, memory_order_relaxed) - 1;
-  /* Relaxed: top only grows, so a stale one can only make an empty deque look as if it held something. */
+  /* Relaxed: top only grows, so a stale one can only make an empty deque look as if it held
+   * something. */
   gint64 top = atomic_load_explicit (&deque->top, memory_order_relaxed);
   gpointer item;
 
   if (top > bottom)
     return NULL;
 
-  /* Sequentially consistent, both: pair with the two loads in steal (), as the head of this file argues. */
+  /* Sequentially consistent, both: pair with the two loads in steal (), as the head of this file
+   * argues. */
   atomic_store_explicit (&deque->bottom, bottom, memory_order_seq_cst);
   top = atomic_load_explicit (&deque->top, memory_order_seq_cst);
 
@@ -158,8 +164,8 @@ morrow__deque_pop (MorrowDeque *deque)
 gpointer
 morrow__deque_steal (MorrowDeque *deque)
 {
-  /* Sequentially consistent, in this order: pair with the store and the load in pop (); that of bottom, as an acquire,
-   * also with the release in push (). */
+  /* Sequentially consistent, in this order: pair with the store and the load in pop (); that of
+   * bottom, as an acquire, also with the release in push (). */
   gint64 top = atomic_load_explicit (&deque->top, memory_order_seq_cst);
   gint64 bottom = atomic_load_explicit (&deque->bottom, memory_order_seq_cst);
   MorrowDequeRing *ring;
@@ -171,7 +177,8 @@ morrow__deque_steal (MorrowDeque *deque)
   /* Acquire: pairs with the release in make_room (). */
   ring = atomic_load_explicit (&deque->ring, memory_order_acquire);
   item = ring_get (ring, top);
-  /* Sequentially consistent: against the owner's and other thieves'; as a release it pairs with make_room (). */
+  /* Sequentially consistent: against the owner's and other thieves'; as a release it pairs with
+   * make_room (). */
   if (!atomic_compare_exchange_strong_explicit (&deque->top, &top, top + 1,
                                                 memory_order_seq_cst, memory_order_relaxed))
     return NULL;

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Intrusive lists: the links live in the objects that are listed, so that nothing here allocates or fails.
+/* Intrusive lists: the links live in the objects that are listed, so that nothing here allocates or
+ * fails.
  *
- * MorrowList is a ring through a sentinel: the list head is a MorrowList itself, an empty list points at itself, and
- * a node can be taken out by its own address, in constant time, without knowing which list it is on.  A removed node
- * points at itself again: morrow__list_is_empty (&node) asks whether a node (once initialised) is on no list, and
- * removing it twice does nothing.
+ * MorrowList is a ring through a sentinel: the list head is a MorrowList itself, an empty list
+ * points at itself, and a node can be taken out by its own address, in constant time, without
+ * knowing which list it is on.  A removed node points at itself again: morrow__list_is_empty
+ * (&node) asks whether a node (once initialised) is on no list, and removing it twice does nothing.
  *
- * MorrowQueue is first in, first out, with one link a node and a NULL at its end: half the memory, for what is only
- * ever taken from the front.  A node's link means nothing while it is on no queue and need not be initialised.
+ * MorrowQueue is first in, first out, with one link a node and a NULL at its end: half the memory,
+ * for what is only ever taken from the front.  A node's link means nothing while it is on no queue
+ * and need not be initialised.
  *
- * Neither is safe to share: whoever holds one says by what lock or on which thread it is touched. */
+ * Neither is safe to share: whoever holds one says by what lock or on which thread it is
+ * touched. */
 
 #pragma once
 
@@ -23,11 +26,13 @@
 #define morrow__list_entry(node, type, member)  morrow__container_of (node, type, member)
 #define morrow__queue_entry(node, type, member) morrow__container_of (node, type, member)
 
-/* @node runs over @list; the body may not remove it.  The safe form may: it has fetched the next one beforehand. */
+/* @node runs over @list; the body may not remove it.  The safe form may: it has fetched the next
+ * one beforehand. */
 #define morrow__list_foreach(list, node) \
   for (MorrowList *node = (list)->next; node != (list); node = node->next)
 #define morrow__list_foreach_safe(list, node, after) \
-  for (MorrowList *node = (list)->next, *after = node->next; node != (list); node = after, after = node->next)
+  for (MorrowList *node = (list)->next, *after = node->next; node != (list); \
+       node = after, after = node->next)
 
 typedef struct _MorrowList MorrowList;
 

@@ -2,21 +2,23 @@
 
 /* What other threads send to one: many producers push, one consumer takes everything at once.
  *
- * A stack of intrusive nodes behind one atomic word.  A push is one compare-and-swap, taking all is one exchange, and
- * the consumer turns the chain round, so that it comes out in the order of the pushes.  Nobody takes a single node
- * off the top, hence no ABA: a push that finds the head it had read stands right even if that node has left and come
- * back in between, for the link it has written points at the very head that it replaces.
+ * A stack of intrusive nodes behind one atomic word.  A push is one compare-and-swap, taking all is
+ * one exchange, and the consumer turns the chain round, so that it comes out in the order of the
+ * pushes.  Nobody takes a single node off the top, hence no ABA: a push that finds the head it had
+ * read stands right even if that node has left and come back in between, for the link it has
+ * written points at the very head that it replaces.
  *
- * Orderings.  A push is a release: what the producer wrote into its object, and the link, are visible to whoever
- * takes it.  Taking is an acquire; it reads the newest push.  All pushes since the last take are read-modify-writes of
- * the same word, so each continues the release sequence of those before it, and the one acquire synchronises with
- * all of them.  The exchange need not release: a producer that then finds NULL reads nothing of the consumer's.
+ * Orderings.  A push is a release: what the producer wrote into its object, and the link, are
+ * visible to whoever takes it.  Taking is an acquire; it reads the newest push.  All pushes since
+ * the last take are read-modify-writes of the same word, so each continues the release sequence of
+ * those before it, and the one acquire synchronises with all of them.  The exchange need not
+ * release: a producer that then finds NULL reads nothing of the consumer's.
  *
- * Exactly one push between two takes is told that it found the queue empty.  That producer wakes the consumer, and
- * none of the others need: at most one wake-up a burst.
+ * Exactly one push between two takes is told that it found the queue empty.  That producer wakes
+ * the consumer, and none of the others need: at most one wake-up a burst.
  *
- * This is not the queue with a stub and an exchanged tail: there a producer that is preempted between its two steps
- * hides everything pushed after it. */
+ * This is not the queue with a stub and an exchanged tail: there a producer that is preempted
+ * between its two steps hides everything pushed after it. */
 
 #pragma once
 
@@ -36,7 +38,8 @@ morrow__mpsc_init (MorrowMpsc *mpsc)
   atomic_init (&mpsc->newest, NULL);
 }
 
-/* A hint by the time it is read, but for the consumer: once it has seen something, that something stays. */
+/* A hint by the time it is read, but for the consumer: once it has seen something, that something
+ * stays. */
 static inline gboolean
 morrow__mpsc_is_empty (MorrowMpsc *mpsc)
 {
@@ -44,7 +47,8 @@ morrow__mpsc_is_empty (MorrowMpsc *mpsc)
   return atomic_load_explicit (&mpsc->newest, memory_order_relaxed) == NULL;
 }
 
-/* Puts the chain from @newest, linked towards @oldest, on top.  Returns: TRUE when nothing was there before. */
+/* Puts the chain from @newest, linked towards @oldest, on top.  Returns: TRUE when nothing was
+ * there before. */
 static inline gboolean
 morrow__mpsc_push_reversed (MorrowMpsc      *mpsc,
                             MorrowQueueNode *newest,
@@ -60,7 +64,8 @@ morrow__mpsc_push_reversed (MorrowMpsc      *mpsc,
   return below == NULL;
 }
 
-/* Any thread.  Returns: TRUE when nothing was there before, which means that the consumer may have to be woken. */
+/* Any thread.  Returns: TRUE when nothing was there before, which means that the consumer may have
+ * to be woken. */
 static inline gboolean
 morrow__mpsc_push (MorrowMpsc      *mpsc,
                    MorrowQueueNode *node)
@@ -68,7 +73,8 @@ morrow__mpsc_push (MorrowMpsc      *mpsc,
   return morrow__mpsc_push_reversed (mpsc, node, node);
 }
 
-/* Turns the chain from @node to the NULL at its end round, and puts it in front of @rest.  Returns: its former end. */
+/* Turns the chain from @node to the NULL at its end round, and puts it in front of @rest.  Returns:
+ * its former end. */
 static inline MorrowQueueNode *
 morrow__mpsc_reverse (MorrowQueueNode *node,
                       MorrowQueueNode *rest)
@@ -84,8 +90,8 @@ morrow__mpsc_reverse (MorrowQueueNode *node,
   return rest;
 }
 
-/* Any thread.  @first to @last are linked in the order in which they shall come out; nobody gets between them.
- * Returns: as morrow__mpsc_push (). */
+/* Any thread.  @first to @last are linked in the order in which they shall come out; nobody gets
+ * between them. Returns: as morrow__mpsc_push (). */
 static inline gboolean
 morrow__mpsc_push_chain (MorrowMpsc      *mpsc,
                          MorrowQueueNode *first,

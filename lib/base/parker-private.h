@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A parker lets one thread sleep until another wakes it.  Waking leaves a token: an unpark before the park makes that
- * return at once, and several of them count as one. */
+/* A parker lets one thread sleep until another wakes it.  Waking leaves a token: an unpark before
+ * the park makes that return at once, and several of them count as one. */
 
 #pragma once
 
@@ -19,8 +19,8 @@ typedef struct
 void     morrow__parker_init       (MorrowParker *parker);
 void     morrow__parker_clear      (MorrowParker *parker);
 
-/* One thread at a time.  What the unparking thread did before is visible afterwards.  park_until returns FALSE when
- * @deadline, of g_get_monotonic_time (), passed without an unpark. */
+/* One thread at a time.  What the unparking thread did before is visible afterwards.  park_until
+ * returns FALSE when @deadline, of g_get_monotonic_time (), passed without an unpark. */
 void     morrow__parker_park       (MorrowParker *parker);
 gboolean morrow__parker_park_until (MorrowParker *parker,
                                     gint64        deadline);

@@ -8,13 +8,14 @@
  *       |                                 '------------- unpark ----------------^
  *       '------------- unpark: -1 -> 1, wakes the sleeper, who takes the token -'
  *
- * Parking subtracts one, which is either of the two arrows to the left, in one step; nobody else writes PARKED or takes a
- * token, so that state only ever changes under the parked thread by an unpark.  The kernel puts the thread to sleep only
- * if the word still says PARKED, so that an unpark in between is not lost.
+ * Parking subtracts one, which is either of the two arrows to the left, in one step; nobody else
+ * writes PARKED or takes a token, so that state only ever changes under the parked thread by an
+ * unpark.  The kernel puts the thread to sleep only if the word still says PARKED, so that an
+ * unpark in between is not lost.
  *
- * Orderings.  unpark () releases and park () acquires: they pair, and hand over whatever the waker did before.  A parker
- * promises no order between an unpark and the waker's later loads: whoever both announces work and looks at who sleeps
- * must see to that on their own. */
+ * Orderings.  unpark () releases and park () acquires: they pair, and hand over whatever the waker
+ * did before.  A parker promises no order between an unpark and the waker's later loads: whoever
+ * both announces work and looks at who sleeps must see to that on their own. */
 
 #include "base/parker-private.h"
 
@@ -43,8 +44,8 @@ morrow__parker_clear (MorrowParker *parker)
   g_assert (atomic_load_explicit (&parker->state, memory_order_relaxed) != PARKED);
 }
 
-/* Sleeps while the state is PARKED, at the latest until @deadline, which is absolute; may wake early.
- * Returns: FALSE when the deadline passed. */
+/* Sleeps while the state is PARKED, at the latest until @deadline, which is absolute; may wake
+ * early. Returns: FALSE when the deadline passed. */
 static gboolean
 sleep_while_parked (MorrowParker          *parker,
                     const struct timespec *deadline)
@@ -70,7 +71,8 @@ park (MorrowParker          *parker,
   /* Relaxed: the exchange below takes the token. */
   while (in_time && atomic_load_explicit (&parker->state, memory_order_relaxed) == PARKED);
 
-  /* Acquire: pairs with the exchange in unpark ().  One that came with the deadline still counts. */
+  /* Acquire: pairs with the exchange in unpark ().  One that came with the deadline still
+   * counts. */
   return atomic_exchange_explicit (&parker->state, EMPTY, memory_order_acquire) == TOKEN;
 }
 
@@ -98,8 +100,8 @@ morrow__parker_park_until (MorrowParker *parker,
 void
 morrow__parker_unpark (MorrowParker *parker)
 {
-  /* Release: pairs with park ().  The thread may be gone the moment after: the wake-up only passes an address, and a
-   * stray one is allowed for by every futex user. */
+  /* Release: pairs with park ().  The thread may be gone the moment after: the wake-up only passes
+   * an address, and a stray one is allowed for by every futex user. */
   if (atomic_exchange_explicit (&parker->state, TOKEN, memory_order_release) == PARKED)
     syscall (SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

@@ -15,16 +15,17 @@
  * moves at most once a level, and one that is cancelled before, as most are, never.  Slots of level
  * 0 are one microsecond wide.
  *
- * The heaps.  With a list in each slot, the earliest deadline of a slot above level 0 would be known
- * only after a search, and the one who is going to sleep needs it to the microsecond.  A pairing heap
- * takes a timer as cheaply as a list does (a comparison with the root) and loses one as cheaply while that has no
- * children, but knows its first.  The same heaps bring the order among equal deadlines, by seq, and take what is
- * inserted before base: base is never later than what was asked for in pop_due (), so that only a
- * deadline that had passed already can be.
+ * The heaps.  With a list in each slot, the earliest deadline of a slot above level 0 would be
+ * known only after a search, and the one who is going to sleep needs it to the microsecond.  A
+ * pairing heap takes a timer as cheaply as a list does (a comparison with the root) and loses one
+ * as cheaply while that has no children, but knows its first.  The same heaps bring the order among
+ * equal deadlines, by seq, and take what is inserted before base: base is never later than what was
+ * asked for in pop_due (), so that only a deadline that had passed already can be.
  *
- * A single pairing heap is a third cheaper as long as most timers are cancelled, but needs four times as long
- * to fire a million that are spread at random, since each removal of its root compares far into memory;
- * a heap of four children in an array takes ten times as long to cancel beside many. */
+ * A single pairing heap is a third cheaper as long as most timers are cancelled, but needs four
+ * times as long to fire a million that are spread at random, since each removal of its root
+ * compares far into memory; a heap of four children in an array takes six times as long to cancel
+ * beside many. */
 
 #include "base/timers-private.h"
 
@@ -56,8 +57,8 @@ heap_link (MorrowTimer *a,
   return parent;
 }
 
-/* Makes a heap of @first and its siblings: links each to its neighbour, then the pairs, from the last,
- * to one.  This order is what keeps the heap shallow. */
+/* Makes a heap of @first and its siblings: links each to its neighbour, then the pairs, from the
+ * last, to one.  This order is what keeps the heap shallow. */
 static MorrowTimer *
 heap_from_siblings (MorrowTimer *first)
 {
@@ -107,7 +108,8 @@ heap_insert (MorrowTimer **heap,
   (*heap)->prev = NULL;
 }
 
-/* @timer is not the root.  Its children, as one heap, take its place: none comes before its parent. */
+/* @timer is not the root.  Its children, as one heap, take its place: none comes before its
+ * parent. */
 static inline void
 heap_remove_inner (MorrowTimer *timer)
 {
@@ -128,8 +130,8 @@ heap_remove_inner (MorrowTimer *timer)
     successor->prev = timer->prev;
 }
 
-/* Takes any timer out of @heap, which is being dissolved: the prev of each first sibling leads to the
- * siblings that are to be visited after it. */
+/* Takes any timer out of @heap, which is being dissolved: the prev of each first sibling leads to
+ * the siblings that are to be visited after it. */
 static inline MorrowTimer *
 heap_dissolve (MorrowTimer **heap)
 {
@@ -238,8 +240,8 @@ cascade (MorrowTimers *timers,
     place_insert (timers, heap_dissolve (&heap));
 }
 
-/* Nothing is due at @now.  Moves base there, so that what is inserted next stands on a low level, unless
- * that is inside of the first slot, whose timers would have to move. */
+/* Nothing is due at @now.  Moves base there, so that what is inserted next stands on a low level,
+ * unless that is inside of the first slot, whose timers would have to move. */
 static inline void
 move_base (MorrowTimers *timers,
            Place         first,

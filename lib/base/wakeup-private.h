@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A file descriptor that becomes readable when another thread, or a signal handler, wants attention: for a loop that
- * sleeps in poll or epoll. */
+/* A file descriptor that becomes readable when another thread, or a signal handler, wants
+ * attention: for a loop that sleeps in poll or epoll. */
 
 #pragma once
 
@@ -22,10 +22,12 @@ void     morrow__wakeup_clear       (MorrowWakeup  *wakeup);
 /* The descriptor to poll for reading. */
 gint     morrow__wakeup_fd          (MorrowWakeup  *wakeup);
 
-/* Any thread, signal handlers too: leaves errno alone, never blocks.  Signals not yet acknowledged count as one. */
+/* Any thread, signal handlers too: leaves errno alone, never blocks.  Signals not yet acknowledged
+ * count as one. */
 void     morrow__wakeup_signal      (MorrowWakeup  *wakeup);
 
-/* The sleeper, before it looks for what it was woken for.  Never blocks.  Returns: whether there had been a signal. */
+/* The sleeper, before it looks for what it was woken for.  Never blocks.  Returns: whether there
+ * had been a signal. */
 gboolean morrow__wakeup_acknowledge (MorrowWakeup  *wakeup);
 
 G_END_DECLS

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* An eventfd: signalling adds one to its counter, acknowledging reads the counter, which sets it to zero.  Not blocking: a
- * counter at its end (after 2^64 - 2 signals) is readable all the same, and that is all a signal has to achieve. */
+/* An eventfd: signalling adds one to its counter, acknowledging reads the counter, which sets it to
+ * zero.  Not blocking: a counter at its end (after 2^64 - 2 signals) is readable all the same, and
+ * that is all a signal has to achieve. */
 
 #include "base/wakeup-private.h"
 

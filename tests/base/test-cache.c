@@ -45,7 +45,8 @@ get_resident_bytes (void)
 
 START_TEST (class_is_the_smallest_that_holds_the_size)
 {
-  static const gsize sizes[MORROW_CACHE_N_CLASSES] = { 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 };
+  static const gsize sizes[MORROW_CACHE_N_CLASSES] =
+    { 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 };
 
   for (gsize size = 0; size <= MORROW_CACHE_MAX_SIZE; size++)
     {
@@ -118,7 +119,8 @@ START_TEST (live_counts_what_was_not_freed)
 }
 END_TEST
 
-/* In the order that @step makes of the indices: all of them, since it shares no factor with their number. */
+/* In the order that @step makes of the indices: all of them, since it shares no factor with their
+ * number. */
 static void
 free_by_steps (gpointer *objects,
                gsize     step)

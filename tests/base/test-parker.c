@@ -94,7 +94,8 @@ START_TEST (unpark_racing_park_is_never_lost)
 }
 END_TEST
 
-/* The deadline is always now: whether the token came in time is open, but it is seen exactly once. */
+/* The deadline is always now: whether the token came in time is open, but it is seen exactly
+ * once. */
 START_TEST (unpark_racing_a_deadline_is_seen_now_or_next_time)
 {
   Duel duel = { .message = 0 };

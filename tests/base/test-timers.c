@@ -139,7 +139,8 @@ END_TEST
 START_TEST (clear_disarms_everything_wherever_it_stands)
 {
   for (guint i = 0; i < N_TIMERS; i++)
-    morrow__timers_insert (&fixture->timers, &fixture->all[i], (i * 7919) % 1000 * (i * 104729) % 1000003);
+    morrow__timers_insert (&fixture->timers, &fixture->all[i],
+                           (i * 7919) % 1000 * (i * 104729) % 1000003);
   for (guint i = 0; i < N_TIMERS / 4; i++)
     morrow__timers_pop_due (&fixture->timers, G_MAXINT64);
   morrow__timers_insert (&fixture->timers, &fixture->all[0], -1);
@@ -187,7 +188,7 @@ pop_all_due (gint64 now)
     }
 }
 
-/* Whatever the scale: the loop's index is how many bits of deadlines are random. */
+/* Whatever the scale: the deadlines have twice the loop's index of random bits. */
 START_TEST (random_operations_agree_with_a_search)
 {
   GRand *random = g_rand_new_with_seed (1000 + _i);
@@ -208,7 +209,8 @@ START_TEST (random_operations_agree_with_a_search)
         {
           /* One in eight has passed already. */
           morrow__timers_insert (&fixture->timers, timer,
-                                 now + (gint64) (g_rand_double (random) * span) - (i % 8 == 0 ? span / 2 : 0));
+                                 now + (gint64) (g_rand_double (random) * span)
+                                 - (i % 8 == 0 ? span / 2 : 0));
           n_inserted++;
         }
       if (i % 16 == 0)
@@ -237,7 +239,8 @@ START_TEST (hundred_thousand_fire_in_order)
   guint n_fired = 0;
 
   for (guint i = 0; i < N_MANY; i++)
-    morrow__timers_insert (&fixture->timers, &many[i], g_rand_int_range (random, 0, _i == 0 ? 1 : 10000000));
+    morrow__timers_insert (&fixture->timers, &many[i],
+                           g_rand_int_range (random, 0, _i == 0 ? 1 : 10000000));
   for (guint i = 0; i < N_MANY; i += 3)
     morrow__timers_remove (&fixture->timers, &many[i]);
   for (gint64 now = 0; n_fired < N_MANY - (N_MANY + 2) / 3; now += 1000)
@@ -246,7 +249,8 @@ START_TEST (hundred_thousand_fire_in_order)
         /* Its seq is gone, but they were created in the order of the array. */
         guint64 seq = timer - many + 1;
 
-        ck_assert (timer->deadline > last.deadline || (timer->deadline == last.deadline && seq > last.seq));
+        ck_assert (timer->deadline > last.deadline
+                   || (timer->deadline == last.deadline && seq > last.seq));
         ck_assert_int_le (timer->deadline, now);
         last.deadline = timer->deadline;
         last.seq = seq;

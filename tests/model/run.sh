@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Explores the models of the lock-free structures with spin, every interleaving of each; then each once
+# more with its decisive detail left out, which must not pass.
+
+. "$MORROW_SRCDIR/tests/meta/tap.sh"
+
+command -v spin >/dev/null || skip_all "spin is not installed"
+make_scratch
+
+# explore MODEL [DEFINE]: whether no interleaving of the model violates anything.
+explore ()
+{
+  (cd "$scratch" && rm -f pan* &&
+     spin ${2:+"$2"} -a "$MORROW_SRCDIR/tests/model/$1.pml" >spin.log 2>&1 &&
+     ${CC:-cc} -O2 -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c >>spin.log 2>&1 &&
+     ./pan -m200000 >pan.log) || { cat "$scratch/spin.log"; return 1; }
+
+  grep -E 'errors:|pan:|error:' "$scratch/pan.log"
+  grep -q 'errors: 0$' "$scratch/pan.log" && ! grep -q 'search depth too small' "$scratch/pan.log"
+}
+
+# notices MODEL VIOLATION: what the exploration finds without the detail.
+notices ()
+{
+  ! explore "$1" -DWEAK && grep -q "^pan:1: $2" "$scratch/pan.log"
+}
+
+check "deque: no interleaving loses an item or takes one twice" explore deque
+check "deque: one does if the owner's store of bottom may be delayed" notices deque "assertion violated"
+check "mpsc: no interleaving loses a node, its order or a wake-up" explore mpsc
+check "mpsc: one does if a push does not compare before it swaps" \
+  notices mpsc "\(assertion violated\|invalid end state\)"
+check "parker: no interleaving loses a wake-up" explore parker
+check "parker: one does if the wait does not look at the word" notices parker "invalid end state"
+finish
