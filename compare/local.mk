@@ -26,3 +26,8 @@ compare_libmorrow_launch_la_SOURCES = \
 compare_libmorrow_launch_la_CPPFLAGS = \
   $(AM_CPPFLAGS) -DMORROW_LIBEXECDIR=\"$(libexec_morrowdir)\"
 compare_libmorrow_launch_la_LIBADD = $(GLIB_LIBS)
+
+# What the pieces of lib/base cost by themselves: make compare/bench-base, when it is wanted.
+EXTRA_PROGRAMS += compare/bench-base
+compare_bench_base_LDADD = lib/libmorrow-internal.la $(GLIB_LIBS)
+CLEANFILES += $(EXTRA_PROGRAMS)
