@@ -101,10 +101,6 @@ morrowincludedir = $(includedir)/morrow-1/morrow
 morrowinclude_HEADERS = $(morrow_headers) $(morrow_curl_headers)
 nodist_morrowinclude_HEADERS = lib/morrow/version.h
 
-uninstall-hook:
-	test ! -d $(DESTDIR)$(morrowincludedir) || rmdir $(DESTDIR)$(morrowincludedir)
-	test ! -d $(DESTDIR)$(includedir)/morrow-1 || rmdir $(DESTDIR)$(includedir)/morrow-1
-
 pkgconfig_DATA = lib/morrow-1.pc lib/morrow-curl-1.pc
 
 noinst_LTLIBRARIES += lib/libmorrow-internal.la lib/libmorrow-curl-internal.la

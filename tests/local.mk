@@ -31,7 +31,12 @@ tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 test_scripts = \
   tests/model/run.sh \
   tests/meta/layers.sh \
-  tests/meta/style.sh
+  tests/meta/headers.sh \
+  tests/meta/symbols.sh \
+  tests/meta/style.sh \
+  tests/meta/gir.sh \
+  tests/meta/install.sh \
+  tests/meta/readme.sh
 
 # Built beside the tests, run by hand.
 bench_programs = \
