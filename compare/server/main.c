@@ -11,6 +11,7 @@
 
 #include "config.h"
 
+#include "server/certificate.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -31,8 +32,7 @@ typedef struct
   int      parent;
   gboolean watch_stdin;
   gboolean version;
-  char    *certificate_file;
-  char    *key_file;
+  char    *tls_file;
 } Options;
 
 static gboolean
@@ -42,8 +42,7 @@ read_options (int *argc, char ***argv, Options *options, GError **error)
     { "port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Listen on PORT; 0, the default: a free one", "PORT" },
     { "parent", 0, 0, G_OPTION_ARG_INT, &options->parent, "End at once unless PID is the parent", "PID" },
     { "stdin", 0, 0, G_OPTION_ARG_NONE, &options->watch_stdin, "End when standard input does", NULL },
-    { "tls-certificate", 0, 0, G_OPTION_ARG_FILENAME, &options->certificate_file, "Speak TLS with the certificate in FILE (PEM)", "FILE" },
-    { "tls-key", 0, 0, G_OPTION_ARG_FILENAME, &options->key_file, "The certificate's private key (PEM)", "FILE" },
+    { "tls", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_file, "Speak TLS with a certificate of its own making, written to FILE", "FILE" },
     { "version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit", NULL },
     { NULL }
   };
@@ -57,8 +56,7 @@ read_options (int *argc, char ***argv, Options *options, GError **error)
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
 
-  if (*argc > 1 || options->port < 0 || options->port > G_MAXUINT16
-      || (options->certificate_file == NULL) != (options->key_file == NULL))
+  if (*argc > 1 || options->port < 0 || options->port > G_MAXUINT16)
     {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "See --help");
       return FALSE;
@@ -117,17 +115,16 @@ on_stdin (int fd, gpointer data)
 static Server *
 start (const Options *options, GError **error)
 {
-  g_autofree char *certificate = NULL;
-  g_autofree char *key = NULL;
+  g_auto (Certificate) certificate = { 0 };
   ServerOptions server_options = { .port = options->port };
 
-  if (options->certificate_file != NULL)
+  if (options->tls_file != NULL)
     {
-      if (!g_file_get_contents (options->certificate_file, &certificate, NULL, error)
-          || !g_file_get_contents (options->key_file, &key, NULL, error))
+      if (!certificate_make (&certificate, error)
+          || !g_file_set_contents (options->tls_file, certificate.certificate, -1, error))
         return NULL;
-      server_options.certificate = certificate;
-      server_options.key = key;
+      server_options.certificate = certificate.certificate;
+      server_options.key = certificate.key;
     }
   return server_new (&server_options, error);
 }
@@ -139,7 +136,7 @@ serve (Server *server, const Options *options, int signal_fd, pid_t parent)
   if (options->watch_stdin)
     server_watch (server, STDIN_FILENO, on_stdin, NULL);
 
-  g_print ("%s://127.0.0.1:%d\n", options->certificate_file != NULL ? "https" : "http",
+  g_print ("%s://127.0.0.1:%d\n", options->tls_file != NULL ? "https" : "http",
            server_get_port (server));
   fflush (stdout);
   server_run (server);
@@ -178,7 +175,6 @@ main (int argc, char **argv)
   serve (server, &options, signal_fd, parent);
   server_free (server);
   close (signal_fd);
-  g_free (options.certificate_file);
-  g_free (options.key_file);
+  g_free (options.tls_file);
   return EXIT_SUCCESS;
 }

@@ -8,9 +8,13 @@
 
 #include "server/server.h"
 
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define BLOCK_SIZE (64 * 1024)
+#define MAX_HEADER (1024 * 1024)
+#define RAW_TIMEOUT_MS 1000
 #define DROP_ANNOUNCED 1024
 #define DROP_SENT 512
 #define ALPHABET_LENGTH 26
@@ -87,13 +91,26 @@ response_from_letters (guint64 length)
   return MHD_create_response_from_buffer (length, block, MHD_RESPMEM_PERSISTENT);
 }
 
-/* /delay/MS/BYTES and /lognormal, once the delay is over. */
+/* /delay/MS/BYTES, once the delay is over. */
 enum MHD_Result
 reply_bytes (Request *request)
 {
   struct MHD_Response *response = response_from_letters ((guint64) request->numbers[1]);
 
   MHD_add_response_header (response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+  return queue (request, MHD_HTTP_OK, response);
+}
+
+/* /lognormal/...: says what its delay was; numbers[0] has become that. */
+enum MHD_Result
+reply_lognormal (Request *request)
+{
+  struct MHD_Response *response = response_from_letters ((guint64) request->numbers[3]);
+  char delay[G_ASCII_DTOSTR_BUF_SIZE];
+
+  g_ascii_formatd (delay, sizeof delay, "%.3f", request->numbers[0]);
+  MHD_add_response_header (response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+  MHD_add_response_header (response, "X-Delay-Ms", delay);
   return queue (request, MHD_HTTP_OK, response);
 }
 
@@ -243,19 +260,46 @@ reply_redirect_to (Request *request)
   return url != NULL ? reply_location (request, url) : reply_bad_request (request);
 }
 
-/* /headers/BYTES: a header whose value is so long. */
+/* Sends all of text past libmicrohttpd, which has nothing under way on this connection. */
+static void
+send_raw (struct MHD_Connection *connection, const char *text, gsize length)
+{
+  int fd = MHD_get_connection_info (connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+
+  while (length > 0 && poll (&poll_fd, 1, RAW_TIMEOUT_MS) == 1)
+    {
+      ssize_t n = send (fd, text, length, MSG_NOSIGNAL);
+
+      if (n < 0)
+        return;
+      text += n;
+      length -= n;
+    }
+}
+
+/*
+ * /headers/BYTES: a header whose value is so long.  libmicrohttpd would want room for it in the
+ * memory of every connection, so this one answer is sent by hand, and the connection closed.  A
+ * client that does not read it holds up the whole server, but not for long.
+ */
 enum MHD_Result
 reply_headers (Request *request)
 {
-  struct MHD_Response *response = response_from_text ("long\n", "text/plain");
-  gsize length = (gsize) MIN (request->numbers[0], G_MAXINT32);
-  g_autofree char *value = g_malloc (length + 1);
+  gsize length = (gsize) request->numbers[0];
+  GString *answer;
 
-  memset (value, 'x', length);
-  value[length] = '\0';
-  if (length > 0)
-    MHD_add_response_header (response, "X-Long", value);
-  return queue (request, MHD_HTTP_OK, response);
+  if (length > MAX_HEADER
+      || MHD_get_connection_info (request->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL)
+    return reply_bad_request (request);
+
+  answer = g_string_new ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\nX-Long: ");
+  for (gsize i = 0; i < length; i++)
+    g_string_append_c (answer, 'x');
+  g_string_append (answer, "\r\n\r\nlong\n");
+  send_raw (request->connection, answer->str, answer->len);
+  g_string_free (answer, TRUE);
+  return MHD_NO;
 }
 
 /* /stats: counts this very request too. */

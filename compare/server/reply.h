@@ -9,6 +9,7 @@
 #define N_SITES 10
 
 enum MHD_Result reply_bytes         (Request *request);
+enum MHD_Result reply_lognormal     (Request *request);
 enum MHD_Result reply_site          (Request *request);
 enum MHD_Result reply_chunked       (Request *request);
 enum MHD_Result reply_status        (Request *request);

@@ -72,12 +72,12 @@ plan_lognormal (Request *request)
   double normal = sqrt (-2 * log (uniform (bits))) * cos (2 * G_PI * uniform (mix (bits)));
 
   wait_ms (request, request->numbers[0] * exp (request->numbers[1] * normal));
-  request->numbers[1] = request->numbers[3];
+  request->numbers[0] = request->delay / 1000.0;
 }
 
 static const Route routes[] = {
   { "delay", 2, reply_bytes, plan_delay },             /* /delay/MS/BYTES */
-  { "lognormal", 4, reply_bytes, plan_lognormal },     /* /lognormal/MEDIAN_MS/SIGMA/SEED/BYTES[/...] */
+  { "lognormal", 4, reply_lognormal, plan_lognormal },     /* /lognormal/MEDIAN_MS/SIGMA/SEED/BYTES[/...] */
   { "site", 1, reply_site, plan_site },                /* /site/1 ... /site/10 */
   { "chunked", 2, reply_chunked, NULL },               /* /chunked/MS/BYTES */
   { "status", 1, reply_status, NULL },                 /* /status/CODE */

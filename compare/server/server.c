@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One thread, one epoll set.  In it: libmicrohttpd's own epoll descriptor, which stands for the
- * listening socket and every connection; the timer of the waits; the descriptors that main.c
- * watches; and the sockets of clients whose long waits are under way.
+ * One thread, one epoll set.  In it: the listening sockets; libmicrohttpd's own epoll descriptor,
+ * which stands for every connection; the timer of the waits; the descriptors that main.c watches;
+ * and the sockets of clients whose long waits are under way.
  *
  * A request, in order:
  *
@@ -22,8 +22,11 @@
  * brought has been looked at: the pointers in the events stay good.
  */
 
+#include "config.h"
+
 #include "server/server.h"
 
+#include "server/listeners.h"
 #include "server/route.h"
 
 #include <errno.h>
@@ -36,7 +39,9 @@
 
 #define LONG_WAIT (G_USEC_PER_SEC / 2)
 #define MAX_EVENTS 64
-#define SPARE_DESCRIPTORS 32
+#define MAX_ACCEPTS 64 /* From one listening socket between two polls. */
+#define SPARE_DESCRIPTORS 64
+#define CONNECTION_MEMORY ((size_t) 8 * 1024)
 
 typedef struct
 {
@@ -50,6 +55,10 @@ struct _Server
   struct MHD_Daemon *daemon;
   Waits             *waits;
   GPtrArray         *watches;    /* Of Watch. */
+  GArray            *listeners;  /* Of int; watched while accepting. */
+  guint16            port;
+  guint              max_open;   /* As many connections as there are descriptors for. */
+  gboolean           accepting;
   int                poll_fd;
   int                http_fd;    /* libmicrohttpd's epoll descriptor, its own. */
   ServerStats        stats;
@@ -59,6 +68,65 @@ static inline Request *
 request_of_wait (Wait *wait)
 {
   return (Request *) (void *) ((char *) wait - G_STRUCT_OFFSET (Request, wait));
+}
+
+static void
+watch_fd (Server *self, int fd, gpointer data)
+{
+  struct epoll_event event = { .events = EPOLLIN, .data.ptr = data };
+
+  if (epoll_ctl (self->poll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+    g_error ("The poll set refuses descriptor %d: %s", fd, g_strerror (errno));
+}
+
+/* Accepting ------------------------------------------------------------------------------------- */
+
+static void
+start_accepting (Server *self)
+{
+  self->accepting = TRUE;
+  for (guint i = 0; i < self->listeners->len; i++)
+    watch_fd (self, g_array_index (self->listeners, int, i),
+              &g_array_index (self->listeners, int, i));
+}
+
+/* Out of descriptors: connections queue up in the kernel until one of ours is closed. */
+static void
+stop_accepting (Server *self)
+{
+  self->accepting = FALSE;
+  for (guint i = 0; i < self->listeners->len; i++)
+    epoll_ctl (self->poll_fd, EPOLL_CTL_DEL, g_array_index (self->listeners, int, i), NULL);
+}
+
+static void
+accept_some (Server *self, int listener)
+{
+  for (int i = 0; i < MAX_ACCEPTS && self->accepting; i++)
+    {
+      struct sockaddr_in address;
+      socklen_t size = sizeof address;
+      int fd = self->stats.open < self->max_open
+                 ? accept4 (listener, (struct sockaddr *) &address, &size,
+                            SOCK_NONBLOCK | SOCK_CLOEXEC)
+                 : -1;
+
+      if (fd >= 0)
+        MHD_add_connection (self->daemon, fd, (struct sockaddr *) &address, size);
+      else if (self->stats.open >= self->max_open || errno == EMFILE || errno == ENFILE)
+        stop_accepting (self);
+      else if (errno != ECONNABORTED && errno != EINTR)
+        return;
+    }
+}
+
+/* Whether what is among the elements of listeners. */
+static gboolean
+is_listener (Server *self, gconstpointer what)
+{
+  const int *fds = (const int *) (void *) self->listeners->data;
+
+  return (const int *) what >= fds && (const int *) what < fds + self->listeners->len;
 }
 
 /* Waiting --------------------------------------------------------------------------------------- */
@@ -195,19 +263,14 @@ count_connection (void *data, struct MHD_Connection *connection, void **connecti
       self->stats.open++;
     }
   else
-    self->stats.open--;
+    {
+      self->stats.open--;
+      if (!self->accepting)
+        start_accepting (self);
+    }
 }
 
 /* The loop -------------------------------------------------------------------------------------- */
-
-static void
-watch_fd (Server *self, int fd, gpointer data)
-{
-  struct epoll_event event = { .events = EPOLLIN, .data.ptr = data };
-
-  if (epoll_ctl (self->poll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-    g_error ("The poll set refuses descriptor %d: %s", fd, g_strerror (errno));
-}
 
 /* Calls @watch when @fd is readable. */
 void
@@ -230,6 +293,12 @@ handle_event (Server *self, const struct epoll_event *event)
 
   if (what == &self->http_fd || what == self->waits)
     return TRUE; /* Both are looked at after every poll. */
+
+  if (is_listener (self, what))
+    {
+      accept_some (self, *(const int *) what);
+      return TRUE;
+    }
 
   if (g_ptr_array_find (self->watches, what, NULL))
     {
@@ -285,9 +354,6 @@ raise_descriptor_limit (void)
 static gboolean
 start_http (Server *self, const ServerOptions *options, GError **error)
 {
-  struct sockaddr_in address = { .sin_family = AF_INET,
-                                 .sin_port = htons (options->port),
-                                 .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
   gboolean tls = options->certificate != NULL;
   struct MHD_OptionItem more[] = {
     { tls ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *) options->certificate },
@@ -296,15 +362,15 @@ start_http (Server *self, const ServerOptions *options, GError **error)
   };
 
   self->daemon = MHD_start_daemon (
-    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | (tls ? MHD_USE_TLS : 0), 0, NULL,
-    NULL, handle_request, self, MHD_OPTION_SOCK_ADDR, (struct sockaddr *) &address,
-    MHD_OPTION_LISTEN_BACKLOG_SIZE, 65535u, MHD_OPTION_CONNECTION_LIMIT, raise_descriptor_limit (),
-    MHD_OPTION_NOTIFY_COMPLETED, end_request, self, MHD_OPTION_NOTIFY_CONNECTION, count_connection,
-    self, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+    MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO
+      | MHD_USE_SUPPRESS_DATE_NO_CLOCK | (tls ? MHD_USE_TLS : 0),
+    0, NULL, NULL, handle_request, self, MHD_OPTION_CONNECTION_LIMIT, self->max_open,
+    MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, end_request,
+    self, MHD_OPTION_NOTIFY_CONNECTION, count_connection, self, MHD_OPTION_ARRAY, more,
+    MHD_OPTION_END);
   if (self->daemon == NULL)
     {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
-                   "Cannot listen on 127.0.0.1, port %d: %s", options->port, g_strerror (errno));
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "libmicrohttpd does not start");
       return FALSE;
     }
 
@@ -320,14 +386,17 @@ server_new (const ServerOptions *options, GError **error)
 
   self->watches = g_ptr_array_new_with_free_func (g_free);
   self->poll_fd = epoll_create1 (EPOLL_CLOEXEC);
-  self->waits = waits_new (error);
-  if (self->waits == NULL || !start_http (self, options, error))
+  self->max_open = raise_descriptor_limit ();
+  if ((self->waits = waits_new (error)) == NULL
+      || (self->listeners = listeners_open (options->port, &self->port, error)) == NULL
+      || !start_http (self, options, error))
     {
       server_free (self);
       return NULL;
     }
 
   watch_fd (self, waits_get_fd (self->waits), self->waits);
+  start_accepting (self);
   return self;
 }
 
@@ -342,7 +411,9 @@ server_free (Server *self)
       request_of_wait (wait)->gone = TRUE;
       resume (self, request_of_wait (wait));
     }
+  self->accepting = TRUE; /* Closing connections is no reason to take new ones any more. */
   g_clear_pointer (&self->daemon, MHD_stop_daemon);
+  g_clear_pointer (&self->listeners, listeners_close);
   g_clear_pointer (&self->waits, waits_free);
   g_ptr_array_unref (self->watches);
   close (self->poll_fd);
@@ -352,7 +423,7 @@ server_free (Server *self)
 guint16
 server_get_port (Server *self)
 {
-  return MHD_get_daemon_info (self->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+  return self->port;
 }
 
 const ServerStats *

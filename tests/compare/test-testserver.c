@@ -9,10 +9,10 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,9 +28,9 @@ typedef struct
 
 typedef struct
 {
-  double     timeout;       /* Seconds; 0: ten. */
-  long       max_redirects; /* 0: redirects are not followed. */
-  const char *ca_file;
+  double      timeout;       /* Seconds; 0: ten. */
+  long        max_redirects; /* 0: redirects are not followed. */
+  const char *ca_file;       /* Certificates to trust instead of the system's. */
 } Asking;
 
 static void
@@ -88,6 +88,8 @@ ask_as (MorrowTestServer *server, const char *path, const Asking *asking, Answer
   curl_easy_setopt (curl, CURLOPT_HEADERDATA, answer->headers);
   if (asking->timeout > 0)
     curl_easy_setopt (curl, CURLOPT_TIMEOUT_MS, (long) (asking->timeout * 1000));
+  if (asking->ca_file != NULL)
+    curl_easy_setopt (curl, CURLOPT_CAINFO, asking->ca_file);
   curl_easy_setopt (curl, CURLOPT_FOLLOWLOCATION, asking->max_redirects > 0 ? 1L : 0L);
   curl_easy_setopt (curl, CURLOPT_MAXREDIRS, asking->max_redirects);
 
@@ -205,6 +207,103 @@ START_TEST (chunked_sends_all_in_chunks_with_a_pause)
 }
 END_TEST
 
+/* The delay, in milliseconds, that the answer says it had. */
+static double
+get_delay (MorrowTestServer *server, const char *path)
+{
+  g_auto (Answer) answer = { 0 };
+  const char *header;
+  double delay;
+
+  ask (server, path, &answer);
+  ck_assert_int_eq (answer.status, 200);
+  header = strstr (answer.headers->str, "X-Delay-Ms: ");
+  ck_assert_ptr_nonnull (header);
+  delay = g_ascii_strtod (header + strlen ("X-Delay-Ms: "), NULL);
+  ck_assert (answer.seconds >= delay / 1000);
+  return delay;
+}
+
+START_TEST (lognormal_delays_depend_on_seed_and_path_alone)
+{
+  g_autoptr (MorrowTestServer) server = start ();
+  g_autoptr (MorrowTestServer) other = start ();
+  double delay = get_delay (server, "/lognormal/2/0.5/7/10/first");
+
+  ck_assert (get_delay (server, "/lognormal/2/0.5/7/10/first") == delay);
+  ck_assert (get_delay (other, "/lognormal/2/0.5/7/10/first") == delay);
+  ck_assert (get_delay (server, "/lognormal/2/0.5/7/10/second") != delay);
+  ck_assert (get_delay (server, "/lognormal/2/0.5/8/10/first") != delay);
+}
+END_TEST
+
+/* Of 400 draws, half lie below the median and 84 % below the median times e^sigma. */
+START_TEST (lognormal_delays_have_their_median_and_spread)
+{
+  g_autoptr (MorrowTestServer) server = start ();
+  int n_below_median = 0, n_below_sigma = 0;
+
+  for (int i = 0; i < 400; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/lognormal/0.5/0.7/1/0/%d", i);
+      double delay = get_delay (server, path);
+
+      n_below_median += delay < 0.5;
+      n_below_sigma += delay < 0.5 * 2.0138;
+    }
+
+  ck_assert_int_ge (n_below_median, 170);
+  ck_assert_int_le (n_below_median, 230);
+  ck_assert_int_ge (n_below_sigma, 314);
+  ck_assert_int_le (n_below_sigma, 358);
+}
+END_TEST
+
+START_TEST (many_at_once_are_answered_by_deadline_and_never_early)
+{
+  enum { N = 500 };
+  g_autoptr (MorrowTestServer) server = start ();
+  CURLM *multi = curl_multi_init ();
+  CURL *transfers[N];
+  int n_running = N, n_left, n_done = 0;
+  CURLMsg *message;
+
+  for (int i = 0; i < N; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/delay/%d/0", i * 7919 % 100);
+
+      transfers[i] = new_transfer (server, path, NULL);
+      curl_easy_setopt (transfers[i], CURLOPT_PRIVATE, GINT_TO_POINTER (i * 7919 % 100));
+      curl_multi_add_handle (multi, transfers[i]);
+    }
+  while (n_running > 0)
+    {
+      curl_multi_perform (multi, &n_running);
+      curl_multi_poll (multi, NULL, 0, 100, NULL);
+    }
+  while ((message = curl_multi_info_read (multi, &n_left)) != NULL)
+    {
+      void *ms;
+      double seconds;
+
+      ck_assert_int_eq (message->data.result, CURLE_OK);
+      curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, &ms);
+      curl_easy_getinfo (message->easy_handle, CURLINFO_TOTAL_TIME, &seconds);
+      ck_assert (seconds >= GPOINTER_TO_INT (ms) / 1000.0);
+      n_done++;
+    }
+  ck_assert_int_eq (n_done, N);
+  ck_assert_int_eq (get_counter (server, "requests"), N + 1);
+
+  for (int i = 0; i < N; i++)
+    {
+      curl_multi_remove_handle (multi, transfers[i]);
+      curl_easy_cleanup (transfers[i]);
+    }
+  curl_multi_cleanup (multi);
+}
+END_TEST
+
 START_TEST (site_is_a_page_with_a_title)
 {
   g_autoptr (MorrowTestServer) server = start ();
@@ -259,15 +358,22 @@ END_TEST
 
 START_TEST (headers_are_as_long_as_asked)
 {
+  static const gsize lengths[] = { 0, 1, 20000, 90000 };
   g_autoptr (MorrowTestServer) server = start ();
-  g_auto (Answer) answer = { 0 };
-  const char *header;
 
-  ask (server, "/headers/20000", &answer);
-  ck_assert_int_eq (answer.status, 200);
-  header = strstr (answer.headers->str, "X-Long: ");
-  ck_assert_ptr_nonnull (header);
-  ck_assert_uint_eq (strspn (header + strlen ("X-Long: "), "x"), 20000);
+  for (guint i = 0; i < G_N_ELEMENTS (lengths); i++)
+    {
+      g_auto (Answer) answer = { 0 };
+      g_autofree char *path = g_strdup_printf ("/headers/%" G_GSIZE_FORMAT, lengths[i]);
+      const char *header;
+
+      ask (server, path, &answer);
+      ck_assert_int_eq (answer.code, CURLE_OK);
+      header = strstr (answer.headers->str, "X-Long: ");
+      ck_assert_ptr_nonnull (header);
+      ck_assert_uint_eq (strspn (header + strlen ("X-Long: "), "x"), lengths[i]);
+      ck_assert_str_eq (answer.body->str, "long\n");
+    }
 }
 END_TEST
 
@@ -308,23 +414,33 @@ START_TEST (hang_never_answers_and_notices_a_client_that_leaves)
 }
 END_TEST
 
-/* Its life -------------------------------------------------------------------------------------- */
+/* TLS -------------------------------------------------------------------------------------------- */
 
-/* Whether process @pid ends within ten seconds. */
-static gboolean
-ends (pid_t pid)
+START_TEST (tls_serves_whoever_trusts_its_certificate)
 {
-  int fd = (int) syscall (SYS_pidfd_open, pid, 0);
-  struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-  gboolean ended;
+  g_autofree char *directory = g_dir_make_tmp ("morrow-XXXXXX", NULL);
+  g_autofree char *file = g_build_filename (directory, "certificate.pem", NULL);
+  g_autofree char *option = g_strconcat ("--tls=", file, NULL);
+  const char *args[] = { option, NULL };
+  g_autoptr (MorrowTestServer) server = test_server_start_with_args (NULL, args, NULL);
+  g_auto (Answer) refused = { 0 };
+  g_auto (Answer) answer = { 0 };
 
-  if (fd < 0)
-    return errno == ESRCH;
+  ck_assert_ptr_nonnull (server);
+  ck_assert (g_str_has_prefix (test_server_get_url (server), "https://127.0.0.1:"));
+  ask (server, "/delay/5/10", &refused);
+  ck_assert_int_eq (refused.code, CURLE_PEER_FAILED_VERIFICATION);
+  ask_as (server, "/delay/5/10", &(Asking) { .ca_file = file }, &answer);
+  ck_assert_int_eq (answer.code, CURLE_OK);
+  ck_assert (answer.seconds >= 0.005);
+  assert_letters (answer.body, 10);
 
-  ended = poll (&poll_fd, 1, 10000) == 1;
-  close (fd);
-  return ended;
+  g_remove (file);
+  g_rmdir (directory);
 }
+END_TEST
+
+/* Its life -------------------------------------------------------------------------------------- */
 
 START_TEST (killed_server_listens_no_more)
 {
@@ -351,24 +467,64 @@ START_TEST (stop_ends_it_in_the_middle_of_requests)
 }
 END_TEST
 
+/* The child and its server hold the pipe as their standard error: its end is the end of both. */
 START_TEST (parents_death_ends_it)
 {
-  int pipe_fds[2];
-  pid_t parent, pid = 0;
+  struct pollfd poll_fd = { .events = POLLIN };
+  int pipe_fds[2], status;
+  pid_t parent;
+  char c;
 
   ck_assert_int_eq (pipe (pipe_fds), 0);
   parent = fork ();
   if (parent == 0)
     {
-      pid = test_server_get_pid (start ());
-      if (write (pipe_fds[1], &pid, sizeof pid) != sizeof pid)
-        _exit (1);
-      raise (SIGKILL);
+      dup2 (pipe_fds[1], STDERR_FILENO);
+      close (pipe_fds[0]);
+      close (pipe_fds[1]);
+      if (start () != NULL)
+        raise (SIGKILL);
+      _exit (EXIT_FAILURE);
     }
 
-  ck_assert_int_eq (read (pipe_fds[0], &pid, sizeof pid), sizeof pid);
-  ck_assert_int_eq (waitpid (parent, NULL, 0), parent);
-  ck_assert (ends (pid));
+  close (pipe_fds[1]);
+  poll_fd.fd = pipe_fds[0];
+  ck_assert_int_eq (waitpid (parent, &status, 0), parent);
+  ck_assert (WIFSIGNALED (status));
+  ck_assert_int_eq (poll (&poll_fd, 1, 10000), 1);
+  ck_assert_int_eq (read (pipe_fds[0], &c, 1), 0);
+  close (pipe_fds[0]);
+}
+END_TEST
+
+START_TEST (end_of_standard_input_ends_it)
+{
+  g_autoptr (MorrowTestServer) helper = start ();
+  g_autofree char *program
+    = g_strdup_printf ("/proc/%d/exe", (int) test_server_get_pid (helper));
+  char *argv[] = { program, (char *) "--stdin", NULL };
+  GPid pid;
+  int stdin_fd, status;
+
+  ck_assert (g_spawn_async_with_pipes (NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD
+                                                           | G_SPAWN_STDOUT_TO_DEV_NULL,
+                                       NULL, NULL, &pid, &stdin_fd, NULL, NULL, NULL));
+  close (stdin_fd);
+  ck_assert_int_eq (waitpid (pid, &status, 0), pid);
+  ck_assert_int_eq (status, 0);
+}
+END_TEST
+
+START_TEST (taken_port_is_an_error)
+{
+  g_autoptr (MorrowTestServer) server = start ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *option
+    = g_strconcat ("--port=", strrchr (test_server_get_url (server), ':') + 1, NULL);
+  const char *args[] = { option, NULL };
+
+  ck_assert_ptr_null (test_server_start_with_args (NULL, args, &error));
+  ck_assert_ptr_nonnull (error);
 }
 END_TEST
 
@@ -414,6 +570,7 @@ testserver_suite (void)
   Suite *suite = suite_create ("testserver");
   TCase *answers = tcase_create ("answers");
   TCase *broken = tcase_create ("broken answers");
+  TCase *tls = tcase_create ("TLS");
   TCase *life = tcase_create ("life");
 
   tcase_add_test (answers, delay_answers_its_bytes_and_never_early);
@@ -421,6 +578,9 @@ testserver_suite (void)
   tcase_add_test (answers, status_answers_that_code);
   tcase_add_test (answers, unknown_paths_are_404_and_bad_numbers_400);
   tcase_add_test (answers, chunked_sends_all_in_chunks_with_a_pause);
+  tcase_add_test (answers, many_at_once_are_answered_by_deadline_and_never_early);
+  tcase_add_test (answers, lognormal_delays_depend_on_seed_and_path_alone);
+  tcase_add_test (answers, lognormal_delays_have_their_median_and_spread);
   tcase_add_test (answers, site_is_a_page_with_a_title);
   tcase_add_test (answers, redirect_takes_n_hops);
   tcase_add_test (answers, redirect_loop_has_no_end);
@@ -433,10 +593,14 @@ testserver_suite (void)
   tcase_add_test (broken, hang_never_answers_and_notices_a_client_that_leaves);
   suite_add_tcase (suite, broken);
 
+  tcase_add_test (tls, tls_serves_whoever_trusts_its_certificate);
+  suite_add_tcase (suite, tls);
+
   tcase_add_test (life, killed_server_listens_no_more);
   tcase_add_test (life, stop_ends_it_in_the_middle_of_requests);
-  if (!RUNNING_ON_VALGRIND)     /* which knows no pidfd_open () */
-    tcase_add_test (life, parents_death_ends_it);
+  tcase_add_test (life, parents_death_ends_it);
+  tcase_add_test (life, end_of_standard_input_ends_it);
+  tcase_add_test (life, taken_port_is_an_error);
   tcase_add_test (life, death_of_the_thread_that_started_it_does_not);
   tcase_add_test (life, missing_program_is_an_error_that_names_it);
   tcase_add_test (life, program_that_ends_at_once_is_an_error);
