@@ -14,11 +14,8 @@ srcdir=$(dirname "$0")
 test "$srcdir" != . || srcdir=$PWD
 
 packages='build-essential autoconf automake libtool autoconf-archive pkg-config
-<<<<<<< HEAD
-  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libxml2-dev libjson-glib-dev check spin valgrind'
-=======
-  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libxml2-dev libjson-glib-dev check valgrind'
->>>>>>> b851660 (compare: measure the test server, and let it take more)
+  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libxml2-dev libjson-glib-dev
+  check spin valgrind'
 
 # The packages of the list that dpkg does not know as installed.
 missing_packages ()
