@@ -7,8 +7,11 @@
  * Check runs each test in a child process, so make threads and executors inside the test.
  * CK_FORK=no runs them all in one process, for a debugger.
  *
- * Warnings and criticals are fatal.  A test that wants one says so: g_test_expect_message (), or a
- * log writer of its own.
+ * Warnings and criticals are fatal, from whatever thread.  A test that wants one says so first:
+ * morrow_check_expect_warning (), or morrow_check_expect_critical ().
+ *
+ * The tests of a case from morrow_check_add_case () end with a look around: everything that was
+ * expected has come, and no object of the library is alive that was not when the test began.
  */
 #pragma once
 
@@ -17,6 +20,8 @@
 #include <check.h>
 #include <glib.h>
 #include <stdlib.h>
+
+#include "base/cache-private.h"
 
 #ifdef HAVE_VALGRIND_VALGRIND_H
 # include <valgrind/valgrind.h>
@@ -51,6 +56,124 @@ morrow_check_slowness (void)
 #endif
 }
 
+/* --- what is logged ---------------------------------------------------------------------------- */
+
+typedef struct
+{
+  GLogLevelFlags level;
+  const char    *pattern;
+} MorrowCheckExpected;
+
+static GMutex  morrow_check_lock;
+static GArray *morrow_check_expected;   /* under the lock: MorrowCheckExpected */
+
+static inline void
+morrow_check_expect (GLogLevelFlags level, const char *pattern)
+{
+  MorrowCheckExpected expected = { level, pattern };
+
+  g_mutex_lock (&morrow_check_lock);
+  if (morrow_check_expected == NULL)
+    morrow_check_expected = g_array_new (FALSE, FALSE, sizeof expected);
+  g_array_append_val (morrow_check_expected, expected);
+  g_mutex_unlock (&morrow_check_lock);
+}
+
+/* The message that is to come, once: a pattern with * and ?. */
+static inline void
+morrow_check_expect_warning (const char *pattern)
+{
+  morrow_check_expect (G_LOG_LEVEL_WARNING, pattern);
+}
+
+static inline void
+morrow_check_expect_critical (const char *pattern)
+{
+  morrow_check_expect (G_LOG_LEVEL_CRITICAL, pattern);
+}
+
+static inline guint
+morrow_check_n_expected (void)
+{
+  guint n;
+
+  g_mutex_lock (&morrow_check_lock);
+  n = morrow_check_expected != NULL ? morrow_check_expected->len : 0;
+  g_mutex_unlock (&morrow_check_lock);
+  return n;
+}
+
+static inline gboolean
+morrow_check_is_expected (GLogLevelFlags level, const char *message)
+{
+  guint n = 0, i;
+
+  g_mutex_lock (&morrow_check_lock);
+  n = morrow_check_expected != NULL ? morrow_check_expected->len : 0;
+  for (i = 0; i < n; i++)
+    {
+      MorrowCheckExpected *expected = &g_array_index (morrow_check_expected, MorrowCheckExpected, i);
+
+      if ((level & expected->level) && g_pattern_match_simple (expected->pattern, message))
+        break;
+    }
+  if (i < n)
+    g_array_remove_index (morrow_check_expected, i);
+  g_mutex_unlock (&morrow_check_lock);
+
+  return i < n;
+}
+
+static inline GLogWriterOutput
+morrow_check_write_log (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data)
+{
+  const char *message = "";
+
+  for (gsize i = 0; i < n_fields; i++)
+    {
+      if (g_str_equal (fields[i].key, "MESSAGE"))
+        message = fields[i].value;
+    }
+
+  if (morrow_check_is_expected (level, message))
+    return G_LOG_WRITER_HANDLED;
+
+  g_log_writer_standard_streams (level, fields, n_fields, NULL);
+  if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING))
+    abort ();
+  return G_LOG_WRITER_HANDLED;
+}
+
+/* --- what is left ------------------------------------------------------------------------------ */
+
+static gssize morrow_check_live;        /* the test's thread: the objects alive when it began */
+
+static inline void
+morrow_check_begin (void)
+{
+  morrow_check_live = morrow__cache_live ();
+}
+
+static inline void
+morrow_check_end (void)
+{
+  ck_assert_msg (morrow_check_n_expected () == 0, "a message that was expected has not come");
+  ck_assert_msg (morrow__cache_live () == morrow_check_live, "%d objects are left",
+                 (int) (morrow__cache_live () - morrow_check_live));
+}
+
+static inline TCase *
+morrow_check_add_case (Suite *suite, const char *name)
+{
+  TCase *tcase = tcase_create (name);
+
+  tcase_add_checked_fixture (tcase, morrow_check_begin, morrow_check_end);
+  suite_add_tcase (suite, tcase);
+  return tcase;
+}
+
+/* --- running ----------------------------------------------------------------------------------- */
+
 /* The suite is made here, since Check reads the time limits when it makes one. */
 static inline int
 morrow_check_run (Suite *(*make_suite) (void))
@@ -61,7 +184,7 @@ morrow_check_run (Suite *(*make_suite) (void))
   g_snprintf (slowness, sizeof slowness, "%u", morrow_check_slowness ());
   g_setenv ("CK_DEFAULT_TIMEOUT", "30", FALSE);
   g_setenv ("CK_TIMEOUT_MULTIPLIER", slowness, FALSE);
-  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
+  g_log_set_writer_func (morrow_check_write_log, NULL, NULL);
 
   runner = srunner_create (make_suite ());
   srunner_set_tap (runner, "-");
