@@ -15,8 +15,8 @@ mode=${2-page}
 item_tests ()
 {
   (cd "$srcdir/tests" && find . -name '*.c' | sed 's|^\./||' | LC_ALL=C sort |
-     xargs grep -HoE '^START_TEST *\([a-z]{3}_[0-9]{2}_[a-z0-9_]*' |
-     sed 's/:START_TEST *(/\t/' |
+     xargs grep -HoE '^(START_TEST|SCENE) *\([a-z]{3}_[0-9]{2}_[a-z0-9_]*' |
+     sed -E 's/:(START_TEST|SCENE) *\(/\t/' |
      awk -F '\t' '{ split ($2, part, "_")
                     printf "%s-%d\t%s\t%s\n", toupper (part[1]), part[2], $1, $2 }')
 }

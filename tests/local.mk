@@ -19,6 +19,7 @@ test_programs = \
   tests/base/test-timers \
   tests/base/test-wakeup \
   tests/core/test-version \
+  tests/exec/test-task \
   tests/fiber/test-fiber \
   tests/compare/test-testserver
 
@@ -54,6 +55,7 @@ EXTRA_DIST += \
   tests/model/deque.pml \
   tests/model/mpsc.pml \
   tests/model/parker.pml \
+  tests/exec/scene.h \
   tests/meta/hello.c \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \

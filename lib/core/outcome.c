@@ -281,11 +281,12 @@ morrow__report_unread (MorrowFuture *self)
   g_autofree char *name = morrow_future_dup_name (self);
   const char *site = morrow__future_get_site (self);
   const GError *error = self->outcome.error;
+  gboolean has_site = site != NULL && *site != '\0';
 
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
                     "MORROW_FUTURE", name,
                     "MORROW_SITE", site != NULL ? site : "",
                     "MORROW_ERROR_DOMAIN", g_quark_to_string (error->domain),
-                    "MESSAGE", "The error of %s%s%s was never looked at: %s", name,
-                    site != NULL && *site != '\0' ? ", made at " : "", site != NULL ? site : "", error->message);
+                    "MESSAGE", "The error of %s%s%s%s was never looked at: %s", name,
+                    has_site ? ", made at " : "", has_site ? site : "", has_site ? "," : "", error->message);
 }
