@@ -34,6 +34,8 @@ morrow_sources = \
   lib/base/mpsc-private.h \
   lib/base/parker-private.h \
   lib/base/parker.c \
+  lib/base/spin-private.h \
+  lib/base/spin.c \
   lib/base/timers-private.h \
   lib/base/timers.c \
   lib/base/wakeup-private.h \

@@ -16,6 +16,7 @@ test_programs = \
   tests/base/test-list \
   tests/base/test-mpsc \
   tests/base/test-parker \
+  tests/base/test-spin \
   tests/base/test-timers \
   tests/base/test-wakeup \
   tests/core/test-version \

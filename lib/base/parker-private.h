@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "base/spin-private.h"
+
 #include <glib.h>
 #include <stdatomic.h>
 
@@ -13,6 +15,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   _Atomic (gint) state;         /* Any thread, atomically: see parker.c. */
+  MorrowSpin     spin;          /* The thread that parks. */
 } MorrowParker;
 
 /* No thread may be parked, nor unpark any longer, when it is cleared. */

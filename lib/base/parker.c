@@ -36,6 +36,7 @@ void
 morrow__parker_init (MorrowParker *parker)
 {
   atomic_init (&parker->state, EMPTY);
+  parker->spin = (MorrowSpin) { FALSE };
 }
 
 void
@@ -76,25 +77,43 @@ park (MorrowParker          *parker,
   return atomic_exchange_explicit (&parker->state, EMPTY, memory_order_acquire) == TOKEN;
 }
 
+static gboolean
+has_token (gpointer data)
+{
+  MorrowParker *parker = data;
+
+  /* Relaxed: park () takes the token. */
+  return atomic_load_explicit (&parker->state, memory_order_relaxed) == TOKEN;
+}
+
+static gboolean
+spin_and_park (MorrowParker *parker,
+               gint64        deadline)
+{
+  struct timespec when = { deadline / G_USEC_PER_SEC, deadline % G_USEC_PER_SEC * 1000 };
+  gboolean unparked;
+  gint64 start;
+
+  if (has_token (parker) || morrow__spin_until (&parker->spin, has_token, parker, deadline))
+    return park (parker, NULL);
+
+  start = g_get_monotonic_time ();
+  unparked = park (parker, deadline != G_MAXINT64 ? &when : NULL);
+  morrow__spin_slept (&parker->spin, unparked, g_get_monotonic_time () - start);
+  return unparked;
+}
+
 void
 morrow__parker_park (MorrowParker *parker)
 {
-  park (parker, NULL);
+  spin_and_park (parker, G_MAXINT64);
 }
 
 gboolean
 morrow__parker_park_until (MorrowParker *parker,
                            gint64        deadline)
 {
-  struct timespec when;
-
-  if (deadline == G_MAXINT64)
-    return park (parker, NULL);
-
-  deadline = MAX (deadline, 0);
-  when.tv_sec = deadline / G_USEC_PER_SEC;
-  when.tv_nsec = deadline % G_USEC_PER_SEC * 1000;
-  return park (parker, &when);
+  return spin_and_park (parker, MAX (deadline, 0));
 }
 
 void
