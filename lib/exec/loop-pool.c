@@ -136,7 +136,7 @@ morrow__loop_pool_slept (MorrowLoop *loop)
 static inline void
 add_own (atomic_ulong *counter)
 {
-  /* Only this thread writes it. Release: pairs with the acquire in is_quiet (). */
+  /* Only this thread writes it. Release: pairs with the acquire in has_tasks (). */
   atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
 }
 
@@ -224,7 +224,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
       return;
     }
 
-  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in is_quiet () */
+  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
   morrow__loop_start (loop_at (self, atomic_fetch_add_explicit (&self->turn, 1, memory_order_relaxed) % self->loops->len), (MorrowTask *) future);
 }
 
@@ -252,10 +252,11 @@ sweep_run (MorrowJob *job, gboolean closed)
   g_free (job);
 }
 
-/* No task is alive; see "The end of a run". */
+/* Tasks are alive; see "The end of a run". */
 static gboolean
-is_quiet (MorrowLoopPool *self)
+has_tasks (gpointer data)
 {
+  MorrowLoopPool *self = data;
   gulong ended = 0, started;
 
   for (guint i = 0; i < self->loops->len; i++)
@@ -264,7 +265,7 @@ is_quiet (MorrowLoopPool *self)
   for (guint i = 0; i < self->loops->len; i++)
     started += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire);
 
-  return ended == started;
+  return ended != started;
 }
 
 static void
@@ -280,8 +281,7 @@ finish_tasks (MorrowLoopPool *self, MorrowLoop *runner)
       sweep->run = sweep_run;
       morrow__loop_post (loop_at (self, i), sweep);
     }
-  while (!is_quiet (self))
-    morrow__loop_turn (runner, TRUE);
+  morrow__loop_turn_while (runner, has_tasks, self);
 
   atomic_store_explicit (&self->sweeping, FALSE, memory_order_seq_cst);
   atomic_store_explicit (&self->runner, NULL, memory_order_release);
@@ -329,6 +329,14 @@ loop_pool_get_n_threads (MorrowExecutor *executor)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+static gboolean
+goes_on (gpointer data)
+{
+  MorrowLoopPool *self = data;
+
+  return !atomic_load_explicit (&self->stopping, memory_order_acquire);
+}
+
 static gpointer
 worker_main (gpointer data)
 {
@@ -336,8 +344,7 @@ worker_main (gpointer data)
 
   /* The context is the loop's own, and nobody else has it: it can be had. */
   morrow__loop_take_thread (loop, NULL);
-  while (!atomic_load_explicit (&loop->pool->stopping, memory_order_acquire))
-    morrow__loop_turn (loop, TRUE);
+  morrow__loop_turn_while (loop, goes_on, loop->pool);
   morrow__loop_close (loop);
   morrow__loop_yield_thread (loop);
   return NULL;

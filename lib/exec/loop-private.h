@@ -118,4 +118,4 @@ void        morrow__reactor_poll      (MorrowLoop *self);
 void        morrow__reactor_arm       (MorrowLoop *self);
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
-void        morrow__loop_turn         (MorrowLoop *self, gboolean may_block);
+void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);

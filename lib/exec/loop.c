@@ -189,11 +189,32 @@ morrow__loop_yield_thread (MorrowLoop *self)
   g_main_context_release (self->context);
 }
 
+static gboolean
+is_pending (gpointer data)
+{
+  return !morrow__future_is_settled (data);
+}
+
 void
 morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
 {
-  while (!morrow__future_is_settled (future))
-    morrow__loop_turn (self, TRUE);
+  morrow__loop_turn_while (self, is_pending, future);
+}
+
+static gboolean
+has_tasks (gpointer data)
+{
+  MorrowLoop *self = data;
+
+  return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self);
+}
+
+static gboolean
+has_jobs (gpointer data)
+{
+  MorrowLoop *self = data;
+
+  return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
 /* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */
@@ -213,8 +234,7 @@ morrow__loop_finish_tasks (MorrowLoop *self)
 {
   run_generation (self);
   morrow__loop_sweep (self);
-  while (!morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self))
-    morrow__loop_turn (self, TRUE);
+  morrow__loop_turn_while (self, has_tasks, self);
   self->sweeping = FALSE;
 }
 
@@ -222,8 +242,7 @@ morrow__loop_finish_tasks (MorrowLoop *self)
 void
 morrow__loop_drain (MorrowLoop *self)
 {
-  while (morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox))
-    morrow__loop_turn (self, FALSE);
+  morrow__loop_turn_while (self, has_jobs, self);
 }
 
 static gboolean

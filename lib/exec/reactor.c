@@ -5,7 +5,7 @@
  * polls that set's descriptor. Timers are in one queue, in the order of (deadline, creation); a timerfd in the same
  * set wakes a loop that sleeps, to the microsecond.
  *
- * A turn of a loop that has its thread (morrow__loop_turn ()):
+ * A turn of a loop that has its thread (morrow__loop_turn_while ()):
  *   1. take what other threads have posted
  *   2. run a batch of what is ready
  *   3. still something ready: every 100 us look at descriptors and timers, and let the context's other sources have a
@@ -340,24 +340,34 @@ has_work (MorrowLoop *self)
   return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
-void
-morrow__loop_turn (MorrowLoop *self, gboolean may_block)
+/* Looks at descriptors and timers, and lets the context's other sources have a turn, though something is ready. */
+static void
+poll_in_passing (MorrowLoop *self)
 {
-  take_posted (self);
-  morrow__loop_run_batch (self, BATCH);
+  morrow__reactor_poll (self);
+  self->own_poll = TRUE;
+  g_main_context_iteration (self->context, FALSE);
+  self->own_poll = FALSE;
+}
 
-  if (has_work (self))
+/* Turns of a loop that has its thread, for as long as @busy says so: it is asked again before the loop sleeps. */
+void
+morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data)
+{
+  while (busy (data))
     {
-      if (morrow__clock_now () - self->last_poll < POLL_INTERVAL)
-        return;
-      morrow__reactor_poll (self);
-      self->own_poll = TRUE;
-      g_main_context_iteration (self->context, FALSE);
-      self->own_poll = FALSE;
-    }
-  else if (self->pool == NULL || !morrow__loop_pool_steal (self))
-    {
-      g_main_context_iteration (self->context, may_block);
+      take_posted (self);
+      morrow__loop_run_batch (self, BATCH);
+
+      if (has_work (self))
+        {
+          if (morrow__clock_now () - self->last_poll >= POLL_INTERVAL)
+            poll_in_passing (self);
+        }
+      else if ((self->pool == NULL || !morrow__loop_pool_steal (self)) && busy (data))
+        {
+          g_main_context_iteration (self->context, TRUE);
+        }
     }
 }
 

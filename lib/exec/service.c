@@ -10,15 +10,19 @@ static GMutex service_lock;
 static MorrowLoop *service_loop;   /* under service_lock */
 static pid_t service_pid;          /* under service_lock: the process whose thread runs it */
 
+static gboolean
+for_ever (gpointer data)
+{
+  return TRUE;
+}
+
 static gpointer
 service_thread (gpointer data)
 {
   MorrowLoop *self = data;
 
-  if (!morrow__loop_take_thread (self, NULL))
-    return NULL;
-  for (;;)
-    morrow__loop_turn (self, TRUE);
+  if (morrow__loop_take_thread (self, NULL))
+    morrow__loop_turn_while (self, for_ever, NULL);
   return NULL;
 }
 
