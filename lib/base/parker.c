@@ -36,7 +36,7 @@ void
 morrow__parker_init (MorrowParker *parker)
 {
   atomic_init (&parker->state, EMPTY);
-  parker->spin = (MorrowSpin) { FALSE };
+  parker->spin = (MorrowSpin) { .is_brisk = FALSE };
 }
 
 void

@@ -41,7 +41,7 @@ waits_until_spin (MorrowSpin *spin)
 
 START_TEST (new_one_does_not_spin)
 {
-  MorrowSpin spin = { FALSE };
+  MorrowSpin spin = { .is_brisk = FALSE };
 
   ck_assert (!morrow__spin_until (&spin, never, NULL, G_MAXINT64));
   ck_assert_uint_eq (n_looks, 0);
@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST (spins_after_a_reply_that_came_soon_and_only_then)
 {
-  MorrowSpin spin = { FALSE };
+  MorrowSpin spin = { .is_brisk = FALSE };
 
   morrow__spin_slept (&spin, TRUE, 5);
   ck_assert (morrow__spin_until (&spin, at_third_look, NULL, G_MAXINT64));
@@ -67,7 +67,7 @@ END_TEST
 START_TEST (each_spin_in_vain_doubles_the_waits_without)
 {
   static const guint expected[] = { 0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023 };
-  MorrowSpin spin = { FALSE };
+  MorrowSpin spin = { .is_brisk = FALSE };
 
   morrow__spin_slept (&spin, TRUE, 5);
   for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
@@ -77,7 +77,7 @@ END_TEST
 
 START_TEST (reply_to_a_spin_forgets_those_in_vain)
 {
-  MorrowSpin spin = { FALSE };
+  MorrowSpin spin = { .is_brisk = FALSE };
 
   morrow__spin_slept (&spin, TRUE, 5);
   for (guint i = 0; i < 4; i++)
@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST (spin_ends_at_the_deadline)
 {
-  MorrowSpin spin = { FALSE };
+  MorrowSpin spin = { .is_brisk = FALSE };
 
   morrow__spin_slept (&spin, TRUE, 5);
   ck_assert (!morrow__spin_until (&spin, never, NULL, 0));
