@@ -20,7 +20,7 @@ morrow_headers = \
   lib/morrow/executor.h \
   lib/morrow/reactor.h
 
-morrow_curl_headers =
+morrow_curl_headers = lib/morrow/http.h
 
 # In layer order: base, core, fiber, exec, sync, io, gio, debug.
 morrow_sources = \
@@ -97,7 +97,32 @@ morrow_sources = \
   lib/exec/interrupt.c \
   lib/exec/run.c
 
-morrow_curl_sources =
+# In reading order: what a request is, then what it is made of, from the outside in.
+morrow_curl_sources = \
+  lib/http/get.c \
+  lib/http/options-private.h \
+  lib/http/options.c \
+  lib/http/response-private.h \
+  lib/http/response.c \
+  lib/http/error-private.h \
+  lib/http/error.c \
+  lib/http/address-private.h \
+  lib/http/address.c \
+  lib/http/gate-private.h \
+  lib/http/gate.c \
+  lib/http/resolver-private.h \
+  lib/http/resolver.c \
+  lib/http/transfer-private.h \
+  lib/http/transfer.c \
+  lib/http/blocking-private.h \
+  lib/http/blocking.c \
+  lib/http/engine-private.h \
+  lib/http/engine.c \
+  lib/http/host.c \
+  lib/http/shard.c \
+  lib/http/sockets.c \
+  lib/http/process-private.h \
+  lib/http/process.c
 
 morrowincludedir = $(includedir)/morrow-1/morrow
 morrowinclude_HEADERS = $(morrow_headers) $(morrow_curl_headers)

@@ -6,7 +6,7 @@
 # and linked with $(LDADD); it needs no more than its line.
 
 LDADD = lib/libmorrow-internal.la $(CHECK_LIBS) $(GLIB_LIBS)
-http_test_libs = lib/libmorrow-curl-internal.la $(LDADD) $(CURL_LIBS)
+http_test_libs = compare/libmorrow-launch.la lib/libmorrow-curl-internal.la $(LDADD) $(CURL_LIBS)
 
 # Mirrors lib/, folder for folder.
 test_programs = \
@@ -22,8 +22,10 @@ test_programs = \
   tests/core/test-version \
   tests/exec/test-task \
   tests/fiber/test-fiber \
+  tests/http/test-http \
   tests/compare/test-testserver
 
+tests_http_test_http_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
 # Those that run the programs of the build.
@@ -61,6 +63,9 @@ EXTRA_DIST += \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \
   tests/meta/tap.sh \
+  tests/http/http-check.h \
+  tests/http/tls-certificate.pem \
+  tests/http/tls-key.pem \
   tests/morrow-check.h \
   tests/program.h
 

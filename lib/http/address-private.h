@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a request goes: a URL, and what of it the library needs to know. */
+
+#pragma once
+
+#include <curl/curl.h>
+#include <glib.h>
+
+/* The task that makes the request. All strings are owned. */
+typedef struct
+{
+  CURLU   *url;
+  char    *text;         /* the whole URL, for curl */
+  char    *shown;        /* without a user's name and password, for everybody else */
+  char    *host;         /* in the form in which names are looked up */
+  char    *port;
+  char    *origin;       /* scheme, host and port */
+  gboolean is_numeric;   /* the host is an address */
+} MorrowAddress;
+
+gboolean morrow__address_parse  (MorrowAddress *self, const char *uri, GError **error);
+gboolean morrow__address_follow (MorrowAddress *self, const char *location, GError **error);
+void     morrow__address_clear  (MorrowAddress *self);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A multi handle of curl's, driven by the loop: its timer is a time-out of the loop's, its
+ * sockets are watched by the loop (sockets.c).
+ *
+ * curl's timer is one shot: a number of milliseconds, 0 for "act soon" and -1 for none. curl must
+ * not be called inside that callback, or any other of its callbacks; so 0 is a time-out that is
+ * due, and is served on the loop's next turn: neither a recursion nor a millisecond lost. */
+
+#include "config.h"
+
+#include "http/engine-private.h"
+
+int
+morrow__shard_on_timer (CURLM *multi, long milliseconds, void *data)
+{
+  MorrowShard *self = data;
+
+  if (milliseconds < 0)
+    morrow_timeout_unset (self->timeout);
+  else
+    morrow_timeout_set (self->timeout, g_get_monotonic_time () + milliseconds * (gint64) 1000);
+  return 0;
+}
+
+/* Tells the requests whose transfers curl has ended. */
+static void
+take_ended (MorrowShard *self)
+{
+  CURLMsg *message;
+  int n_left;
+
+  while ((message = curl_multi_info_read (self->multi, &n_left)) != NULL)
+    {
+      CURLcode code = message->data.result;
+      MorrowSlot *slot = NULL;
+
+      if (message->msg != CURLMSG_DONE)
+        continue;
+      curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, &slot);
+      morrow__easy_end (&slot->easy, code);
+      if (code == CURLE_OK)
+        morrow__host_learn (slot->host, slot->easy.multiplexed);
+      morrow__engine_finish (slot);
+    }
+}
+
+/* Lets curl go on, with a socket that is ready or with its timers. Never from inside one of
+ * curl's callbacks. */
+void
+morrow__shard_act (MorrowShard *self, int fd, int events)
+{
+  int n_running;
+
+  curl_multi_socket_action (self->multi, fd, events, &n_running);
+  take_ended (self);
+}
+
+static void
+on_timeout (gpointer data)
+{
+  morrow__shard_act (data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+MorrowShard *
+morrow__shard_new (MorrowEngine *engine, guint index)
+{
+  MorrowShard *self = g_new0 (MorrowShard, 1);
+
+  self->engine = engine;
+  self->index = index;
+  self->timeout = morrow_timeout_new (engine->loop, on_timeout, self);
+  self->multi = curl_multi_init ();
+  if (self->multi == NULL)
+    g_error ("libcurl has no memory for a handle");
+
+  curl_multi_setopt (self->multi, CURLMOPT_MAXCONNECTS, engine->max_idle);
+  curl_multi_setopt (self->multi, CURLMOPT_TIMERFUNCTION, morrow__shard_on_timer);
+  curl_multi_setopt (self->multi, CURLMOPT_TIMERDATA, self);
+  curl_multi_setopt (self->multi, CURLMOPT_SOCKETFUNCTION, morrow__sockets_on_change);
+  curl_multi_setopt (self->multi, CURLMOPT_SOCKETDATA, self);
+  return self;
+}
+
+void
+morrow__shard_free (MorrowShard *self)
+{
+  curl_multi_cleanup (self->multi);
+  morrow_timeout_free (self->timeout);
+  g_free (self);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The descriptors that curl wants watched.
+ *
+ * curl gives up its interest in a connection after each request, and has it again with the next.
+ * A descriptor that we have opened stays in the loop's set meanwhile, and most of the time
+ * nothing happens there: two system calls a request are saved. Should something happen after all,
+ * the server closing its end for one, then the watch ends, and begins again when curl wants it.
+ *
+ * Of a descriptor that curl brings along by itself (a pipe to a thread of its own) nothing can be
+ * assumed: it is let go at once, since nobody tells us when it is closed. And there have been
+ * versions of curl that did not read what made it ready; so one that is ready a thousand times
+ * within a tenth of a second is looked at a hundred times a second only, and a warning says so. */
+
+#include "config.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/engine-private.h"
+
+#define SPIN_EVENTS  1000
+#define SPIN_PERIOD  (G_USEC_PER_SEC / 10)
+#define SPIN_PAUSE   (G_USEC_PER_SEC / 100)
+
+struct _MorrowSocket
+{
+  MorrowShard   *shard;        /* borrowed: who is told */
+  MorrowHost    *host;         /* whose connection it is; NULL when we have not opened it */
+  int            fd;
+  MorrowFdWatch *watch;        /* owned; NULL while it is not in the loop's set */
+  GIOCondition   watched;      /* what the loop looks for */
+  GIOCondition   wanted;       /* what curl wants to be told of; 0 between two requests */
+  guint          n_events;     /* since since */
+  gint64         since;
+  MorrowTimeout *pause;        /* owned: ends a pause of one that spun; NULL */
+};
+
+static MorrowSocket **
+place_of (MorrowEngine *engine, int fd)
+{
+  if ((guint) fd >= engine->sockets->len)
+    g_ptr_array_set_size (engine->sockets, MAX ((guint) fd + 1, engine->sockets->len * 2));
+  return (MorrowSocket **) &g_ptr_array_index (engine->sockets, fd);
+}
+
+static MorrowSocket *
+socket_new (MorrowShard *shard, int fd, MorrowHost *host)
+{
+  MorrowSocket *self = g_new0 (MorrowSocket, 1);
+
+  self->shard = shard;
+  self->fd = fd;
+  self->host = host;
+  *place_of (shard->engine, fd) = self;
+  return self;
+}
+
+static void
+stop_watching (MorrowSocket *self)
+{
+  g_clear_pointer (&self->watch, morrow_fd_watch_free);
+  g_clear_pointer (&self->pause, morrow_timeout_free);
+  self->watched = 0;
+}
+
+void
+morrow__sockets_free_socket (gpointer data)
+{
+  MorrowSocket *self = data;
+
+  if (self == NULL)
+    return;
+  stop_watching (self);
+  g_free (self);
+}
+
+static void
+forget (MorrowSocket *self)
+{
+  *place_of (self->shard->engine, self->fd) = NULL;
+  morrow__sockets_free_socket (self);
+}
+
+/* --- what happens there --------------------------------------------------------------------- */
+
+static void
+end_pause (gpointer data)
+{
+  MorrowSocket *self = data;
+
+  self->n_events = 0;
+  if (self->watch != NULL)
+    morrow_fd_watch_set_condition (self->watch, self->watched);
+}
+
+static void
+begin_pause (MorrowSocket *self)
+{
+  if (self->pause == NULL)
+    {
+      g_warning ("libcurl does not serve its descriptor %d, which is looked at less often now",
+                 self->fd);
+      self->pause = morrow_timeout_new (self->shard->engine->loop, end_pause, self);
+    }
+  morrow_fd_watch_set_condition (self->watch, 0);
+  morrow_timeout_set (self->pause, g_get_monotonic_time () + SPIN_PAUSE);
+}
+
+/* Of those that curl has brought along. */
+static gboolean
+is_spinning (MorrowSocket *self)
+{
+  gint64 now;
+
+  if (++self->n_events < SPIN_EVENTS)
+    return FALSE;
+
+  now = g_get_monotonic_time ();
+  self->n_events = 0;
+  if (now - self->since < SPIN_PERIOD)
+    return TRUE;
+  self->since = now;
+  return FALSE;
+}
+
+/* An error or a hang-up is for curl to find out, by doing what it wants to do. */
+static int
+curl_events (GIOCondition ready, GIOCondition wanted)
+{
+  if (ready & (G_IO_ERR | G_IO_HUP))
+    ready |= wanted;
+  return (ready & G_IO_IN ? CURL_CSELECT_IN : 0) | (ready & G_IO_OUT ? CURL_CSELECT_OUT : 0);
+}
+
+/* When curl acts, the socket may go. */
+static void
+on_ready (int fd, GIOCondition ready, gpointer data)
+{
+  MorrowSocket *self = data;
+
+  if (self->wanted == 0)
+    stop_watching (self);
+  else if (self->host == NULL && is_spinning (self))
+    begin_pause (self);
+  else
+    morrow__shard_act (self->shard, fd, curl_events (ready, self->wanted));
+}
+
+/* --- what curl says ------------------------------------------------------------------------- */
+
+static void
+watch (MorrowSocket *self, GIOCondition wanted)
+{
+  if (self->watch == NULL)
+    self->watch = morrow_fd_watch_new (self->shard->engine->loop, self->fd, wanted, on_ready, self);
+  else if (self->watched != wanted)
+    morrow_fd_watch_set_condition (self->watch, wanted);
+
+  if (self->watch == NULL)
+    g_warning ("The loop cannot watch descriptor %d: %m", self->fd);
+  self->watched = wanted;
+}
+
+/* The loop's set follows what curl wants, but for a connection that it wants nothing of for now. */
+int
+morrow__sockets_on_change (CURL *curl, curl_socket_t fd, int what, void *data, void *unused)
+{
+  MorrowShard *shard = data;
+  MorrowSocket *self = *place_of (shard->engine, fd);
+
+  if (self == NULL && what == CURL_POLL_REMOVE)
+    return 0;
+  if (self == NULL)
+    self = socket_new (shard, fd, NULL);
+
+  self->wanted = (what & CURL_POLL_REMOVE) == CURL_POLL_REMOVE ? 0 :
+                 (what & CURL_POLL_IN ? G_IO_IN : 0) | (what & CURL_POLL_OUT ? G_IO_OUT : 0);
+  if (self->wanted != 0)
+    watch (self, self->wanted);
+  else if (self->host == NULL)
+    forget (self);
+  return 0;
+}
+
+curl_socket_t
+morrow__sockets_on_open (void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+  MorrowSlot *slot = data;
+  curl_socket_t fd = morrow__easy_open_socket (&slot->easy, address);
+
+  if (fd != CURL_SOCKET_BAD)
+    {
+      socket_new (slot->shard, fd, slot->host);
+      morrow__host_use (slot->host, &slot->host->n_open[slot->shard->index]);
+    }
+  return fd;
+}
+
+int
+morrow__sockets_on_close (void *data, curl_socket_t fd)
+{
+  MorrowEngine *engine = data;
+  MorrowSocket *self = *place_of (engine, fd);
+
+  if (self != NULL)
+    {
+      MorrowHost *host = self->host;
+      guint index = self->shard->index;
+
+      forget (self);
+      if (host != NULL)
+        morrow__host_release (engine, host, &host->n_open[index]);
+    }
+  return close (fd);
+}
