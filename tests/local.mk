@@ -64,8 +64,6 @@ EXTRA_DIST += \
   tests/meta/symbols-morrow-curl-1.txt \
   tests/meta/tap.sh \
   tests/http/http-check.h \
-  tests/http/tls-certificate.pem \
-  tests/http/tls-key.pem \
   tests/morrow-check.h \
   tests/program.h
 

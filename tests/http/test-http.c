@@ -363,32 +363,27 @@ START_TEST (http_get_reports_a_server_that_does_not_speak_tls)
 }
 END_TEST
 
-static char *
-test_file (const char *name)
-{
-  const char *folder = g_getenv ("MORROW_SRCDIR");
-
-  return g_build_filename (folder != NULL ? folder : ".", "tests", "http", name, NULL);
-}
-
+/* Its certificate is of its own making; nobody trusts it who is not told to. */
 static MorrowTestServer *
-start_tls_server (const char *certificate)
+start_tls_server (char **ret_certificate)
 {
-  g_autofree char *key = test_file ("tls-key.pem");
-  const char *args[] = { "--tls-certificate", certificate, "--tls-key", key, NULL };
+  char *certificate = g_strdup_printf ("%s/morrow-test-http-%d.pem", g_get_tmp_dir (), getpid ());
+  g_autofree char *option = g_strconcat ("--tls=", certificate, NULL);
+  const char *args[] = { option, NULL };
   g_autoptr (GError) error = NULL;
   MorrowTestServer *server = test_server_start_with_args (NULL, args, &error);
 
   if (server == NULL)
     ck_abort_msg ("%s", error->message);
+  *ret_certificate = certificate;
   return server;
 }
 
 typedef struct
 {
-  Fetch before;    /* does not name the certificate */
-  Fetch trusting;  /* does */
-  Fetch after;     /* does not */
+  Fetch before;    /* Does not name the certificate. */
+  Fetch trusting;  /* Does. */
+  Fetch after;     /* Does not. */
 } Trust;
 
 static gboolean
@@ -403,8 +398,8 @@ try_trust (gpointer data, GValue *result, GError **error)
 /* On one thread, so that one handle and its connections are used for all three. */
 START_TEST (http_get_verifies_certificates)
 {
-  g_autofree char *certificate = test_file ("tls-certificate.pem");
-  g_autoptr (MorrowTestServer) server = start_tls_server (certificate);
+  g_autofree char *certificate = NULL;
+  g_autoptr (MorrowTestServer) server = start_tls_server (&certificate);
   g_autofree char *uri = g_strconcat (test_server_get_url (server), "/delay/0/10", NULL);
   g_autoptr (MorrowHttpOptions) options = morrow_http_options_new ();
   Trust trust = {
@@ -424,6 +419,7 @@ START_TEST (http_get_verifies_certificates)
   fetch_clear (&trust.before);
   fetch_clear (&trust.trusting);
   fetch_clear (&trust.after);
+  unlink (certificate);
 }
 END_TEST
 
