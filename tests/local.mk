@@ -28,6 +28,10 @@ test_programs = \
 tests_http_test_http_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
+# Executors and runs.
+test_programs += \
+  tests/exec/test-scheduling
+
 # Those that run the programs of the build.
 test_programs += tests/story/test-demos
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil

@@ -17,4 +17,8 @@ gint64 morrow__clock_now         (void);
 void   morrow__clock_set_virtual (gboolean is_virtual);
 void   morrow__clock_advance     (gint64 microseconds);
 
+/* Whoever is about to sleep until @deadline asks first: the virtual clock jumps there, so that a test need not wait.
+ * Returns: FALSE with the real clock, or when there is nothing to sleep for (G_MAXINT64). */
+gboolean morrow__clock_jump      (gint64 deadline);
+
 G_END_DECLS

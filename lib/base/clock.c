@@ -35,3 +35,15 @@ morrow__clock_advance (gint64 microseconds)
 
   atomic_fetch_add_explicit (&virtual_now, microseconds, memory_order_relaxed);
 }
+
+gboolean
+morrow__clock_jump (gint64 deadline)
+{
+  gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
+
+  if (G_LIKELY (now == 0) || deadline == G_MAXINT64)
+    return FALSE;
+
+  atomic_store_explicit (&virtual_now, MAX (now, deadline), memory_order_relaxed);
+  return TRUE;
+}

@@ -397,6 +397,7 @@ static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+  gint64 next;
 
   *timeout = -1;
   if (self->own_poll)
@@ -406,7 +407,9 @@ loop_prepare (GSource *source, gint *timeout)
       *timeout = 0;
       return FALSE;
     }
-  if (has_work (self) || morrow__timers_next (&self->timers) <= morrow__clock_now () || !fall_asleep (self))
+
+  next = morrow__timers_next (&self->timers);
+  if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) || !fall_asleep (self))
     return TRUE;
 
   morrow__reactor_arm (self);

@@ -46,6 +46,23 @@ START_TEST (clock_is_real_again_after_virtual)
 }
 END_TEST
 
+START_TEST (virtual_clock_jumps_forward_to_what_a_sleeper_waits_for)
+{
+  gint64 begin;
+
+  ck_assert (!morrow__clock_jump (0));
+  morrow__clock_set_virtual (TRUE);
+  begin = morrow__clock_now ();
+
+  ck_assert (!morrow__clock_jump (G_MAXINT64));
+  ck_assert_int_eq (morrow__clock_now (), begin);
+  ck_assert (morrow__clock_jump (begin + 1000));
+  ck_assert_int_eq (morrow__clock_now (), begin + 1000);
+  ck_assert (morrow__clock_jump (begin));
+  ck_assert_int_eq (morrow__clock_now (), begin + 1000);
+}
+END_TEST
+
 static Suite *
 clock_suite (void)
 {
@@ -58,6 +75,7 @@ clock_suite (void)
 
   tcase_add_test (virtual, virtual_clock_moves_only_when_told);
   tcase_add_test (virtual, clock_is_real_again_after_virtual);
+  tcase_add_test (virtual, virtual_clock_jumps_forward_to_what_a_sleeper_waits_for);
   suite_add_tcase (suite, virtual);
 
   return suite;
