@@ -108,8 +108,6 @@ typedef enum
   MORROW_TOO_LATE        /* the future has settled: notify is called, or has been */
 } MorrowDetach;
 
-extern GTypeClass *morrow__future_class;
-
 /* Life. init gives one reference. */
 void          morrow__future_init          (MorrowFuture *self, const MorrowFutureOps *ops, const char *site);
 void          morrow__future_clear         (MorrowFuture *self);

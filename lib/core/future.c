@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <gobject/gvaluecollector.h>
@@ -37,7 +38,7 @@ struct _Deferred
   MorrowWaiter *oldest;
 };
 
-GTypeClass *morrow__future_class;
+static _Atomic (GTypeClass *) future_class_pointer;   /* any thread; written once */
 
 static __thread guint     notify_depth;    /* this thread: how many notify_all () are on its stack */
 static __thread Deferred *notify_deferred; /* this thread: what the outermost of them still has to do */
@@ -88,45 +89,41 @@ future_value_lcopy (const GValue *value, guint n_values, GTypeCValue *values, gu
   return NULL;
 }
 
-static GType
+static GType future_type;                                   /* written once, under register_once */
+static pthread_once_t register_once = PTHREAD_ONCE_INIT;
+
+static void
 register_type (void)
 {
-  static gsize type_id;
+  static const GTypeValueTable value_table = {
+    .value_init = future_value_init,
+    .value_free = future_value_free,
+    .value_copy = future_value_copy,
+    .value_peek_pointer = future_value_peek,
+    .collect_format = "p",
+    .collect_value = future_value_collect,
+    .lcopy_format = "p",
+    .lcopy_value = future_value_lcopy,
+  };
+  const GTypeInfo info = {
+    .class_size = sizeof (GTypeClass),
+    .instance_size = sizeof (MorrowFuture),
+    .value_table = &value_table,
+  };
+  const GTypeFundamentalInfo fundamental = { G_TYPE_FLAG_CLASSED | G_TYPE_FLAG_INSTANTIATABLE };
 
-  if (g_once_init_enter (&type_id))
-    {
-      static const GTypeValueTable value_table = {
-        .value_init = future_value_init,
-        .value_free = future_value_free,
-        .value_copy = future_value_copy,
-        .value_peek_pointer = future_value_peek,
-        .collect_format = "p",
-        .collect_value = future_value_collect,
-        .lcopy_format = "p",
-        .lcopy_value = future_value_lcopy,
-      };
-      const GTypeInfo info = {
-        .class_size = sizeof (GTypeClass),
-        .instance_size = sizeof (MorrowFuture),
-        .value_table = &value_table,
-      };
-      const GTypeFundamentalInfo fundamental = {
-        G_TYPE_FLAG_CLASSED | G_TYPE_FLAG_INSTANTIATABLE,
-      };
-      GType id = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"),
-                                              &info, &fundamental, G_TYPE_FLAG_ABSTRACT);
+  future_type = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"), &info,
+                                             &fundamental, G_TYPE_FLAG_ABSTRACT);
 
-      morrow__future_class = g_type_class_ref (id);
-      g_once_init_leave (&type_id, id);
-    }
-
-  return type_id;
+  /* Release: pairs with the acquire in future_class (). */
+  atomic_store_explicit (&future_class_pointer, g_type_class_ref (future_type), memory_order_release);
 }
 
 GType
 morrow_future_get_type (void)
 {
-  return register_type ();
+  pthread_once (&register_once, register_type);
+  return future_type;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -134,9 +131,13 @@ morrow_future_get_type (void)
 static inline GTypeClass *
 future_class (void)
 {
-  if (G_UNLIKELY (morrow__future_class == NULL))
-    register_type ();
-  return morrow__future_class;
+  GTypeClass *klass = atomic_load_explicit (&future_class_pointer, memory_order_acquire);
+
+  if (G_LIKELY (klass != NULL))
+    return klass;
+
+  pthread_once (&register_once, register_type);
+  return atomic_load_explicit (&future_class_pointer, memory_order_acquire);
 }
 
 void

@@ -10,9 +10,9 @@
 
 struct _MorrowResults
 {
-  gatomicrefcount ref_count;   /* any thread */
-  gsize           n;           /* immutable, as are the futures */
-  MorrowFuture   *futures[];   /* owned, all settled */
+  atomic_uint   ref_count;   /* any thread; as a future's */
+  gsize         n;           /* immutable, as are the futures */
+  MorrowFuture *futures[];   /* owned, all settled */
 };
 
 /**
@@ -27,7 +27,7 @@ morrow__results_new (gsize n)
 {
   MorrowResults *self = g_malloc0 (sizeof (MorrowResults) + n * sizeof (MorrowFuture *));
 
-  g_atomic_ref_count_init (&self->ref_count);
+  atomic_init (&self->ref_count, 1);
   self->n = n;
   return self;
 }
@@ -49,7 +49,7 @@ morrow_results_ref (MorrowResults *self)
 {
   g_return_val_if_fail (self != NULL, NULL);
 
-  g_atomic_ref_count_inc (&self->ref_count);
+  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
   return self;
 }
 
@@ -64,7 +64,7 @@ morrow_results_unref (MorrowResults *self)
 {
   g_return_if_fail (self != NULL);
 
-  if (!g_atomic_ref_count_dec (&self->ref_count))
+  if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 
   for (gsize i = 0; i < self->n; i++)

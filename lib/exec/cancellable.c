@@ -3,6 +3,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include "exec/task-private.h"
 
 /* --- a GCancellable cancels a future ----------------------------------------------------------------------------- */
@@ -11,8 +13,8 @@
 typedef struct
 {
   MorrowObserver  observer;      /* the future's */
-  gatomicrefcount ref_count;
-  GMutex          lock;
+  atomic_uint     ref_count;     /* any thread */
+  pthread_mutex_t          lock;
   MorrowFuture   *future;        /* under the lock, owned: NULL once it has settled */
   GCancellable   *cancellable;   /* immutable, owned */
   gulong          handler;       /* written before the observer is hooked on */
@@ -21,12 +23,13 @@ typedef struct
 static void
 cancel_on_unref (CancelOn *self)
 {
-  if (!g_atomic_ref_count_dec (&self->ref_count))
+  /* Acquire and release: the last sees what the other did. */
+  if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 
   g_clear_pointer (&self->future, morrow_future_unref);
   g_object_unref (self->cancellable);
-  g_mutex_clear (&self->lock);
+  pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
@@ -42,9 +45,9 @@ cancel_on_cancelled (GCancellable *cancellable, gpointer data)
   CancelOn *self = data;
   MorrowFuture *future;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   future = g_steal_pointer (&self->future);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (future != NULL)
     {
@@ -62,9 +65,9 @@ cancel_on_settled (MorrowObserver *observer, MorrowFuture *settled)
   CancelOn *self = (CancelOn *) observer;
   MorrowFuture *future;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   future = g_steal_pointer (&self->future);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (self->handler != 0)
     g_signal_handler_disconnect (self->cancellable, self->handler);
@@ -98,9 +101,8 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
 
   link = g_new0 (CancelOn, 1);
   link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_on_settled);
-  g_atomic_ref_count_init (&link->ref_count);
-  g_atomic_ref_count_inc (&link->ref_count);
-  g_mutex_init (&link->lock);
+  atomic_init (&link->ref_count, 2);
+  pthread_mutex_init (&link->lock, NULL);
   link->future = morrow__future_ref (self);
   link->cancellable = g_object_ref (cancellable);
   link->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (cancel_on_cancelled), link, cancel_on_disconnected, 0);
@@ -114,7 +116,7 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
 /* --- a future's cancel cancels a GCancellable -------------------------------------------------------------------- */
 
 /* Few futures have one: they stand in a table, from when they are asked for it until they settle. */
-static GMutex links_lock;
+static pthread_mutex_t links_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *links;        /* under links_lock: MorrowFuture to GCancellable, owned by the observers */
 
 typedef struct
@@ -128,11 +130,11 @@ get_link (MorrowFuture *future)
 {
   GCancellable *cancellable;
 
-  g_mutex_lock (&links_lock);
+  pthread_mutex_lock (&links_lock);
   cancellable = links != NULL ? g_hash_table_lookup (links, future) : NULL;
   if (cancellable != NULL)
     g_object_ref (cancellable);
-  g_mutex_unlock (&links_lock);
+  pthread_mutex_unlock (&links_lock);
 
   return cancellable;
 }
@@ -152,10 +154,10 @@ cancel_with_settled (MorrowObserver *observer, MorrowFuture *future)
 {
   CancelWith *self = (CancelWith *) observer;
 
-  g_mutex_lock (&links_lock);
+  pthread_mutex_lock (&links_lock);
   if (g_hash_table_lookup (links, future) == self->cancellable)
     g_hash_table_remove (links, future);
-  g_mutex_unlock (&links_lock);
+  pthread_mutex_unlock (&links_lock);
 
   if (morrow__future_peek (future) & MORROW__CANCELLED)
     g_cancellable_cancel (self->cancellable);
@@ -174,11 +176,11 @@ make_link (MorrowFuture *future)
   link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_with_settled);
   link->cancellable = g_object_ref (cancellable);
 
-  g_mutex_lock (&links_lock);
+  pthread_mutex_lock (&links_lock);
   if (links == NULL)
     links = g_hash_table_new (NULL, NULL);
   g_hash_table_insert (links, future, cancellable);
-  g_mutex_unlock (&links_lock);
+  pthread_mutex_unlock (&links_lock);
 
   if (!morrow__future_subscribe_observer (future, &link->observer))
     cancel_with_settled (&link->observer, future);

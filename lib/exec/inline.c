@@ -4,6 +4,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <morrow/error.h>
 
 #include "base/mpsc-private.h"
@@ -16,7 +18,7 @@ struct _MorrowInline
   MorrowExecutor             parent_instance;
 
   MorrowMpsc                 inbox;   /* any thread: callbacks */
-  GMutex                     lock;
+  pthread_mutex_t                     lock;
   MorrowThreadHome          *home;    /* under the lock: the run's, NULL outside one; who posts unparks it */
 };
 
@@ -67,10 +69,10 @@ inline_post (MorrowExecutor *executor, MorrowJob *job)
   MorrowInline *self = MORROW_INLINE (executor);
 
   morrow__mpsc_push (&self->inbox, &job->node);
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (self->home != NULL)
     morrow__parker_unpark (&self->home->parker);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 static void
@@ -94,9 +96,9 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 static void
 set_home (MorrowInline *self, MorrowThreadHome *home)
 {
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->home = home;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 static gboolean
@@ -125,7 +127,7 @@ morrow_inline_finalize (GObject *object)
   MorrowInline *self = MORROW_INLINE (object);
 
   run_callbacks (self, TRUE);
-  g_mutex_clear (&self->lock);
+  pthread_mutex_destroy (&self->lock);
   G_OBJECT_CLASS (morrow_inline_parent_class)->finalize (object);
 }
 
@@ -142,7 +144,7 @@ static void
 morrow_inline_init (MorrowInline *self)
 {
   morrow__mpsc_init (&self->inbox);
-  g_mutex_init (&self->lock);
+  pthread_mutex_init (&self->lock, NULL);
 }
 
 /**

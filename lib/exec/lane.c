@@ -5,6 +5,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <morrow/error.h>
 #include <morrow/task.h>
 
@@ -22,11 +24,19 @@ typedef struct
   GDestroyNotify      data_free;
   const char         *func_name;
   MorrowExecutor     *executor;    /* held while it runs: where it was started */
-  atomic_uint         started;     /* any thread: an exchange decides who starts it */
+  atomic_uint         started;     /* any thread: an exchange with STARTED decides who starts it, then HANDED_OVER */
 } Work;
 
-static GMutex lane_lock;
-static GCond lane_ended;           /* with lane_lock: some work has ended */
+enum
+{
+  NOT_STARTED,
+  STARTED,
+  HANDED_OVER
+};
+
+static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;           /* with lane_lock: some work has ended */
+static pthread_once_t lane_once = PTHREAD_ONCE_INIT;
 static GThreadPool *lane;          /* made once */
 static GHashTable *lane_running;   /* under lane_lock: executor to the number of its works here */
 
@@ -40,7 +50,7 @@ count (MorrowExecutor *executor, gint change)
   if (executor == NULL)
     return;
 
-  g_mutex_lock (&lane_lock);
+  pthread_mutex_lock (&lane_lock);
   if (lane_running == NULL)
     lane_running = g_hash_table_new (NULL, NULL);
   n = GPOINTER_TO_INT (g_hash_table_lookup (lane_running, executor)) + change;
@@ -48,18 +58,18 @@ count (MorrowExecutor *executor, gint change)
     g_hash_table_insert (lane_running, executor, GINT_TO_POINTER (n));
   else
     g_hash_table_remove (lane_running, executor);
-  g_cond_broadcast (&lane_ended);
-  g_mutex_unlock (&lane_lock);
+  pthread_cond_broadcast (&lane_ended);
+  pthread_mutex_unlock (&lane_lock);
 }
 
 /* Waits until the lane has done all that was given to it from @executor. */
 void
 morrow__lane_join (MorrowExecutor *executor)
 {
-  g_mutex_lock (&lane_lock);
+  pthread_mutex_lock (&lane_lock);
   while (lane_running != NULL && g_hash_table_contains (lane_running, executor))
-    g_cond_wait (&lane_ended, &lane_lock);
-  g_mutex_unlock (&lane_lock);
+    pthread_cond_wait (&lane_ended, &lane_lock);
+  pthread_mutex_unlock (&lane_lock);
 }
 
 /* --- the work ---------------------------------------------------------------------------------------------------- */
@@ -81,8 +91,15 @@ work_run (gpointer data, gpointer unused)
   Work *self = data;
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
-  MorrowExecutor *executor = self->executor;
-  gboolean ok = self->func (self->data, &result, &error);
+  MorrowExecutor *executor;
+  gboolean ok;
+
+  /* Acquire: pairs with the release in work_start (). GLib's queue orders as much, but no tool can see that. */
+  if (atomic_load_explicit (&self->started, memory_order_acquire) != HANDED_OVER)
+    g_assert_not_reached ();
+
+  executor = self->executor;
+  ok = self->func (self->data, &result, &error);
 
   if (G_UNLIKELY (ok != (error == NULL)))
     g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
@@ -109,17 +126,10 @@ work_run (gpointer data, gpointer unused)
     morrow__executor_release (executor);
 }
 
-static GThreadPool *
-get_lane (void)
+static void
+make_lane (void)
 {
-  static gsize once;
-
-  if (g_once_init_enter (&once))
-    {
-      lane = g_thread_pool_new (work_run, NULL, MAX_THREADS, FALSE, NULL);
-      g_once_init_leave (&once, 1);
-    }
-  return lane;
+  lane = g_thread_pool_new (work_run, NULL, MAX_THREADS, FALSE, NULL);
 }
 
 static void
@@ -127,9 +137,10 @@ work_start (MorrowFuture *future, MorrowExecutor *executor)
 {
   Work *self = (Work *) future;
 
-  if (morrow__future_is_settled (future) || atomic_exchange_explicit (&self->started, TRUE, memory_order_relaxed))
+  if (morrow__future_is_settled (future) || atomic_exchange_explicit (&self->started, STARTED, memory_order_relaxed))
     return;
 
+  pthread_once (&lane_once, make_lane);
   self->executor = executor;
   if (executor != NULL)
     morrow__executor_hold (executor);
@@ -137,7 +148,8 @@ work_start (MorrowFuture *future, MorrowExecutor *executor)
   morrow__future_ref (future);
 
   /* When no thread can be had now, the work stays queued until one can. */
-  g_thread_pool_push (get_lane (), self, NULL);
+  atomic_store_explicit (&self->started, HANDED_OVER, memory_order_release);   /* pairs with the acquire in work_run () */
+  g_thread_pool_push (lane, self, NULL);
 }
 
 static const MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free_kind = work_free };
@@ -168,7 +180,7 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->data_free = data_free;
   self->func_name = func_name;
   self->executor = NULL;
-  atomic_init (&self->started, FALSE);
+  atomic_init (&self->started, NOT_STARTED);
   return &self->future;
 }
 

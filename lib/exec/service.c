@@ -4,9 +4,11 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include "exec/service-private.h"
 
-static GMutex service_lock;
+static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static MorrowLoop *service_loop;   /* under service_lock */
 static pid_t service_pid;          /* under service_lock: the process whose thread runs it */
 
@@ -46,12 +48,12 @@ morrow__service_loop (void)
 {
   MorrowLoop *loop;
 
-  g_mutex_lock (&service_lock);
+  pthread_mutex_lock (&service_lock);
   /* After fork () the thread is gone: another is started, on another loop. */
   if (service_loop == NULL || service_pid != getpid ())
     start_service ();
   loop = service_loop;
-  g_mutex_unlock (&service_lock);
+  pthread_mutex_unlock (&service_lock);
 
   return loop;
 }

@@ -14,6 +14,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <sched.h>
 
 #include <morrow/error.h>
@@ -21,7 +23,7 @@
 #include "base/clock-private.h"
 #include "exec/thread-home-private.h"
 
-static GMutex free_lock;
+static pthread_mutex_t free_lock = PTHREAD_MUTEX_INITIALIZER;
 static MorrowThreadHome *free_homes;   /* under free_lock */
 
 static MorrowThreadHome *
@@ -121,11 +123,11 @@ take_home (void)
 {
   MorrowThreadHome *self;
 
-  g_mutex_lock (&free_lock);
+  pthread_mutex_lock (&free_lock);
   self = free_homes;
   if (self != NULL)
     free_homes = self->next_free;
-  g_mutex_unlock (&free_lock);
+  pthread_mutex_unlock (&free_lock);
 
   if (self == NULL)
     {
@@ -140,10 +142,10 @@ take_home (void)
 static void
 give_home (MorrowThreadHome *self)
 {
-  g_mutex_lock (&free_lock);
+  pthread_mutex_lock (&free_lock);
   self->next_free = free_homes;
   free_homes = self;
-  g_mutex_unlock (&free_lock);
+  pthread_mutex_unlock (&free_lock);
 }
 
 MorrowThreadHome *

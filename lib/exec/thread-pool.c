@@ -20,6 +20,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <morrow/error.h>
 
 #include "exec/interrupt-private.h"
@@ -32,9 +34,9 @@ struct _MorrowThreadPool
 
   guint          max_threads;   /* immutable */
 
-  GMutex         lock;          /* for all below */
-  GCond          work;          /* there is something in the queue, or the pool stops */
-  GCond          ended;         /* a task has ended */
+  pthread_mutex_t         lock;          /* for all below */
+  pthread_cond_t          work;          /* there is something in the queue, or the pool stops */
+  pthread_cond_t          ended;         /* a task has ended */
   MorrowQueue    queue;         /* jobs */
   guint          n_queued;
   MorrowList     tasks;         /* those that were started and have not ended */
@@ -162,10 +164,10 @@ check_hope (MorrowThreadPool *self, MorrowTask *task, MorrowFuture *awaited, GEr
 static void
 task_ended (MorrowThreadPool *self, MorrowTask *task)
 {
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   morrow__list_remove (&task->link);
-  g_cond_broadcast (&self->ended);
-  g_mutex_unlock (&self->lock);
+  pthread_cond_broadcast (&self->ended);
+  pthread_mutex_unlock (&self->lock);
 
   morrow_future_unref (&task->future);
 }
@@ -234,7 +236,7 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   MorrowThreadPool *self = home->executor;
   gboolean hope;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (home->parked->len == 1)
     {
       g_ptr_array_add (self->blocked, home);
@@ -244,7 +246,7 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   if (all_are_blocked (self))
     unpark_blocked (self);                      /* each looks at what it waits for */
   hope = check_hope (self, task, awaited, error);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   return hope;
 }
@@ -255,9 +257,9 @@ idle_wait (MorrowThreadHome *home)
   MorrowThreadPool *self = home->executor;
   gboolean all_blocked, did = FALSE;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   all_blocked = all_are_blocked (self);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
     run_awaited (((MorrowTask *) g_ptr_array_index (home->parked, i - 1))->awaiting, &did);
@@ -269,14 +271,14 @@ after_wait (MorrowThreadHome *home, MorrowTask *task)
 {
   MorrowThreadPool *self = home->executor;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   task->awaiting = NULL;
   if (home->parked->len == 1)
     {
       g_ptr_array_remove_fast (self->blocked, home);
       self->n_blocked -= is_worker ? 1 : 0;
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 static const MorrowBlocking blocking = { .before = before_wait, .idle = idle_wait, .after = after_wait };
@@ -289,14 +291,14 @@ take_job (MorrowThreadPool *self)
 {
   MorrowQueueNode *node;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->n_idle++;
   while ((node = morrow__queue_pop (&self->queue)) == NULL && !self->stopping)
-    g_cond_wait (&self->work, &self->lock);
+    pthread_cond_wait (&self->work, &self->lock);
   self->n_idle--;
   if (node != NULL)
     self->n_queued--;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
 }
@@ -321,7 +323,7 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task)
 {
   GError *error = NULL;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->n_queued++;
   want_worker (self, &error);
   if (self->threads->len > 0)
@@ -330,14 +332,14 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task)
       morrow__queue_push (&self->queue, &job->node);
       if (task != NULL)
         morrow__list_append (&self->tasks, &task->link);
-      g_cond_signal (&self->work);
+      pthread_cond_signal (&self->work);
     }
   else
     {
       self->n_queued--;
       self->no_more = FALSE;                    /* perhaps the next time */
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   return error;
 }
@@ -386,20 +388,20 @@ finish_tasks (MorrowThreadPool *self)
 {
   g_autoptr (GPtrArray) left = g_ptr_array_new_with_free_func ((GDestroyNotify) morrow_future_unref);
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->sweeping = TRUE;
   morrow__list_foreach (&self->tasks, node)
     g_ptr_array_add (left, morrow__future_ref (&morrow__list_entry (node, MorrowTask, link)->future));
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < left->len; i++)
     morrow__task_sweep (g_ptr_array_index (left, i));
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   while (!morrow__list_is_empty (&self->tasks))
-    g_cond_wait (&self->ended, &self->lock);
+    pthread_cond_wait (&self->ended, &self->lock);
   self->sweeping = FALSE;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 static gboolean
@@ -433,10 +435,10 @@ morrow_thread_pool_dispose (GObject *object)
 {
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->stopping = TRUE;
-  g_cond_broadcast (&self->work);
-  g_mutex_unlock (&self->lock);
+  pthread_cond_broadcast (&self->work);
+  pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < self->threads->len; i++)
     {
@@ -459,9 +461,9 @@ morrow_thread_pool_finalize (GObject *object)
 
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->blocked);
-  g_cond_clear (&self->ended);
-  g_cond_clear (&self->work);
-  g_mutex_clear (&self->lock);
+  pthread_cond_destroy (&self->ended);
+  pthread_cond_destroy (&self->work);
+  pthread_mutex_destroy (&self->lock);
 
   G_OBJECT_CLASS (morrow_thread_pool_parent_class)->finalize (object);
 }
@@ -480,9 +482,9 @@ morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
 static void
 morrow_thread_pool_init (MorrowThreadPool *self)
 {
-  g_mutex_init (&self->lock);
-  g_cond_init (&self->work);
-  g_cond_init (&self->ended);
+  pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->work, NULL);
+  pthread_cond_init (&self->ended, NULL);
   morrow__queue_init (&self->queue);
   morrow__list_init (&self->tasks);
   self->threads = g_ptr_array_new ();
