@@ -33,8 +33,12 @@ test_programs += \
   tests/exec/test-scheduling
 
 # Those that run the programs of the build.
-test_programs += tests/story/test-demos
+test_programs += \
+  tests/story/test-demos \
+  tests/story/test-gather-urls
+
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
+tests_story_test_gather_urls_LDADD = compare/libmorrow-launch.la $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 
 test_scripts = \
   tests/model/run.sh \
