@@ -34,9 +34,13 @@ test_programs += \
 
 # Those that run the programs of the build.
 test_programs += \
+  tests/compare/test-pictures \
+  tests/compare/test-compare \
   tests/story/test-demos \
   tests/story/test-gather-urls
 
+tests_compare_test_pictures_LDADD = compare/libmorrow-compare.la $(CHECK_LIBS)
+tests_compare_test_compare_LDADD = compare/libmorrow-launch.la $(JSON_GLIB_LIBS) $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 tests_story_test_gather_urls_LDADD = compare/libmorrow-launch.la $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 
