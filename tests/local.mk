@@ -22,6 +22,7 @@ test_programs = \
   tests/core/test-version \
   tests/exec/test-task \
   tests/fiber/test-fiber \
+  tests/fiber/test-stack \
   tests/http/test-http \
   tests/compare/test-testserver
 

@@ -2,7 +2,7 @@
 
 /* The switch between stacks on aarch64: included by context-private.h.  As on x86-64, whose file explains the form.
  *
- * By hand are kept x29 (the frame pointer) and x19 (clang's base pointer); x18 belongs to the platform and is left alone.
+ * By hand are kept x29, the frame pointer, and x19, clang's base pointer.
  * The jump goes through x17, which may enter both a function ("bti c") and the label here.  A new context starts in
  * morrow__fiber_start (start.S), which finds the entry in the saved x19. */
 
@@ -75,7 +75,7 @@ morrow__context_switch (MorrowContext *from,
                            [x29] "i" (offsetof (MorrowContext, x29)), [x19] "i" (offsetof (MorrowContext, x19)),
                            [fpcr] "i" (offsetof (MorrowContext, fpcr))
                          : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
-                           "x17", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+                           "x17", "x18", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
                            "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
                            "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
                            "v29", "v30", "v31", "memory", "cc" MORROW__CLOBBER_SVE

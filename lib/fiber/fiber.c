@@ -152,8 +152,10 @@ static const guint8 *
 first_trace (const guint8 *page,
              const guint8 *top)
 {
+  morrow__fiber_hooks_look_below (TRUE);
   while (page < top && *page == 0)
     page++;
+  morrow__fiber_hooks_look_below (FALSE);
   return page;
 }
 

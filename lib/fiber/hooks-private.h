@@ -143,3 +143,15 @@ morrow__fiber_hooks_arrive (MorrowFiberHooks *self G_GNUC_UNUSED)
   __sanitizer_finish_switch_fiber (self->fake_stack, NULL, NULL);
 #endif
 }
+
+/* Around reads of what lies below a stack pointer, which Valgrind takes for a mistake. */
+static inline void
+morrow__fiber_hooks_look_below (gboolean begin G_GNUC_UNUSED)
+{
+#ifdef HAVE_VALGRIND_VALGRIND_H
+  if (begin)
+    VALGRIND_DISABLE_ERROR_REPORTING;
+  else
+    VALGRIND_ENABLE_ERROR_REPORTING;
+#endif
+}

@@ -16,6 +16,9 @@ gpointer  morrow__stack_memory_reserve   (gsize size);
 void      morrow__stack_memory_release   (gpointer base,
                                           gsize    size);
 
+/* Whether a guard costs no mapping. */
+gboolean  morrow__stack_memory_has_light_guards (void);
+
 /* Makes each of @pages fault.  Returns how many, counted from the first, do; when none does, @error is set. */
 guint     morrow__stack_memory_guard     (const struct iovec  *pages,
                                           guint                n_pages,

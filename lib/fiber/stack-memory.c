@@ -10,7 +10,11 @@
  * where it also takes PIDFD_SELF; elsewhere each range is a madvise () of its own.  PIDFD_SELF and not a descriptor,
  * since there is none to run out of, and none that would mean the parent after a fork.
  *
- * What the kernel (or a sandbox, or Valgrind) refuses once as unknown is not asked for again. */
+ * Light guards are tried out once, by reading one, since emulators accept advice that they do not know.  What else the
+ * kernel (or a sandbox) refuses as unknown is not asked for again.  Valgrind prints a warning about calls that it does not
+ * know and dies of guards that it reads itself, so it is not asked and not tried. */
+
+#include "config.h"
 
 #include "fiber/stack-memory-private.h"
 
@@ -19,6 +23,12 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef HAVE_VALGRIND_VALGRIND_H
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -35,8 +45,8 @@
 
 /* Any thread, relaxed: hints; a thread that sees an old value asks the kernel once more. */
 static _Atomic (gboolean) no_batches;
-static _Atomic (gboolean) no_light_guards;
 static _Atomic (gboolean) no_populate;
+static _Atomic (enum { UNKNOWN, MISSING, PRESENT }) light_guards;
 
 static gboolean
 is_set (_Atomic (gboolean) *flag)
@@ -85,7 +95,7 @@ advise_at_once (const struct iovec *ranges,
 {
   gssize wanted = 0;
 
-  if (n_ranges == 1 || is_set (&no_batches))
+  if (n_ranges == 1 || is_set (&no_batches) || RUNNING_ON_VALGRIND)
     return FALSE;
   for (guint i = 0; i < n_ranges; i++)
     wanted += (gssize) ranges[i].iov_len;
@@ -126,19 +136,47 @@ set_guard_error (GError **error)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No guard page for another stack: %s", g_strerror (saved));
 }
 
+/* A page that can be read is an empty path, and there is no file of that name. */
+static gboolean
+can_be_read (gconstpointer page)
+{
+  return access (page, F_OK) == 0 || errno != EFAULT;
+}
+
+static gboolean
+try_light_guard (void)
+{
+  gsize page_size = morrow__stack_memory_page_size ();
+  gpointer page = mmap (NULL, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  gboolean works;
+
+  if (page == MAP_FAILED)
+    return FALSE;
+  works = madvise (page, page_size, MADV_GUARD_INSTALL) == 0 && (RUNNING_ON_VALGRIND || !can_be_read (page));
+  munmap (page, page_size);
+  return works;
+}
+
+gboolean
+morrow__stack_memory_has_light_guards (void)
+{
+  int known = atomic_load_explicit (&light_guards, memory_order_relaxed);
+
+  if (known == UNKNOWN)
+    {
+      known = try_light_guard () ? PRESENT : MISSING;
+      atomic_store_explicit (&light_guards, known, memory_order_relaxed);
+    }
+  return known == PRESENT;
+}
+
 guint
 morrow__stack_memory_guard (const struct iovec  *pages,
                             guint                n_pages,
                             GError             **error)
 {
-  guint n = 0;
+  guint n = morrow__stack_memory_has_light_guards () ? advise (pages, n_pages, MADV_GUARD_INSTALL) : 0;
 
-  if (!is_set (&no_light_guards))
-    {
-      n = advise (pages, n_pages, MADV_GUARD_INSTALL);
-      if (n < n_pages)
-        learn (&no_light_guards);
-    }
   for (; n < n_pages; n++)
     if (mprotect (pages[n].iov_base, pages[n].iov_len, PROT_NONE) != 0)
       break;
