@@ -33,8 +33,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (cancel_lazy (self, message))
     return TRUE;
 
-  if (message != NULL)
-    set_message (self, message);
+  set_message (self, message);
 
   /* Sequentially consistent: T1, pairs with the look at PENDING after morrow__task_set_home (). */
   while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,

@@ -304,8 +304,8 @@ morrow__task_abandon (MorrowTask *self, GError *error)
   settle (self, NULL, error);
 }
 
-/* As the task itself, on its home. A request that comes before its first step, or that it never came to be given,
- * ends it as cancelled. */
+/* As the task itself, on its home. A request that comes before its first step ends it as cancelled, and so does one
+ * that it was never given, unless it has failed of its own. */
 void
 morrow__task_run (MorrowTask *self)
 {
@@ -316,13 +316,8 @@ morrow__task_run (MorrowTask *self)
     call_body (self, &result, &error);
   release_data (self);
 
-  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_PENDING))
-    {
-      g_clear_error (&error);
-      if (G_IS_VALUE (&result))
-        g_value_unset (&result);
-      morrow__task_take_cancel (self, &error);
-    }
+  if (G_UNLIKELY (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
+    g_value_unset (&result);
   settle (self, &result, error);
 }
 

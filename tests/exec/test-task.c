@@ -26,7 +26,7 @@ say_data (gpointer data, GValue *result, GError **error)
 
 START_TEST (tsk_01_task_outside_a_run_is_rejected)
 {
-  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, "never", NULL));
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, (gpointer) "never", NULL));
 
   assert_error (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK);
   assert_said ("");
@@ -44,7 +44,7 @@ SCENE (tsk_01_creating_a_task_of_another_future_gives_it_back)
 
 SCENE (task_created_twice_runs_once)
 {
-  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, "ran", NULL));
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, (gpointer) "ran", NULL));
   g_autoptr (MorrowFuture) again = morrow_create_task (morrow_future_ref (task));
 
   ck_assert_ptr_eq (task, again);
@@ -55,7 +55,7 @@ SCENE (task_created_twice_runs_once)
 
 SCENE (coroutine_runs_only_when_awaited)
 {
-  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (say_data, "ran", NULL);
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (say_data, (gpointer) "ran", NULL);
 
   let_run ();
   assert_said ("");
@@ -76,7 +76,7 @@ SCENE (coroutine_awaited_runs_in_the_awaiting_task)
 
 SCENE (coroutine_awaited_twice_runs_once)
 {
-  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (say_data, "ran", NULL);
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (say_data, (gpointer) "ran", NULL);
 
   await_ok (coroutine);
   await_ok (coroutine);
@@ -131,7 +131,7 @@ say_freed (gpointer data)
 
 SCENE (data_is_released_when_the_body_has_ended)
 {
-  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, "a", say_freed));
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_data, (gpointer) "a", say_freed));
 
   await_ok (task);
   assert_said ("a; a freed");
@@ -285,7 +285,7 @@ SCENE (tsk_09_pending_task_that_nobody_holds_goes_on)
   MorrowPromise *promise;
   MorrowFuture *pending = new_pending (&promise);
   MorrowFuture *task = morrow_create_task (morrow_coroutine (await_it, pending, (GDestroyNotify) morrow_future_unref));
-  MorrowFuture *sayer = morrow_create_task (morrow_coroutine (say_data, "ran", NULL));
+  MorrowFuture *sayer = morrow_create_task (morrow_coroutine (say_data, (gpointer) "ran", NULL));
 
   morrow_future_unref (task);
   morrow_future_unref (sayer);
@@ -424,7 +424,7 @@ SCENE (body_that_fails_in_place_fails_the_await_with_its_error)
 {
   GError *failure = NULL;
 
-  ck_assert (!morrow_await (morrow_coroutine (fail_with, "no luck", NULL), &failure));
+  ck_assert (!morrow_await (morrow_coroutine (fail_with, (gpointer) "no luck", NULL), &failure));
   ck_assert_str_eq (failure->message, "no luck");
   g_error_free (failure);
   return TRUE;
@@ -432,7 +432,7 @@ SCENE (body_that_fails_in_place_fails_the_await_with_its_error)
 
 SCENE (failed_task_that_nobody_awaits_reports_itself_by_name)
 {
-  MorrowFuture *task = morrow_create_task (morrow_coroutine (fail_with, "no luck", NULL));
+  MorrowFuture *task = morrow_create_task (morrow_coroutine (fail_with, (gpointer) "no luck", NULL));
 
   morrow_future_set_name (task, "fetcher");
   morrow_check_expect_warning ("The error of fetcher, made at *test-task.c:*, was never looked at: no luck");

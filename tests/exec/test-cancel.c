@@ -1,0 +1,809 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Cancelling tasks: counted, delivered once at a suspension point, passed down, taken back.
+ */
+#include "config.h"
+
+#include "exec/scene.h"
+
+/* A pending future, and a task that does something with it. */
+typedef struct
+{
+  MorrowPromise *promise;
+  MorrowFuture  *pending;
+  MorrowFuture  *task;
+} Stage;
+
+static MorrowFuture *
+start (MorrowCoroutineFunc func, gpointer data)
+{
+  return morrow_create_task (morrow_coroutine (func, data, NULL));
+}
+
+static void
+stage_init (Stage *self, MorrowCoroutineFunc func)
+{
+  self->pending = new_pending (&self->promise);
+  self->task = start (func, self);
+}
+
+static void
+stage_clear (Stage *self)
+{
+  morrow_promise_resolve (self->promise);
+  morrow_promise_unref (self->promise);
+  morrow_future_unref (self->pending);
+  morrow_future_unref (self->task);
+}
+
+/* Awaits the pending future, and says how that ended. */
+static gboolean
+await_and_say (Stage *self, GError **error)
+{
+  gboolean ok = morrow_future_await (self->pending, error);
+
+  say ("%s", ok ? "got it" : g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? "cancelled" : "failed");
+  return ok;
+}
+
+static gboolean
+await_stage (gpointer data, GValue *result, GError **error)
+{
+  return await_and_say (data, error) && morrow_return_int (result, 1);
+}
+
+/* --- requests ---------------------------------------------------------------------------------- */
+
+SCENE (can_01_cancelling_what_is_done_is_refused)
+{
+  g_autoptr (MorrowFuture) task = start (return_int, GINT_TO_POINTER (3));
+
+  await_ok (task);
+  ck_assert (!morrow_future_cancel (task));
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 0);
+  ck_assert (!morrow_future_is_cancelled (task));
+  ck_assert_int_eq (morrow_future_get_int (task), 3);
+  return TRUE;
+}
+
+SCENE (can_01_each_request_is_counted)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 0);
+  ck_assert (morrow_future_cancel (stage.task));
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 1);
+  ck_assert (morrow_future_cancel (stage.task));
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 2);
+  await_cancelled (stage.task);
+  ck_assert (morrow_future_is_cancelled (stage.task));
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 2);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* Swallows a cancel of its first wait, then yields, and counts the requests that it was given. */
+static gboolean
+count_deliveries (gpointer data, GValue *result, GError **error)
+{
+  Stage *self = data;
+  int n = 0;
+
+  n += morrow_future_await (self->pending, NULL) ? 0 : 1;
+  for (int i = 0; i < 3; i++)
+    n += morrow_yield (NULL) ? 0 : 1;
+  say ("%u requests", morrow_future_get_cancelling (morrow_current_task ()));
+  return morrow_return_int (result, n);
+}
+
+SCENE (can_02_two_requests_before_it_resumes_are_delivered_once)
+{
+  Stage stage;
+
+  stage_init (&stage, count_deliveries);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  ck_assert (morrow_future_cancel (stage.task));
+  await_ok (stage.task);
+  ck_assert_int_eq (morrow_future_get_int (stage.task), 1);
+  assert_said ("2 requests");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_02_request_after_a_delivery_is_delivered_again)
+{
+  Stage stage;
+
+  stage_init (&stage, count_deliveries);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  ck_assert (morrow_yield (error));                  /* the first is delivered, the task yields */
+  ck_assert (morrow_future_cancel (stage.task));
+  await_ok (stage.task);
+  ck_assert_int_eq (morrow_future_get_int (stage.task), 2);
+  assert_said ("2 requests");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_03_cancelled_before_its_first_step_the_body_never_runs)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  ck_assert (morrow_future_cancel (stage.task));
+  ck_assert (!morrow_future_is_settled (stage.task));
+  await_cancelled (stage.task);
+  assert_said ("");
+  ck_assert (!morrow_future_is_settled (stage.pending));
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static void
+say_freed (gpointer data)
+{
+  say ("%s freed", (const char *) data);
+}
+
+SCENE (can_03_data_of_a_body_that_never_runs_is_released)
+{
+  MorrowFuture *task = morrow_create_task (morrow_coroutine (fail_with, (gpointer) "data", say_freed));
+
+  morrow_future_cancel (task);
+  await_cancelled (task);
+  assert_said ("data freed");
+  morrow_future_unref (task);
+  return TRUE;
+}
+
+/* --- passed down ------------------------------------------------------------------------------- */
+
+static gboolean
+await_and_say_name (gpointer data, GValue *result, GError **error)
+{
+  g_autofree char *name = morrow_future_dup_name (morrow_current_task ());
+  gboolean ok = morrow_future_await (data, error);
+
+  say ("%s %s", name, ok ? "got it" : (*error)->message);
+  return ok;
+}
+
+SCENE (can_04_cancel_reaches_the_innermost_future_and_unwinds_from_there)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) inner = start (await_and_say_name, pending);
+  g_autoptr (MorrowFuture) outer = start (await_and_say_name, inner);
+
+  morrow_future_set_name (inner, "inner");
+  morrow_future_set_name (outer, "outer");
+  let_run ();
+  ck_assert (morrow_future_cancel_with_message (outer, "enough"));
+  ck_assert (morrow_future_is_cancelled (pending));
+  ck_assert_uint_eq (morrow_future_get_cancelling (inner), 1);
+  await_cancelled (outer);
+  ck_assert (morrow_future_is_cancelled (inner));
+  ck_assert (morrow_future_is_cancelled (outer));
+  assert_said ("inner enough; outer enough");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (can_04_sleep_is_cancelled_with_the_task_that_sleeps)
+{
+  g_autoptr (MorrowFuture) sleep = morrow_sleep (3600);
+  g_autoptr (MorrowFuture) task = start (await_it, sleep);
+
+  let_run ();
+  morrow_future_cancel (task);
+  await_cancelled (task);
+  ck_assert (morrow_future_is_cancelled (sleep));
+  return TRUE;
+}
+
+static gboolean
+await_in_place (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok = morrow_await (morrow_coroutine (await_stage, data, NULL), error);
+
+  say ("%s", ok ? "outer got it" : "outer cancelled");
+  return ok;
+}
+
+SCENE (can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place)
+{
+  Stage stage;
+
+  stage_init (&stage, await_in_place);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  assert_said ("cancelled; outer cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* Swallows one cancel and waits again. */
+static gboolean
+ignore_one_cancel (gpointer data, GValue *result, GError **error)
+{
+  Stage *self = data;
+  g_autoptr (GError) swallowed = NULL;
+
+  if (!morrow_await (morrow_sleep (3600), &swallowed))
+    say ("ignored");
+  return morrow_future_await (self->pending, error) && morrow_return_int (result, 4);
+}
+
+SCENE (can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) outer = NULL;
+
+  stage_init (&stage, ignore_one_cancel);
+  outer = start (await_it, stage.task);
+  let_run ();
+  ck_assert (morrow_future_cancel (outer));
+  let_run ();
+  assert_said ("ignored");
+  ck_assert (!morrow_future_is_settled (outer));
+  morrow_promise_resolve (stage.promise);
+  await_ok (outer);
+  ck_assert_int_eq (morrow_future_get_int (outer), 4);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) outer = NULL;
+
+  stage_init (&stage, ignore_one_cancel);
+  outer = start (await_it, stage.task);
+  let_run ();
+  ck_assert (morrow_future_cancel (outer));
+  let_run ();
+  ck_assert (morrow_future_cancel (outer));
+  ck_assert_uint_eq (morrow_future_get_cancelling (outer), 2);
+  await_cancelled (outer);
+  ck_assert (morrow_future_is_cancelled (stage.task));
+  assert_said ("ignored");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  ck_assert (morrow_promise_resolve_int (stage.promise, 8));
+  ck_assert (morrow_future_cancel (stage.task));
+  await_cancelled (stage.task);
+  assert_said ("cancelled");
+  ck_assert_int_eq (morrow_future_get_int (stage.pending), 8);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* --- cancelling oneself ------------------------------------------------------------------------ */
+
+static gboolean
+cancel_oneself_then_await (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (morrow_future_cancel (morrow_current_task ()));
+  say ("still here");
+  return morrow_future_await (data, error);
+}
+
+SCENE (can_07_self_cancel_takes_effect_at_the_next_wait_and_reaches_what_is_awaited)
+{
+  MorrowPromise *promise;
+  MorrowFuture *pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) inner = morrow_create_task (morrow_coroutine (await_it, pending, (GDestroyNotify) morrow_future_unref));
+  g_autoptr (MorrowFuture) task = start (cancel_oneself_then_await, inner);
+
+  await_cancelled (task);
+  assert_said ("still here");
+  ck_assert (morrow_future_is_cancelled (task));
+  ck_assert (morrow_future_is_cancelled (inner));
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+static gboolean
+cancel_oneself_then_yield (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_cancel_with_message (morrow_current_task (), "by myself");
+  return morrow_yield (error);
+}
+
+SCENE (can_07_self_cancel_takes_effect_at_a_yield)
+{
+  g_autoptr (MorrowFuture) task = start (cancel_oneself_then_yield, NULL);
+
+  await_cancelled (task);
+  ck_assert_str_eq (morrow_future_get_error (task)->message, "by myself");
+  return TRUE;
+}
+
+static gboolean
+cancel_oneself_then_return (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_cancel_with_message (morrow_current_task (), "by myself");
+  return morrow_return_string (result, "dropped");
+}
+
+SCENE (can_08_self_cancel_then_return_ends_cancelled)
+{
+  g_autoptr (MorrowFuture) task = start (cancel_oneself_then_return, NULL);
+
+  await_cancelled (task);
+  ck_assert (morrow_future_is_cancelled (task));
+  ck_assert_str_eq (morrow_future_get_error (task)->message, "by myself");
+  return TRUE;
+}
+
+static gboolean
+cancel_oneself_then_fail (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_cancel (morrow_current_task ());
+  return fail_with ((gpointer) "real", result, error);
+}
+
+SCENE (can_08_self_cancel_then_failure_ends_with_the_failure)
+{
+  g_autoptr (MorrowFuture) task = start (cancel_oneself_then_fail, NULL);
+  g_autoptr (GError) failure = await_error (task);
+
+  ck_assert_str_eq (failure->message, "real");
+  ck_assert (!morrow_future_is_cancelled (task));
+  return TRUE;
+}
+
+SCENE (can_08_awaiting_what_is_done_does_not_take_the_cancel)
+{
+  g_autoptr (MorrowFuture) done = new_int (1);
+  g_autoptr (MorrowFuture) task = start (cancel_oneself_then_await, done);
+
+  await_cancelled (task);
+  assert_said ("still here");
+  ck_assert (morrow_future_is_cancelled (task));
+  return TRUE;
+}
+
+/* --- caught ------------------------------------------------------------------------------------ */
+
+static gboolean
+catch_and_return (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_future_await (((Stage *) data)->pending, NULL));
+  return morrow_return_int (result, 6);
+}
+
+SCENE (can_09_cancel_caught_and_returned_from_is_a_normal_result)
+{
+  Stage stage;
+
+  stage_init (&stage, catch_and_return);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  await_ok (stage.task);
+  ck_assert (!morrow_future_is_cancelled (stage.task));
+  ck_assert_int_eq (morrow_future_get_int (stage.task), 6);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+catch_and_go_on (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *second;
+  g_autoptr (MorrowFuture) pending = new_pending (&second);
+
+  ck_assert (!morrow_future_await (((Stage *) data)->pending, NULL));
+  ck_assert (morrow_yield (error));
+  morrow_future_unref (morrow_create_task (morrow_coroutine (return_int, NULL, NULL)));
+  morrow_promise_resolve (second);
+  morrow_promise_unref (second);
+  ck_assert (morrow_await (morrow_create_task (morrow_coroutine (return_int, NULL, NULL)), error));
+  return morrow_future_await (pending, error) && morrow_return_int (result, 6);
+}
+
+SCENE (can_09_cancel_caught_leaves_the_next_waits_alone)
+{
+  Stage stage;
+
+  stage_init (&stage, catch_and_go_on);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  await_ok (stage.task);
+  ck_assert_int_eq (morrow_future_get_int (stage.task), 6);
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 1);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+catch_and_fail (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_future_await (((Stage *) data)->pending, NULL));
+  return fail_with ((gpointer) "worse", result, error);
+}
+
+SCENE (can_10_cancel_turned_into_another_error_is_that_error)
+{
+  Stage stage;
+  g_autoptr (GError) failure = NULL;
+
+  stage_init (&stage, catch_and_fail);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  failure = await_error (stage.task);
+  ck_assert_str_eq (failure->message, "worse");
+  ck_assert (!morrow_future_is_cancelled (stage.task));
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* --- messages ---------------------------------------------------------------------------------- */
+
+SCENE (can_11_message_travels_through_tasks_and_gathers)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) leaf = start (await_it, pending);
+  g_autoptr (MorrowFuture) gather = morrow_gather (morrow_future_ref (leaf), NULL);
+  g_autoptr (MorrowFuture) outer = start (await_it, gather);
+
+  let_run ();
+  morrow_future_cancel_with_message (outer, "closing time");
+  await_cancelled (outer);
+  ck_assert_str_eq (morrow_future_get_error (pending)->message, "closing time");
+  ck_assert_str_eq (morrow_future_get_error (leaf)->message, "closing time");
+  ck_assert_str_eq (morrow_future_get_error (gather)->message, "closing time");
+  ck_assert_str_eq (morrow_future_get_error (outer)->message, "closing time");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (can_11_message_of_a_cancel_before_the_first_step)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel_with_message (stage.task, "too late");
+  await_cancelled (stage.task);
+  ck_assert_str_eq (morrow_future_get_error (stage.task)->message, "too late");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_11_last_message_counts)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel_with_message (stage.task, "first");
+  morrow_future_cancel_with_message (stage.task, "second");
+  await_cancelled (stage.task);
+  ck_assert_str_eq (morrow_future_get_error (stage.task)->message, "second");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_11_message_of_a_request_taken_back_is_forgotten)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel_with_message (stage.task, "withdrawn");
+  morrow_future_uncancel (stage.task);
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  ck_assert_str_ne (morrow_future_get_error (stage.task)->message, "withdrawn");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* --- ending as cancelled ----------------------------------------------------------------------- */
+
+static gboolean
+fail_as_cancelled (gpointer data, GValue *result, GError **error)
+{
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "of my own accord");
+  return FALSE;
+}
+
+SCENE (can_13_body_that_fails_as_cancelled_is_cancelled)
+{
+  g_autoptr (MorrowFuture) task = start (fail_as_cancelled, NULL);
+
+  await_cancelled (task);
+  ck_assert (morrow_future_is_cancelled (task));
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 0);
+  return TRUE;
+}
+
+SCENE (can_14_cancelled_futures_are_not_reported_as_unread)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  let_run ();
+  assert_said ("cancelled");
+  ck_assert (morrow_future_is_cancelled (stage.task));
+  stage_clear (&stage);               /* nobody has looked */
+  return TRUE;
+}
+
+/* --- taken back -------------------------------------------------------------------------------- */
+
+SCENE (can_15_taking_back_counts_down_to_zero)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel (stage.task);
+  morrow_future_cancel (stage.task);
+  morrow_future_cancel (stage.task);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 2);
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage.task), 2);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 1);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 0);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 0);
+  morrow_promise_resolve (stage.promise);
+  await_ok (stage.task);
+  assert_said ("got it");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+cancel_and_take_back (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_cancel (morrow_current_task ());
+  morrow_future_uncancel (morrow_current_task ());
+  return morrow_yield (error) && morrow_return_int (result, 9);
+}
+
+SCENE (can_16_taken_back_before_delivery_it_has_no_effect)
+{
+  g_autoptr (MorrowFuture) task = start (cancel_and_take_back, NULL);
+
+  await_ok (task);
+  ck_assert_int_eq (morrow_future_get_int (task), 9);
+  return TRUE;
+}
+
+SCENE (can_16_one_of_two_taken_back_leaves_the_other)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel (stage.task);
+  morrow_future_cancel (stage.task);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 1);
+  await_cancelled (stage.task);
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_17_taking_back_on_a_finished_task_changes_nothing_visible)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  ck_assert_uint_eq (morrow_future_uncancel (stage.task), 0);
+  ck_assert (morrow_future_is_cancelled (stage.task));
+  ck_assert (!morrow_future_cancel (stage.task));
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* What a time-out does: remembers how many requests there were, cancels the task, and turns the cancel into its own
+ * error only when nobody else asked as well. */
+static gboolean
+limit_oneself (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *self = morrow_current_task ();
+  guint requests = morrow_future_get_cancelling (self);
+  GError *caught = NULL;
+
+  morrow_future_cancel (self);                       /* the trigger */
+  if (GPOINTER_TO_INT (data))
+    morrow_future_cancel (self);                     /* somebody else */
+
+  ck_assert (!morrow_yield (&caught));
+  if (morrow_future_uncancel (self) > requests)
+    {
+      g_propagate_error (error, caught);
+      return FALSE;
+    }
+  g_error_free (caught);
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "took too long");
+  return FALSE;
+}
+
+SCENE (can_18_own_cancel_is_turned_into_ones_own_error)
+{
+  g_autoptr (MorrowFuture) task = start (limit_oneself, GINT_TO_POINTER (FALSE));
+  g_autoptr (GError) failure = await_error (task);
+
+  assert_error (failure, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 0);
+  return TRUE;
+}
+
+SCENE (can_18_cancel_from_elsewhere_as_well_stays_a_cancel)
+{
+  g_autoptr (MorrowFuture) task = start (limit_oneself, GINT_TO_POINTER (TRUE));
+
+  await_cancelled (task);
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 1);
+  return TRUE;
+}
+
+/* --- two waiters ------------------------------------------------------------------------------- */
+
+SCENE (can_19_cancelling_one_of_two_waiters_leaves_the_future_to_the_other)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) other = NULL;
+
+  stage_init (&stage, await_stage);
+  other = start (await_it, stage.pending);
+  let_run ();
+  ck_assert (morrow_future_cancel (stage.task));
+  await_cancelled (stage.task);
+  ck_assert (!morrow_future_is_settled (stage.pending));
+  morrow_promise_resolve_int (stage.promise, 2);
+  await_ok (other);
+  ck_assert_int_eq (morrow_future_get_int (other), 2);
+  assert_said ("cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+SCENE (can_19_cancelling_the_last_waiter_cancels_the_future)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) other = NULL;
+
+  stage_init (&stage, await_stage);
+  other = start (await_it, stage.pending);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  morrow_future_cancel (other);
+  ck_assert (morrow_future_is_cancelled (stage.pending));
+  await_cancelled (stage.task);
+  await_cancelled (other);
+  take_said ();
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+ignore_settled (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+SCENE (can_19_callback_counts_as_somebody_who_waits)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) called = NULL;
+
+  stage_init (&stage, await_stage);
+  called = morrow_future_then (stage.pending, ignore_settled, NULL, NULL);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  ck_assert (!morrow_future_is_settled (stage.pending));
+  morrow_promise_resolve (stage.promise);
+  await_ok (called);
+  assert_said ("cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+START_TEST (can_20_late_cancel_of_a_task_that_finished_at_once_is_refused)
+{
+  g_autoptr (MorrowExecutor) at_once = morrow_inline_new ();
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (at_once, morrow_coroutine (return_int, GINT_TO_POINTER (5), NULL));
+
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert (!morrow_future_cancel (task));
+  ck_assert_int_eq (morrow_future_get_int (task), 5);
+}
+END_TEST
+
+/* --- what is no task --------------------------------------------------------------------------- */
+
+START_TEST (cancel_of_a_promise_settles_it_at_once_and_counts_nothing)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+
+  ck_assert_uint_eq (morrow_future_get_cancelling (pending), 0);
+  ck_assert (morrow_future_cancel_with_message (pending, "unwanted"));
+  ck_assert (morrow_future_is_cancelled (pending));
+  ck_assert_str_eq (morrow_future_get_error (pending)->message, "unwanted");
+  ck_assert_uint_eq (morrow_future_get_cancelling (pending), 0);
+  ck_assert_uint_eq (morrow_future_uncancel (pending), 0);
+  ck_assert (!morrow_promise_resolve (promise));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+static Suite *
+cancel_suite (void)
+{
+  Suite *suite = suite_create ("cancel");
+  TCase *request = morrow_check_add_case (suite, "request");
+  TCase *down = morrow_check_add_case (suite, "passed down");
+  TCase *self = morrow_check_add_case (suite, "oneself");
+  TCase *caught = morrow_check_add_case (suite, "caught");
+  TCase *message = morrow_check_add_case (suite, "message");
+  TCase *back = morrow_check_add_case (suite, "taken back");
+  TCase *shared = morrow_check_add_case (suite, "shared");
+
+  tcase_add_test (request, can_01_cancelling_what_is_done_is_refused);
+  tcase_add_test (request, can_01_each_request_is_counted);
+  tcase_add_test (request, can_02_two_requests_before_it_resumes_are_delivered_once);
+  tcase_add_test (request, can_02_request_after_a_delivery_is_delivered_again);
+  tcase_add_test (request, can_03_cancelled_before_its_first_step_the_body_never_runs);
+  tcase_add_test (request, can_03_data_of_a_body_that_never_runs_is_released);
+  tcase_add_test (request, can_20_late_cancel_of_a_task_that_finished_at_once_is_refused);
+  tcase_add_test (request, cancel_of_a_promise_settles_it_at_once_and_counts_nothing);
+
+  tcase_add_test (down, can_04_cancel_reaches_the_innermost_future_and_unwinds_from_there);
+  tcase_add_test (down, can_04_sleep_is_cancelled_with_the_task_that_sleeps);
+  tcase_add_test (down, can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place);
+  tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value);
+  tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again);
+  tcase_add_test (down, can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered);
+
+  tcase_add_test (self, can_07_self_cancel_takes_effect_at_the_next_wait_and_reaches_what_is_awaited);
+  tcase_add_test (self, can_07_self_cancel_takes_effect_at_a_yield);
+  tcase_add_test (self, can_08_self_cancel_then_return_ends_cancelled);
+  tcase_add_test (self, can_08_self_cancel_then_failure_ends_with_the_failure);
+  tcase_add_test (self, can_08_awaiting_what_is_done_does_not_take_the_cancel);
+
+  tcase_add_test (caught, can_09_cancel_caught_and_returned_from_is_a_normal_result);
+  tcase_add_test (caught, can_09_cancel_caught_leaves_the_next_waits_alone);
+  tcase_add_test (caught, can_10_cancel_turned_into_another_error_is_that_error);
+  tcase_add_test (caught, can_13_body_that_fails_as_cancelled_is_cancelled);
+  tcase_add_test (caught, can_14_cancelled_futures_are_not_reported_as_unread);
+
+  tcase_add_test (message, can_11_message_travels_through_tasks_and_gathers);
+  tcase_add_test (message, can_11_message_of_a_cancel_before_the_first_step);
+  tcase_add_test (message, can_11_last_message_counts);
+  tcase_add_test (message, can_11_message_of_a_request_taken_back_is_forgotten);
+
+  tcase_add_test (back, can_15_taking_back_counts_down_to_zero);
+  tcase_add_test (back, can_16_taken_back_before_delivery_it_has_no_effect);
+  tcase_add_test (back, can_16_one_of_two_taken_back_leaves_the_other);
+  tcase_add_test (back, can_17_taking_back_on_a_finished_task_changes_nothing_visible);
+  tcase_add_test (back, can_18_own_cancel_is_turned_into_ones_own_error);
+  tcase_add_test (back, can_18_cancel_from_elsewhere_as_well_stays_a_cancel);
+
+  tcase_add_test (shared, can_19_cancelling_one_of_two_waiters_leaves_the_future_to_the_other);
+  tcase_add_test (shared, can_19_cancelling_the_last_waiter_cancels_the_future);
+  tcase_add_test (shared, can_19_callback_counts_as_somebody_who_waits);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (cancel_suite)
