@@ -69,6 +69,9 @@ struct _MorrowFutureOps
   /* The thread of the last unref: releases what the kind holds, and the memory. */
   void     (*free_kind)    (MorrowFuture *self);
 
+  /* Any thread, the future locked: whether somebody wants the result who is not among the waiters. NULL: nobody does. */
+  gboolean (*is_wanted)    (MorrowFuture *self);
+
   /* Any thread: calls visit for each future that this one waits for, and folds the answers: TRUE when what is true of
    * those is true of this one. NULL: something unknown may settle it too. */
   gboolean (*visit_awaited) (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data);
@@ -124,6 +127,7 @@ MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *wa
 /* Settling. Each returns whether it was this call that settled. reject takes the error, move takes the value's
  * contents. */
 gboolean      morrow__future_claim         (MorrowFuture *self);
+void          morrow__future_unclaim       (MorrowFuture *self);
 void          morrow__future_publish       (MorrowFuture *self, guintptr flags);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
 gboolean      morrow__future_resolve_move  (MorrowFuture *self, GValue *value);

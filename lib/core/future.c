@@ -359,9 +359,9 @@ list_without (MorrowWaiter *newest, MorrowWaiter *waiter)
   return newest;
 }
 
-/* Whether anybody in the list but this waiter wants the result; the future is locked. */
+/* Whether anybody but this waiter wants the result; the future is locked. */
 static gboolean
-list_has_other (MorrowWaiter *newest, MorrowWaiter *waiter)
+is_wanted_by_other (MorrowFuture *self, MorrowWaiter *newest, MorrowWaiter *waiter)
 {
   for (; newest != NULL; newest = newest->next)
     {
@@ -369,7 +369,7 @@ list_has_other (MorrowWaiter *newest, MorrowWaiter *waiter)
         return TRUE;
     }
 
-  return FALSE;
+  return self->ops->is_wanted != NULL && self->ops->is_wanted (self);
 }
 
 gboolean
@@ -383,7 +383,7 @@ morrow__future_unsubscribe (MorrowFuture *self, MorrowWaiter *waiter, gboolean *
 
   newest = list_without ((MorrowWaiter *) word, waiter);
   if (ret_was_last != NULL)
-    *ret_was_last = !list_has_other (newest, NULL);
+    *ret_was_last = !is_wanted_by_other (self, newest, NULL);
   future_unlock (self, newest);
   return TRUE;
 }
@@ -398,7 +398,7 @@ morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter)
   if (word & MORROW__SETTLED)
     return MORROW_TOO_LATE;
 
-  if (!list_has_other (newest, waiter))
+  if (!is_wanted_by_other (self, newest, waiter))
     {
       future_unlock (self, newest);
       return MORROW_SOLE;
@@ -492,6 +492,14 @@ gboolean
 morrow__future_claim (MorrowFuture *self)
 {
   return (future_lock (self) & MORROW__SETTLED) == 0;
+}
+
+/* Gives a claim back: the future stays pending. */
+void
+morrow__future_unclaim (MorrowFuture *self)
+{
+  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
+  future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
 }
 
 /* The caller has claimed, has written the outcome, and holds a reference. */
@@ -596,7 +604,8 @@ morrow__future_settle_like (MorrowFuture *self, MorrowFuture *source)
  *
  * What that means is the kind's affair: a task is interrupted at its next suspension point, once for each request; a
  * timer, or what a promise was made for, settles at once with %G_IO_ERROR_CANCELLED; a gather passes it on to what it
- * waits for. It never blocks.
+ * waits for. A coroutine that is awaited in place is a part of the task that awaits it, which is what is interrupted.
+ * It never blocks.
  *
  * Returns: %FALSE when @self has settled already, so that nothing was asked of anybody
  */

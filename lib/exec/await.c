@@ -65,6 +65,17 @@ morrow__task_wait (MorrowTask *self, MorrowFuture *future, GError **error)
   return !take_interruption (self, error);
 }
 
+/* Whether @future is what runs here already, or a part of it. */
+static gboolean
+is_oneself (MorrowTask *self, MorrowFuture *future)
+{
+  MorrowTask *task = (MorrowTask *) future;
+
+  if (!morrow__future_is_task (future))
+    return FALSE;
+  return task == self || (morrow__task_is_in_place (task) && atomic_load_explicit (&task->host, memory_order_relaxed) == self);
+}
+
 static gboolean
 await_pending (MorrowFuture *future, GError **error)
 {
@@ -76,14 +87,14 @@ await_pending (MorrowFuture *future, GError **error)
                            "Only a task can await: a plain thread uses morrow_future_wait (), a callback morrow_future_then ()");
       return FALSE;
     }
-  if (G_UNLIKELY (future == &self->future))
+  if (G_UNLIKELY (is_oneself (self, future)))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT, "A task cannot await itself");
       return FALSE;
     }
 
-  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_STARTED))
-    morrow__task_run_in_place ((MorrowTask *) future);
+  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_IN_PLACE))
+    morrow__task_run_in_place ((MorrowTask *) future, self);
   else if (!morrow__task_wait (self, future, error))
     return FALSE;
 

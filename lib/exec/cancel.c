@@ -3,6 +3,8 @@
 
 #include "config.h"
 
+#include <sched.h>
+
 #include "exec/task-private.h"
 
 static void
@@ -23,6 +25,26 @@ cancel_lazy (MorrowTask *self, const char *message)
   return TRUE;
 }
 
+/* What runs in place is a part of its host. FALSE when it has ended. */
+static gboolean
+cancel_host (MorrowTask *self, const char *message)
+{
+  MorrowTask *host;
+
+  /* Acquire: pairs with the release in morrow__task_run_in_place (). It follows the claim at once. */
+  while ((host = atomic_load_explicit (&self->host, memory_order_acquire)) == NULL)
+    sched_yield ();
+
+  if (!morrow__future_claim (&self->future))
+    return FALSE;
+  morrow__future_ref (&host->future);                  /* T2 */
+  morrow__future_unclaim (&self->future);
+
+  morrow_future_cancel_with_message (&host->future, message);
+  morrow_future_unref (&host->future);
+  return TRUE;
+}
+
 gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
@@ -32,6 +54,9 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
 
   if (cancel_lazy (self, message))
     return TRUE;
+
+  if (morrow__task_is_in_place (self))
+    return cancel_host (self, message);
 
   set_message (self, message);
 

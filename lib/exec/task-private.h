@@ -7,10 +7,14 @@
  *      LAZY ---------------------------------------> QUEUED ---------------------> STARTED ---> the future settles
  *       |                                               |
  *       |  awaited: runs in place, on the awaiter's     |  cancelled before it started: it still
- *       '----- stack, inside the awaiter's task ----> STARTED     goes to a home, which settles it without running it
+ *       '----- stack, inside the awaiter's task ----> IN_PLACE    goes to a home, which settles it without running it
  *
- *   LAZY -> QUEUED and LAZY -> STARTED race between threads, and so does QUEUED -> STARTED on a thread pool, where
+ *   LAZY -> QUEUED and LAZY -> IN_PLACE race between threads, and so does QUEUED -> STARTED on a thread pool, where
  *   the awaiting worker may take the task from the queue: each is a compare-and-swap, and whoever wins runs it.
+ *
+ *   What runs in place is a part of the task that awaits it, its host: it has no home, never parks, and to cancel it is
+ *   to cancel the host. The host lives while this has not settled, so that whoever holds this one's lock may take a
+ *   reference of it (T2).
  *
  * CANCELLING (the cancel field): the number of requests, and three bits, of which LINKED is cancellable.c's.
  *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever the number of requests
@@ -38,6 +42,7 @@ typedef enum
   MORROW_TASK_LAZY,
   MORROW_TASK_QUEUED,
   MORROW_TASK_STARTED,
+  MORROW_TASK_IN_PLACE,   /* started, as a part of its host */
   MORROW_TASK_WOKEN       /* started, and to go on: a thread home's */
 } MorrowTaskState;
 
@@ -59,7 +64,11 @@ struct _MorrowTask
 
   MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the awaiting call; on a thread
                                                pool others read it under the pool's lock */
-  MorrowFiber             *fiber;           /* the home's thread: its stack, on a loop */
+  union
+  {
+    MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */
+    _Atomic (MorrowTask *) host;            /* in place: set once by whoever runs it (T2); borrowed */
+  };
   MorrowList               link;            /* the home's thread: among the tasks alive there; on a thread pool under its lock */
   guint                    id;              /* immutable: what it is called if nobody named it */
   guint                    stack_kib : 30;  /* before it starts: the size of its stack, 0 for the default */
@@ -79,7 +88,7 @@ gboolean morrow__task_claim           (MorrowTask *self, MorrowTaskState from, M
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__task_set_home        (MorrowTask *self, MorrowHome *home);
 void     morrow__task_run             (MorrowTask *self);
-void     morrow__task_run_in_place    (MorrowTask *self);
+void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
 /* Waiting, in the task that runs: FALSE when a cancel came instead, or an error. */
@@ -91,6 +100,12 @@ gboolean morrow__task_cancel          (MorrowFuture *future, const char *message
 void     morrow__task_deliver_cancel  (MorrowTask *self);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
+
+static inline gboolean
+morrow__task_is_in_place (MorrowTask *self)
+{
+  return atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_IN_PLACE;
+}
 
 static inline MorrowTask *
 morrow__task_of_job (MorrowJob *job)

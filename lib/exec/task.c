@@ -323,17 +323,26 @@ morrow__task_run (MorrowTask *self)
 
 /* Inside the task that awaits it. The caller has claimed it. */
 void
-morrow__task_run_in_place (MorrowTask *self)
+morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 {
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
+  /* Release: pairs with the acquire in cancel_host () (T2). */
+  atomic_store_explicit (&self->host, host, memory_order_release);
   call_body (self, &result, &error);
   release_data (self);
   settle (self, &result, error);
 }
 
 /* --- the kind ---------------------------------------------------------------------------------------------------- */
+
+/* The host, which is in no list of waiters. */
+static gboolean
+task_is_wanted (MorrowFuture *future)
+{
+  return morrow__task_is_in_place ((MorrowTask *) future);
+}
 
 /* On a thread pool, under its lock: what a parked task waits for is known, what a running one may still do is not. */
 static gboolean
@@ -349,5 +358,6 @@ const MorrowFutureOps morrow__task_ops = {
   .cancel = morrow__task_cancel,
   .start = task_start,
   .free_kind = task_free,
+  .is_wanted = task_is_wanted,
   .visit_awaited = task_visit_awaited,
 };

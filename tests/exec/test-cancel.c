@@ -747,6 +747,76 @@ START_TEST (cancel_of_a_promise_settles_it_at_once_and_counts_nothing)
 }
 END_TEST
 
+static gboolean
+await_a_shared_coroutine (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok = morrow_future_await (data, error);
+
+  say ("%s", ok ? "done" : (*error)->message);
+  return ok;
+}
+
+SCENE (cancel_of_a_coroutine_that_runs_in_place_interrupts_it)
+{
+  MorrowPromise *promise;
+  MorrowFuture *pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (await_it, pending, (GDestroyNotify) morrow_future_unref);
+  g_autoptr (MorrowFuture) task = start (await_a_shared_coroutine, coroutine);
+
+  let_run ();
+  ck_assert (morrow_future_cancel_with_message (coroutine, "not you"));
+  await_cancelled (task);
+  ck_assert (morrow_future_is_cancelled (coroutine));
+  ck_assert (morrow_future_is_cancelled (pending));
+  assert_said ("not you");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (cancel_of_another_waiter_leaves_a_coroutine_to_the_task_that_runs_it)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) coroutine = NULL;
+  g_autoptr (MorrowFuture) host = NULL;
+  g_autoptr (MorrowFuture) other = NULL;
+
+  stage_init (&stage, await_stage);
+  coroutine = morrow_coroutine (await_it, stage.pending, NULL);
+  host = start (await_it, coroutine);
+  other = start (await_it, coroutine);
+  let_run ();
+  ck_assert (morrow_future_cancel (other));
+  await_cancelled (other);
+  ck_assert (!morrow_future_is_settled (coroutine));
+  ck_assert_uint_eq (morrow_future_get_cancelling (host), 0);
+
+  morrow_promise_resolve_int (stage.promise, 3);
+  await_ok (host);
+  ck_assert_int_eq (morrow_future_get_int (host), 3);
+  await_ok (stage.task);
+  assert_said ("got it");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+await_oneself_in_place (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (*(MorrowFuture **) data, error);
+}
+
+SCENE (coroutine_that_awaits_itself_fails)
+{
+  MorrowFuture *coroutine = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  coroutine = morrow_coroutine (await_oneself_in_place, &coroutine, NULL);
+  failure = await_error (coroutine);
+  assert_error (failure, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT);
+  morrow_future_unref (coroutine);
+  return TRUE;
+}
+
 static Suite *
 cancel_suite (void)
 {
@@ -774,6 +844,7 @@ cancel_suite (void)
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again);
   tcase_add_test (down, can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered);
+  tcase_add_test (down, cancel_of_a_coroutine_that_runs_in_place_interrupts_it);
 
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_the_next_wait_and_reaches_what_is_awaited);
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_a_yield);
@@ -801,6 +872,8 @@ cancel_suite (void)
 
   tcase_add_test (shared, can_19_cancelling_one_of_two_waiters_leaves_the_future_to_the_other);
   tcase_add_test (shared, can_19_cancelling_the_last_waiter_cancels_the_future);
+  tcase_add_test (shared, cancel_of_another_waiter_leaves_a_coroutine_to_the_task_that_runs_it);
+  tcase_add_test (shared, coroutine_that_awaits_itself_fails);
   tcase_add_test (shared, can_19_callback_counts_as_somebody_who_waits);
 
   return suite;
