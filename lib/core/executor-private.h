@@ -27,7 +27,7 @@ struct _MorrowExecutor
   GObject     parent_instance;
 
   atomic_uint holds;      /* any thread: internal uses; the first takes a GObject reference, the last drops it */
-  pid_t       pid;        /* immutable: the process that made it */
+  guint       forks;      /* immutable: morrow__forks when it was made */
 };
 
 struct _MorrowExecutorClass
@@ -67,4 +67,15 @@ MorrowExecutor *morrow__executor_hold_for_callback (void);
 void      morrow__executor_post       (MorrowExecutor *self, MorrowJob *job);
 void      morrow__executor_hold       (MorrowExecutor *self);
 void      morrow__executor_release    (MorrowExecutor *self);
-gboolean  morrow__executor_check_fork (MorrowExecutor *self, GError **error);
+
+/* How many fork () lie between the first executor's process and this one; written in the child of each, before it has threads. */
+extern guint morrow__forks;
+
+void      morrow__executor_set_forked (GError **error);
+
+/* A process that was forked has its parent's memory, but none of its threads. */
+static inline gboolean
+morrow__executor_is_ours (MorrowExecutor *self)
+{
+  return self->forks == morrow__forks;
+}

@@ -3,6 +3,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <morrow/error.h>
 
 #include "base/cache-private.h"
@@ -30,6 +32,7 @@ typedef struct
 } Work;
 
 __thread MorrowExecutor *morrow__executor_current;
+guint morrow__forks;
 
 static guint
 executor_one_thread (MorrowExecutor *self)
@@ -38,15 +41,22 @@ executor_one_thread (MorrowExecutor *self)
 }
 
 static void
+count_fork (void)
+{
+  morrow__forks++;
+}
+
+static void
 morrow_executor_class_init (MorrowExecutorClass *klass)
 {
   klass->get_n_threads = executor_one_thread;
+  pthread_atfork (NULL, NULL, count_fork);
 }
 
 static void
 morrow_executor_init (MorrowExecutor *self)
 {
-  self->pid = getpid ();
+  self->forks = morrow__forks;
 }
 
 /* Internal uses are counted apart, since a GObject reference costs twice an atomic addition: they own one GObject
@@ -83,16 +93,11 @@ morrow__executor_post (MorrowExecutor *self, MorrowJob *job)
   MORROW_EXECUTOR_GET_CLASS (self)->post (self, job);
 }
 
-/* A process that was forked has its parent's memory, but none of its threads: FALSE and an error there. */
-gboolean
-morrow__executor_check_fork (MorrowExecutor *self, GError **error)
+void
+morrow__executor_set_forked (GError **error)
 {
-  if (G_LIKELY (self->pid == getpid ()))
-    return TRUE;
-
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_FORKED,
                        "This executor was made by the parent of this process, and cannot be used after fork ()");
-  return FALSE;
 }
 
 /**

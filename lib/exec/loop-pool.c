@@ -205,7 +205,7 @@ morrow__loop_pool_task_ended (MorrowLoop *loop)
 static void
 loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 {
-  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *here = morrow__loop_here ();
 
   if (G_UNLIKELY (self->broken != NULL))
@@ -231,7 +231,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 static void
 loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *here = morrow__loop_here ();
 
   if (G_UNLIKELY (self->broken != NULL))
@@ -290,7 +290,7 @@ finish_tasks (MorrowLoopPool *self, MorrowLoop *runner)
 static gboolean
 loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
-  MorrowLoopPool *self = MORROW_LOOP_POOL (executor);
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *runner;
   MorrowInterrupt interrupt;
 
@@ -324,7 +324,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
 static guint
 loop_pool_get_n_threads (MorrowExecutor *executor)
 {
-  return MAX (1, MORROW_LOOP_POOL (executor)->loops->len);
+  return MAX (1, ((MorrowLoopPool *) executor)->loops->len);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -399,7 +399,7 @@ morrow_loop_pool_dispose (GObject *object)
     {
       GThread *thread = g_ptr_array_index (self->threads, i);
 
-      if (thread != g_thread_self () && self->parent_instance.pid == getpid ())
+      if (thread != g_thread_self () && morrow__executor_is_ours (&self->parent_instance))
         g_thread_join (thread);
       else
         g_thread_unref (thread);

@@ -149,13 +149,13 @@ morrow__loop_post (MorrowLoop *self, MorrowJob *job)
 static void
 loop_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  morrow__loop_post (MORROW_LOOP (executor), job);
+  morrow__loop_post ((MorrowLoop *) executor, job);
 }
 
 static void
 loop_start (MorrowExecutor *executor, MorrowFuture *task)
 {
-  morrow__loop_start (MORROW_LOOP (executor), (MorrowTask *) task);
+  morrow__loop_start ((MorrowLoop *) executor, (MorrowTask *) task);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
@@ -248,7 +248,7 @@ morrow__loop_drain (MorrowLoop *self)
 static gboolean
 loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
-  MorrowLoop *self = MORROW_LOOP (executor);
+  MorrowLoop *self = (MorrowLoop *) executor;
   MorrowInterrupt interrupt;
 
   if (!morrow__loop_take_thread (self, error))

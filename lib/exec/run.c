@@ -11,10 +11,15 @@
 
 #include "exec/task-private.h"
 
-/* A run cannot begin inside another on the same thread. */
+/* A run cannot begin inside another on the same thread, nor in the child of the process that made the executor. */
 static gboolean
-may_run (GError **error)
+may_run (MorrowExecutor *executor, GError **error)
 {
+  if (executor != NULL && !morrow__executor_is_ours (executor))
+    {
+      morrow__executor_set_forked (error);
+      return FALSE;
+    }
   if (morrow__home == NULL && morrow__executor_current == NULL)
     return TRUE;
 
@@ -93,7 +98,7 @@ morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GEr
   g_return_val_if_fail (main != NULL, FALSE);
   g_return_val_if_fail (result == NULL || !G_IS_VALUE (result), FALSE);
 
-  if (!may_run (error) || !morrow__executor_check_fork (executor, error))
+  if (!may_run (executor, error))
     {
       drop_main (main);
       return FALSE;
@@ -127,7 +132,7 @@ morrow_run (MorrowFuture *main, GValue *result, GError **error)
 
   g_return_val_if_fail (main != NULL, FALSE);
 
-  if (!may_run (error))
+  if (!may_run (NULL, error))
     {
       drop_main (main);
       return FALSE;

@@ -10,7 +10,6 @@
 
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static MorrowLoop *service_loop;   /* under service_lock */
-static pid_t service_pid;          /* under service_lock: the process whose thread runs it */
 
 static gboolean
 for_ever (gpointer data)
@@ -35,7 +34,6 @@ start_service (void)
   GThread *thread;
 
   service_loop = MORROW_LOOP (morrow_loop_new (NULL));
-  service_pid = getpid ();
   thread = service_loop->broken == NULL ? g_thread_try_new ("morrow-service", service_thread, service_loop, NULL) : NULL;
   if (thread != NULL)
     g_thread_unref (thread);
@@ -50,7 +48,7 @@ morrow__service_loop (void)
 
   pthread_mutex_lock (&service_lock);
   /* After fork () the thread is gone: another is started, on another loop. */
-  if (service_loop == NULL || service_pid != getpid ())
+  if (service_loop == NULL || !morrow__executor_is_ours (&service_loop->parent_instance))
     start_service ();
   loop = service_loop;
   pthread_mutex_unlock (&service_lock);

@@ -170,28 +170,51 @@ morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
          atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
-void
-morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
+/* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who gives it away by calling: then
+ * nobody else can see the object, and plain stores do. */
+static inline gboolean
+claim_for_executor (MorrowTask *self)
+{
+  if (atomic_load_explicit (&self->state, memory_order_relaxed) != MORROW_TASK_LAZY)
+    return FALSE;
+
+  if (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1)
+    {
+      atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_relaxed);
+      atomic_store_explicit (&self->future.ref_count, 2, memory_order_relaxed);
+      return TRUE;
+    }
+
+  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_QUEUED))
+    return FALSE;
+  morrow__future_ref (&self->future);
+  return TRUE;
+}
+
+static void
+refuse_start (MorrowTask *self, MorrowExecutor *executor)
 {
   GError *error = NULL;
 
-  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_QUEUED))
+  if (executor != NULL)
+    morrow__executor_set_forked (&error);
+  else
+    g_set_error_literal (&error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
+                         "A task was created where no executor runs: use morrow_run (), or morrow_executor_spawn ()");
+  morrow__task_abandon (self, error);
+  morrow_future_unref (&self->future);
+}
+
+void
+morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
+{
+  if (!claim_for_executor (self))
     return;
 
-  if (executor == NULL)
-    {
-      morrow__task_abandon (self, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
-                                                       "A task was created where no executor runs: use morrow_run (), or morrow_executor_spawn ()"));
-      return;
-    }
-  if (!morrow__executor_check_fork (executor, &error))
-    {
-      morrow__task_abandon (self, error);
-      return;
-    }
-
-  morrow__future_ref (&self->future);   /* the executor's, until the task has ended */
-  MORROW_EXECUTOR_GET_CLASS (executor)->start (executor, &self->future);
+  if (G_LIKELY (executor != NULL && morrow__executor_is_ours (executor)))
+    MORROW_EXECUTOR_GET_CLASS (executor)->start (executor, &self->future);
+  else
+    refuse_start (self, executor);
 }
 
 static void

@@ -444,7 +444,7 @@ morrow_thread_pool_dispose (GObject *object)
     {
       GThread *thread = g_ptr_array_index (self->threads, i);
 
-      if (thread != g_thread_self () && self->parent_instance.pid == getpid ())
+      if (thread != g_thread_self () && morrow__executor_is_ours (&self->parent_instance))
         g_thread_join (thread);
       else
         g_thread_unref (thread);
