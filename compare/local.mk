@@ -44,3 +44,46 @@ compare_calibrate_LDADD = compare/libmorrow-launch.la $(GLIB_LIBS)
 calibrate: compare/calibrate compare/morrow-testserver
 	$(AM_V_at)./compare/calibrate
 .PHONY: calibrate
+
+# The comparison itself.  All but its main function stands apart, so that tests can reach it.
+noinst_PROGRAMS += compare/morrow-compare
+compare_morrow_compare_SOURCES = compare/morrow-compare.c
+compare_morrow_compare_LDADD = compare/libmorrow-compare.la
+
+noinst_LTLIBRARIES += compare/libmorrow-compare.la
+compare_libmorrow_compare_la_SOURCES = \
+  compare/plan.c \
+  compare/plan.h \
+  compare/run.c \
+  compare/run.h \
+  compare/child.c \
+  compare/child.h \
+  compare/spawn.c \
+  compare/spawn.h \
+  compare/summary.c \
+  compare/summary.h \
+  compare/terminal.c \
+  compare/terminal.h \
+  compare/progress.c \
+  compare/progress.h \
+  compare/table.c \
+  compare/table.h \
+  compare/waterfall.c \
+  compare/waterfall.h \
+  compare/svg.c \
+  compare/svg.h \
+  compare/report.c \
+  compare/report.h \
+  compare/headroom.c \
+  compare/headroom.h
+compare_libmorrow_compare_la_LIBADD = \
+  compare/libmorrow-launch.la \
+  demos/libmorrow-demo.la \
+  lib/libmorrow-curl-1.la \
+  lib/libmorrow-1.la \
+  $(JSON_GLIB_LIBS) $(CURL_LIBS) $(GLIB_LIBS) -lm
+
+# The folder has the same name, so the target is phony.
+compare: all
+	compare/morrow-compare gather
+.PHONY: compare

@@ -17,10 +17,20 @@ noinst_PROGRAMS += \
 noinst_LTLIBRARIES += demos/libmorrow-demo.la
 demos_libmorrow_demo_la_SOURCES = \
   demos/model.c \
-  demos/model.h
+  demos/model.h \
+  demos/urls.c \
+  demos/urls.h
 
 demos_hello_LDADD = $(demo_libs)
 demos_say_after_LDADD = $(demo_libs)
 demos_say_after_tasks_LDADD = $(demo_libs)
 demos_knights_LDADD = $(demo_libs)
 demos_factorial_LDADD = $(demo_libs)
+
+# The exercise needs HTTP, and a server to visit.
+noinst_PROGRAMS += demos/gather-urls
+demos_gather_urls_SOURCES = \
+  demos/gather-urls.c \
+  demos/page.c \
+  demos/page.h
+demos_gather_urls_LDADD = compare/libmorrow-launch.la $(demo_curl_libs) $(XML_LIBS)

@@ -10,6 +10,7 @@
 
 #include "model.h"
 
+#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,10 +86,15 @@ static const GOptionEntry model_entries[] =
     "Where the tasks run: loop (the default), threads, loops or sequential", "MODEL" },
   { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads,
     "Worker threads, or loops", "N" },
-  { "unit", 'u', 0, G_OPTION_ARG_DOUBLE, &unit,
-    "Length of the story's unit of time (1)", "SECONDS" },
   { "version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, print_version,
     "Print the version", NULL },
+  G_OPTION_ENTRY_NULL
+};
+
+/* For the demos that are stories, which tell how many units of time they take. */
+static const GOptionEntry story_entries[] =
+{
+  { "unit", 'u', 0, G_OPTION_ARG_DOUBLE, &unit, "Length of the story's unit of time (1)", "SECONDS" },
   G_OPTION_ENTRY_NULL
 };
 
@@ -112,15 +118,24 @@ check_options (GError **error)
   return TRUE;
 }
 
+/* A bare system sets no locale, and its terminal speaks UTF-8 like any other; who sets LC_ALL=C means it. */
+void
+model_set_locale (void)
+{
+  setlocale (LC_CTYPE, "");
+  if (g_strcmp0 (setlocale (LC_CTYPE, NULL), "C") == 0 && g_getenv ("LC_ALL") == NULL)
+    setlocale (LC_CTYPE, "C.UTF-8");
+}
+
 void
 model_init (int *argc, char ***argv, const char *summary, const GOptionEntry *entries)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new (entries != NULL ? "[URL...]" : NULL);
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;
 
+  model_set_locale ();
   g_option_context_set_summary (context, summary);
-  if (entries != NULL)
-    g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_main_entries (context, entries != NULL ? entries : story_entries, NULL);
   g_option_context_add_main_entries (context, model_entries, NULL);
 
   if (!g_option_context_parse (context, argc, argv, &error) || !check_options (&error))

@@ -19,7 +19,10 @@ extern const Model models[];
 const Model    *model_find         (const char *name, GError **error);
 MorrowExecutor *model_new_executor (const Model *model, guint n_threads);
 
-/* For a demo's main (): --model, --threads, --unit, --help and --version, and more options if there are (entries may be NULL).
+/* The letters of the environment's locale, or UTF-8 where it names none. */
+void            model_set_locale   (void);
+
+/* For a demo's main (): --model, --threads, --help and --version; the entries, or --unit where they are NULL.
  * It ends the program after --help, --version and bad options. */
 void            model_init         (int *argc, char ***argv, const char *summary, const GOptionEntry *entries);
 

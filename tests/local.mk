@@ -23,6 +23,7 @@ test_programs = \
   tests/exec/test-cancel \
   tests/exec/test-task \
   tests/fiber/test-fiber \
+  tests/fiber/test-stack \
   tests/http/test-http \
   tests/compare/test-testserver
 
@@ -34,8 +35,16 @@ test_programs += \
   tests/exec/test-scheduling
 
 # Those that run the programs of the build.
-test_programs += tests/story/test-demos
+test_programs += \
+  tests/compare/test-pictures \
+  tests/compare/test-compare \
+  tests/story/test-demos \
+  tests/story/test-gather-urls
+
+tests_compare_test_pictures_LDADD = compare/libmorrow-compare.la $(CHECK_LIBS)
+tests_compare_test_compare_LDADD = compare/libmorrow-launch.la $(JSON_GLIB_LIBS) $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
+tests_story_test_gather_urls_LDADD = compare/libmorrow-launch.la $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 
 test_scripts = \
   tests/model/run.sh \

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * morrow-compare: the same gather over URLs under each concurrency model, in numbers and pictures.
+ *
+ * Read on in the order of a comparison: plan.h (what to run), spawn.h and child.h (a run in its own
+ * process), run.h (what it measured), summary.h (what that comes to), table.h, waterfall.h and
+ * report.h (how it is shown).  headroom.h shows that the test server is not what is measured.
+ */
+#include "config.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "child.h"
+#include "compare/server/launch.h"
+#include "demos/urls.h"
+#include "headroom.h"
+#include "plan.h"
+#include "progress.h"
+#include "report.h"
+#include "spawn.h"
+#include "svg.h"
+#include "table.h"
+#include "waterfall.h"
+
+static const char usage[] =
+  "Usage:\n"
+  "  morrow-compare gather [OPTION...] [URL...]   compare the models on a list of URLs\n"
+  "  morrow-compare calibrate                     show that the test server is not the limit\n"
+  "  morrow-compare --help | --version\n"
+  "\n"
+  "'morrow-compare gather --help' lists the options.\n";
+
+static int
+usage_error (const char *message)
+{
+  g_printerr ("morrow-compare: %s\nTry 'morrow-compare --help'.\n", message);
+
+  return 2;
+}
+
+/* One run of every model; each time another one begins, so that none is always the first after a pause. */
+static gboolean
+run_round (const Plan *plan, GPtrArray *runs_by_model, int round, Progress *progress, GError **error)
+{
+  guint n = plan->models->len;
+
+  for (guint i = 0; i < n; i++)
+    {
+      guint m = (i + round) % n;
+      const Model *model = plan->models->pdata[m];
+      Run *run;
+
+      if (progress != NULL)
+        progress_begin_run (progress, model, MAX (round - plan->warmup + 1, 0));
+      run = spawn_run (plan, model, progress != NULL ? progress_set_done : NULL, progress, error);
+      if (progress != NULL)
+        progress_end_run (progress, run);
+
+      if (run == NULL)
+        return FALSE;
+      if (round >= plan->warmup)
+        g_ptr_array_add (runs_by_model->pdata[m], run);
+      else
+        run_free (run);
+    }
+
+  return TRUE;
+}
+
+/* Every round, with the bars while they last. */
+static gboolean
+run_rounds (const Plan *plan, GPtrArray *runs_by_model, const Terminal *terminal, GError **error)
+{
+  Progress *progress = terminal->is_terminal && !plan->no_progress ? progress_new (terminal, plan) : NULL;
+  gboolean ok = TRUE;
+
+  spawn_catch_signals ();
+  for (int round = 0; ok && round < plan->warmup + plan->repeat; round++)
+    ok = run_round (plan, runs_by_model, round, progress, error);
+  g_clear_pointer (&progress, progress_free);
+  spawn_release_signals ();
+
+  return ok;
+}
+
+/* Every run, as summaries in the order of the plan's models; NULL with an error. */
+static GPtrArray *
+run_all (const Plan *plan, const Terminal *terminal, GError **error)
+{
+  g_autoptr (GPtrArray) summaries = g_ptr_array_new_with_free_func ((GDestroyNotify) summary_free);
+  g_autoptr (GPtrArray) runs_by_model = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
+
+  for (guint m = 0; m < plan->models->len; m++)
+    g_ptr_array_add (runs_by_model, g_ptr_array_new_with_free_func ((GDestroyNotify) run_free));
+  if (!run_rounds (plan, runs_by_model, terminal, error))
+    return NULL;
+
+  for (guint m = 0; m < plan->models->len; m++)
+    g_ptr_array_add (summaries, summary_new (plan->models->pdata[m], g_ptr_array_ref (runs_by_model->pdata[m])));
+
+  return g_steal_pointer (&summaries);
+}
+
+static void
+append_heading (const Terminal *terminal, GString *out, const Plan *plan)
+{
+  g_autofree char *heading =
+    g_strdup_printf ("%u URLs, %u at once, %s%d run%s of each model\n\n", plan->n_urls, plan->concurrency,
+                     plan->repeat > 1 ? "median of " : "", plan->repeat, plan->repeat > 1 ? "s" : "");
+
+  terminal_append (terminal, out, INK_PLAIN, heading);
+}
+
+static void
+append_notes (GString *out, GStrv notes)
+{
+  for (char **note = notes; *note != NULL; note++)
+    g_string_append_printf (out, "note: %s\n", *note);
+}
+
+/* In a pipe the table alone, and what must be said of it beside the pipe. */
+static void
+show_in_pipe (const Terminal *terminal, GPtrArray *summaries, GStrv notes)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GString) aside = g_string_new (NULL);
+
+  table_append (terminal, out, summaries, 0);
+  terminal_write (out);
+  append_notes (aside, notes);
+  g_printerr ("%s", aside->str);
+}
+
+static void
+show_on_terminal (const Terminal *terminal, const Plan *plan, GPtrArray *summaries, GStrv notes)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  int width = terminal_get_width ();
+
+  append_heading (terminal, out, plan);
+  table_append (terminal, out, summaries, width);
+  append_notes (out, notes);
+  g_string_append_c (out, '\n');
+  waterfall_append (terminal, out, summaries, plan, width);
+  terminal_write (out);
+}
+
+/* Whether every URL succeeded in every run. */
+static gboolean
+show (const Terminal *terminal, const Plan *plan, GPtrArray *summaries)
+{
+  g_auto (GStrv) notes = summaries_compare (summaries);
+  gboolean all_succeeded = TRUE;
+
+  if (terminal->is_terminal)
+    show_on_terminal (terminal, plan, summaries, notes);
+  else
+    show_in_pipe (terminal, summaries, notes);
+
+  for (guint i = 0; i < summaries->len; i++)
+    all_succeeded &= ((const Summary *) summaries->pdata[i])->n_failed == 0;
+
+  return all_succeeded;
+}
+
+static int
+fail (const GError *error)
+{
+  if (error->domain == SPAWN_ERROR && error->code != 0)
+    {
+      signal (error->code, SIG_DFL);
+      raise (error->code);
+    }
+  g_printerr ("morrow-compare: %s\n", error->message);
+
+  return error->domain == G_OPTION_ERROR ? 2 : EXIT_FAILURE;
+}
+
+static int
+gather_main (int argc, char **argv)
+{
+  /* A copy, since the options are taken out of argv. */
+  g_auto (GStrv) command_line = g_strdupv (argv - 1);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Plan) plan = plan_new_from_arguments (argc, argv, &error);
+  g_autoptr (MorrowTestServer) server = NULL;
+  g_autoptr (GPtrArray) summaries = NULL;
+  g_autofree char *warning = NULL;
+  Terminal terminal = terminal_detect ();
+
+  if (plan == NULL)
+    return fail (error);
+  if (plan->own_server)
+    {
+      server = test_server_start (NULL, &error);
+      if (server == NULL)
+        return fail (error);
+      plan_set_urls (plan, urls_new_sites (test_server_get_url (server)));
+    }
+
+  warning = plan_raise_file_limit (plan);
+  if (warning != NULL)
+    g_printerr ("morrow-compare: %s\n", warning);
+
+  summaries = run_all (plan, &terminal, &error);
+  if (summaries == NULL
+      || (plan->json_path != NULL && !report_write (plan->json_path, plan, summaries, command_line, &error))
+      || (plan->svg_path != NULL && !svg_write (plan->svg_path, plan, summaries, &error)))
+    {
+      g_clear_pointer (&server, test_server_stop);
+      return fail (error);
+    }
+
+  return show (&terminal, plan, summaries) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+main (int argc, char **argv)
+{
+  const char *command = argc > 1 ? argv[1] : NULL;
+
+  g_set_prgname ("morrow-compare");
+  model_set_locale ();
+
+  if (command == NULL)
+    return usage_error ("no command");
+  if (g_str_equal (command, CHILD_COMMAND))
+    return child_main ();
+  if (g_str_equal (command, "gather"))
+    return gather_main (argc - 1, argv + 1);
+  if (g_str_equal (command, "calibrate"))
+    return headroom_main (argc - 1, argv + 1);
+  if (g_str_equal (command, "--version"))
+    {
+      g_print ("morrow-compare (morrow) %s\n", MORROW_VERSION_STRING);
+      return EXIT_SUCCESS;
+    }
+  if (g_str_equal (command, "--help") || g_str_equal (command, "-h"))
+    {
+      g_print ("%s", usage);
+      return EXIT_SUCCESS;
+    }
+
+  return usage_error ("unknown command");
+}

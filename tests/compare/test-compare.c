@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* morrow-compare as a person and as another tool runs it: structure, never time. */
+#include "config.h"
+
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+
+#include "compare/server/launch.h"
+#include "morrow-check.h"
+#include "program.h"
+
+#define COMPARE "compare/morrow-compare"
+
+#define ck_assert_has(text, part) \
+  ck_assert_msg (strstr ((text), (part)) != NULL, "'%s' is not in:\n%s", (part), (text))
+#define ck_assert_has_not(text, part) \
+  ck_assert_msg (strstr ((text), (part)) == NULL, "'%s' is in:\n%s", (part), (text))
+
+static MorrowTestServer *server;
+static char *dir;
+static char *json_path;
+static char *good;
+static char *slow;
+
+static void
+set_up (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  server = test_server_start (NULL, &error);
+  if (server == NULL)
+    ck_abort_msg ("%s", error->message);
+  dir = g_dir_make_tmp (NULL, NULL);
+  json_path = g_build_filename (dir, "runs.json", NULL);
+  good = g_strconcat (test_server_get_url (server), "/delay/2/100", NULL);
+  slow = g_strconcat (test_server_get_url (server), "/hang", NULL);
+}
+
+static void
+tear_down (void)
+{
+  remove (json_path);
+  remove (dir);
+  g_free (json_path);
+  g_free (dir);
+  g_free (good);
+  g_free (slow);
+  test_server_stop (server);
+}
+
+static JsonParser *
+load_json (void)
+{
+  JsonParser *parser = json_parser_new ();
+
+  ck_assert (json_parser_load_from_file (parser, json_path, NULL));
+
+  return parser;
+}
+
+static JsonObject *
+root (JsonParser *parser)
+{
+  return json_node_get_object (json_parser_get_root (parser));
+}
+
+static void
+assert_number (JsonObject *object, const char *name, gboolean is_integer)
+{
+  JsonNode *node = json_object_get_member (object, name);
+
+  ck_assert_msg (node != NULL && JSON_NODE_HOLDS_VALUE (node), "no %s", name);
+  ck_assert_msg (json_node_get_value_type (node) == (is_integer ? G_TYPE_INT64 : G_TYPE_DOUBLE), "%s has another type", name);
+}
+
+static void
+assert_run (JsonObject *run, const char *model, gint64 n)
+{
+  static const char *const integers[] =
+  {
+    "n", "ok", "failed", "max_rss_kib", "threads", "ctx_voluntary", "ctx_involuntary", "connections", "bytes"
+  };
+  static const char *const doubles[] = { "wall_s", "user_s", "sys_s" };
+  static const char *const percentiles[] = { "p50", "p90", "p99", "max" };
+  JsonObject *latency = json_object_get_object_member (run, "latency_s");
+
+  ck_assert_str_eq (json_object_get_string_member (run, "model"), model);
+  for (guint i = 0; i < G_N_ELEMENTS (integers); i++)
+    assert_number (run, integers[i], TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (doubles); i++)
+    assert_number (run, doubles[i], FALSE);
+  for (guint i = 0; i < G_N_ELEMENTS (percentiles); i++)
+    assert_number (latency, percentiles[i], FALSE);
+
+  ck_assert_int_eq (json_object_get_int_member (run, "n"), n);
+  ck_assert_int_eq (json_object_get_int_member (run, "ok") + json_object_get_int_member (run, "failed"), n);
+  ck_assert_double_gt (json_object_get_double_member (run, "wall_s"), 0.0);
+  ck_assert_int_gt (json_object_get_int_member (run, "max_rss_kib"), 0);
+  ck_assert_int_ge (json_object_get_int_member (run, "threads"), 1);
+}
+
+START_TEST (json_has_a_manifest_and_every_measured_run)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "2", "--warmup", "1",
+                                             "--json", json_path, good, good, good, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+  static const char *const models[] = { "sequential", "loop", "threads", "loops" };
+  JsonObject *manifest;
+  JsonArray *runs;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  parser = load_json ();
+  manifest = json_object_get_object_member (root (parser), "manifest");
+  runs = json_object_get_array_member (root (parser), "runs");
+
+  ck_assert_int_gt (json_object_get_int_member (json_object_get_object_member (manifest, "machine"), "processors"), 0);
+  ck_assert_ptr_nonnull (json_object_get_string_member (json_object_get_object_member (manifest, "versions"), "curl"));
+  ck_assert_uint_ge (json_array_get_length (json_object_get_array_member (manifest, "command_line")), 4);
+
+  ck_assert_uint_eq (json_array_get_length (runs), 8);
+  for (guint i = 0; i < 8; i++)
+    {
+      JsonObject *run = json_array_get_object_element (runs, i);
+
+      assert_run (run, models[i % 4], 3);
+      ck_assert_int_eq (json_object_get_int_member (run, "ok"), 3);
+      ck_assert_int_eq (json_object_get_int_member (run, "bytes"), 300);
+    }
+}
+END_TEST
+
+START_TEST (connections_and_threads_are_those_of_the_model)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--model", "sequential,loop",
+                                             "--json", json_path, good, good, good, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+  JsonArray *runs;
+  JsonObject *sequential, *loop;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  parser = load_json ();
+  runs = json_object_get_array_member (root (parser), "runs");
+  sequential = json_array_get_object_element (runs, 0);
+  loop = json_array_get_object_element (runs, 1);
+
+  ck_assert_int_eq (json_object_get_int_member (sequential, "connections"), 1);
+  ck_assert_int_eq (json_object_get_int_member (loop, "connections"), 3);
+}
+END_TEST
+
+START_TEST (in_a_pipe_there_is_the_table_alone)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", good, good, NULL);
+  g_auto (GStrv) lines = g_strsplit (compare->out, "\n", -1);
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_uint_eq (g_strv_length (lines), 6);
+  ck_assert (g_str_has_prefix (lines[0], "model "));
+  ck_assert (g_str_has_prefix (lines[1], "sequential "));
+  ck_assert (g_str_has_prefix (lines[2], "loop "));
+  ck_assert (g_str_has_prefix (lines[3], "threads "));
+  ck_assert (g_str_has_prefix (lines[4], "loops "));
+  ck_assert_has_not (compare->out, "\033");
+}
+END_TEST
+
+START_TEST (on_a_terminal_there_are_bars_a_table_and_a_waterfall)
+{
+  g_autoptr (Program) compare = program_run_on_terminal (80, NULL, COMPARE, "gather", "--repeat", "1", good, good, NULL);
+  const char *shown, *hidden;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_has (compare->out, "speed-up");
+  ck_assert_has (compare->out, "waits for the first byte");
+  ck_assert_has (compare->out, "\033[?25l");
+
+  /* The cursor is back at the end. */
+  shown = g_strrstr (compare->out, "\033[?25h");
+  hidden = g_strrstr (compare->out, "\033[?25l");
+  ck_assert_ptr_nonnull (shown);
+  ck_assert (shown > hidden);
+}
+END_TEST
+
+START_TEST (without_progress_the_terminal_shows_the_rest)
+{
+  g_autoptr (Program) compare = program_run_on_terminal (80, NULL, COMPARE, "gather", "--no-progress", "--repeat", "1", good, NULL);
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_has_not (compare->out, "\033[?25l");
+  ck_assert_has (compare->out, "waits for the first byte");
+}
+END_TEST
+
+START_TEST (failures_are_counted_named_and_end_in_status_1)
+{
+  g_autofree char *dropped = g_strconcat (test_server_get_url (server), "/drop", NULL);
+  g_autofree char *missing = g_strconcat (test_server_get_url (server), "/status/404", NULL);
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--json", json_path,
+                                             good, dropped, missing, "no url at all", good, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+  JsonArray *runs;
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_has (compare->err, "3 of 5 failed");
+  parser = load_json ();
+  runs = json_object_get_array_member (root (parser), "runs");
+  for (guint i = 0; i < json_array_get_length (runs); i++)
+    ck_assert_int_eq (json_object_get_int_member (json_array_get_object_element (runs, i), "failed"), 3);
+}
+END_TEST
+
+START_TEST (a_url_that_takes_too_long_fails_by_its_timeout)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1", "--timeout", "0.2",
+                                             slow, good, NULL);
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_has (compare->err, "1 of 2 failed");
+}
+END_TEST
+
+START_TEST (a_file_that_cannot_be_read_stops_at_once)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--urls", "/nowhere/at/all", NULL);
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_has (compare->err, "/nowhere/at/all");
+  ck_assert_str_eq (compare->out, "");
+}
+END_TEST
+
+START_TEST (a_report_that_cannot_be_written_is_an_error)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1",
+                                             "--json", "/nowhere/at/all.json", good, NULL);
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_has (compare->err, "/nowhere/at/all.json");
+}
+END_TEST
+
+START_TEST (wrong_usage_is_explained_with_status_2)
+{
+  g_autoptr (Program) nothing = program_run (COMPARE, NULL);
+  g_autoptr (Program) command = program_run (COMPARE, "juggle", NULL);
+  g_autoptr (Program) model = program_run (COMPARE, "gather", "--model", "loop,quantum", NULL);
+  g_autoptr (Program) repeat = program_run (COMPARE, "gather", "--repeat", "0", NULL);
+  g_autoptr (Program) both = program_run (COMPARE, "gather", "--urls", "x", good, NULL);
+  g_autoptr (Program) option = program_run (COMPARE, "gather", "--quietly", NULL);
+
+  ck_assert_int_eq (nothing->exit_status, 2);
+  ck_assert_int_eq (command->exit_status, 2);
+  ck_assert_int_eq (model->exit_status, 2);
+  ck_assert_has (model->err, "unknown model 'quantum'");
+  ck_assert_int_eq (repeat->exit_status, 2);
+  ck_assert_int_eq (both->exit_status, 2);
+  ck_assert_int_eq (option->exit_status, 2);
+}
+END_TEST
+
+START_TEST (help_and_version_are_answered)
+{
+  g_autoptr (Program) help = program_run (COMPARE, "--help", NULL);
+  g_autoptr (Program) gather_help = program_run (COMPARE, "gather", "--help", NULL);
+  g_autoptr (Program) version = program_run (COMPARE, "--version", NULL);
+
+  ck_assert_int_eq (help->exit_status, 0);
+  ck_assert_has (help->out, "gather");
+  ck_assert_int_eq (gather_help->exit_status, 0);
+  ck_assert_has (gather_help->out, "--concurrency");
+  ck_assert_int_eq (version->exit_status, 0);
+  ck_assert_has (version->out, "(morrow) ");
+}
+END_TEST
+
+START_TEST (interrupted_it_ends_by_the_signal_and_shows_the_cursor)
+{
+  g_autoptr (Program) compare = program_run_on_terminal (80, "sequential", COMPARE, "gather",
+                                                         "--model", "sequential", slow, NULL);
+  const char *shown = g_strrstr (compare->out, "\033[?25h"), *hidden = g_strrstr (compare->out, "\033[?25l");
+
+  ck_assert_int_eq (compare->signal, SIGINT);
+  ck_assert_ptr_nonnull (hidden);
+  ck_assert_ptr_nonnull (shown);
+  ck_assert (shown > hidden);
+}
+END_TEST
+
+START_TEST (without_urls_the_ten_sites_run_in_each_model)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--json", json_path, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+  static const char *const models[] = { "sequential", "loop", "threads", "loops" };
+  JsonArray *runs;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  parser = load_json ();
+  runs = json_object_get_array_member (root (parser), "runs");
+  ck_assert_uint_eq (json_array_get_length (runs), 4);
+  for (guint i = 0; i < 4; i++)
+    {
+      assert_run (json_array_get_object_element (runs, i), models[i], 10);
+      ck_assert_int_eq (json_object_get_int_member (json_array_get_object_element (runs, i), "ok"), 10);
+    }
+}
+END_TEST
+
+static Suite *
+compare_suite (void)
+{
+  Suite *suite = suite_create ("morrow-compare");
+  TCase *runs = tcase_create ("runs");
+  TCase *shows = tcase_create ("shows");
+  TCase *errors = tcase_create ("errors");
+
+  tcase_add_checked_fixture (runs, set_up, tear_down);
+  tcase_add_test (runs, json_has_a_manifest_and_every_measured_run);
+  tcase_add_test (runs, connections_and_threads_are_those_of_the_model);
+  tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);
+  suite_add_tcase (suite, runs);
+
+  tcase_add_checked_fixture (shows, set_up, tear_down);
+  tcase_add_test (shows, in_a_pipe_there_is_the_table_alone);
+  tcase_add_test (shows, on_a_terminal_there_are_bars_a_table_and_a_waterfall);
+  tcase_add_test (shows, without_progress_the_terminal_shows_the_rest);
+  tcase_add_test (shows, interrupted_it_ends_by_the_signal_and_shows_the_cursor);
+  suite_add_tcase (suite, shows);
+
+  tcase_add_checked_fixture (errors, set_up, tear_down);
+  tcase_add_test (errors, failures_are_counted_named_and_end_in_status_1);
+  tcase_add_test (errors, a_url_that_takes_too_long_fails_by_its_timeout);
+  tcase_add_test (errors, a_file_that_cannot_be_read_stops_at_once);
+  tcase_add_test (errors, a_report_that_cannot_be_written_is_an_error);
+  tcase_add_test (errors, wrong_usage_is_explained_with_status_2);
+  tcase_add_test (errors, help_and_version_are_answered);
+  suite_add_tcase (suite, errors);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (compare_suite)

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gather-urls as a person runs it, against a server of our own. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "compare/server/launch.h"
+#include "morrow-check.h"
+#include "program.h"
+
+#define GATHER "demos/gather-urls"
+
+static const char *const model_names[] = { "loop", "threads", "loops", "sequential" };
+
+static MorrowTestServer *server;
+static char *dir;
+static char *list_path;
+
+static void
+set_up (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  server = test_server_start (NULL, &error);
+  if (server == NULL)
+    ck_abort_msg ("%s", error->message);
+  dir = g_dir_make_tmp (NULL, NULL);
+  list_path = g_build_filename (dir, "urls", NULL);
+}
+
+static void
+tear_down (void)
+{
+  remove (list_path);
+  remove (dir);
+  g_free (list_path);
+  g_free (dir);
+  test_server_stop (server);
+}
+
+static char *
+url (const char *path)
+{
+  return g_strconcat (test_server_get_url (server), path, NULL);
+}
+
+static void
+write_list (const char *text)
+{
+  ck_assert (g_file_set_contents (list_path, text, -1, NULL));
+}
+
+/* The line, counted from 0, or "" where there is none. */
+static const char *
+line (GStrv lines, guint i)
+{
+  return i < g_strv_length (lines) ? lines[i] : "";
+}
+
+#define ck_assert_has(text, part) \
+  ck_assert_msg (strstr ((text), (part)) != NULL, "'%s' is not in:\n%s", (part), (text))
+
+START_TEST (each_site_is_a_line_in_input_order_with_its_title)
+{
+  g_autofree char *ninth = url ("/site/9");
+  g_autofree char *first = url ("/site/1");
+  g_autofree char *third = url ("/site/3");
+  g_autoptr (Program) gather = program_run (GATHER, "--model", model_names[_i], ninth, first, third, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  ck_assert_uint_eq (g_strv_length (lines), 4);
+  ck_assert (g_str_has_prefix (lines[0], "200 "));
+  ck_assert_has (lines[0], "/site/9");
+  ck_assert_has (lines[1], "/site/1");
+  ck_assert_has (lines[2], "/site/3");
+  ck_assert_str_eq (lines[3], "");
+}
+END_TEST
+
+START_TEST (what_is_no_page_shows_its_content_type)
+{
+  g_autofree char *bytes = url ("/delay/1/1000");
+  g_autoptr (Program) gather = program_run (GATHER, bytes, NULL);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  ck_assert_has (gather->out, "1000 bytes");
+  ck_assert_has (gather->out, "text/plain");
+}
+END_TEST
+
+START_TEST (a_failed_site_is_a_line_and_does_not_disturb_the_others)
+{
+  g_autofree char *good = url ("/delay/5/10");
+  g_autofree char *dropped = url ("/drop");
+  g_autofree char *refused = g_strdup ("http://127.0.0.1:1/");
+  g_autoptr (Program) gather = program_run (GATHER, "--model", model_names[_i],
+                                            good, dropped, "no url at all", refused, good, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 1);
+  ck_assert_uint_eq (g_strv_length (lines), 6);
+  ck_assert (g_str_has_prefix (lines[0], "200 "));
+  ck_assert (g_str_has_prefix (lines[1], "--- "));
+  ck_assert (g_str_has_prefix (lines[2], "--- "));
+  ck_assert_has (lines[2], "no url at all");
+  ck_assert (g_str_has_prefix (lines[3], "--- "));
+  ck_assert (g_str_has_prefix (lines[4], "200 "));
+}
+END_TEST
+
+START_TEST (an_http_error_is_not_a_success)
+{
+  g_autofree char *missing = url ("/status/404");
+  g_autoptr (Program) gather = program_run (GATHER, missing, NULL);
+
+  ck_assert_int_eq (gather->exit_status, 1);
+  ck_assert (g_str_has_prefix (gather->out, "404 "));
+}
+END_TEST
+
+START_TEST (a_site_that_takes_too_long_times_out_alone)
+{
+  g_autofree char *hang = url ("/hang");
+  g_autofree char *good = url ("/delay/1/10");
+  g_autoptr (Program) gather = program_run (GATHER, "--model", model_names[_i], "--timeout", "0.2", hang, good, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 1);
+  ck_assert (g_str_has_prefix (line (lines, 0), "--- "));
+  ck_assert (g_str_has_prefix (line (lines, 1), "200 "));
+}
+END_TEST
+
+START_TEST (a_file_of_urls_may_have_comments_and_empty_lines)
+{
+  g_autofree char *text = g_strdup_printf ("# The sites.\n\n  %s/delay/1/1#top  \n%s/delay/1/2   # the second\n",
+                                           test_server_get_url (server), test_server_get_url (server));
+  g_autoptr (Program) gather = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  write_list (text);
+  gather = program_run (GATHER, "--urls", list_path, NULL);
+  lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  ck_assert_uint_eq (g_strv_length (lines), 3);
+  ck_assert_has (lines[0], " 1 bytes");
+  ck_assert_has (lines[1], " 2 bytes");
+}
+END_TEST
+
+START_TEST (a_file_that_cannot_be_read_stops_at_once)
+{
+  g_autoptr (Program) missing = program_run (GATHER, "--urls", "/nowhere/at/all", NULL);
+  g_autoptr (Program) folder = program_run (GATHER, "--urls", dir, NULL);
+  g_autoptr (Program) empty = NULL;
+
+  write_list ("# nothing but a comment\n");
+  empty = program_run (GATHER, "--urls", list_path, NULL);
+
+  ck_assert_int_eq (missing->exit_status, 1);
+  ck_assert_str_eq (missing->out, "");
+  ck_assert_has (missing->err, "/nowhere/at/all");
+  ck_assert_int_eq (folder->exit_status, 1);
+  ck_assert_int_eq (empty->exit_status, 1);
+  ck_assert_has (empty->err, "no URL");
+}
+END_TEST
+
+START_TEST (fewer_at_once_give_the_same_lines)
+{
+  g_autofree char *a = url ("/delay/3/11"), *b = url ("/delay/2/12"), *c = url ("/delay/1/13");
+  g_autoptr (Program) gather = program_run (GATHER, "--model", model_names[_i], "--concurrency", "1", a, b, c, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  ck_assert_has (line (lines, 0), " 11 bytes");
+  ck_assert_has (line (lines, 1), " 12 bytes");
+  ck_assert_has (line (lines, 2), " 13 bytes");
+}
+END_TEST
+
+START_TEST (without_urls_it_visits_ten_sites)
+{
+  g_autoptr (Program) gather = program_run (GATHER, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  ck_assert_uint_eq (g_strv_length (lines), 11);
+  for (guint i = 0; i < 10; i++)
+    {
+      g_autofree char *site = g_strdup_printf ("/site/%u ", i + 1);
+
+      ck_assert_has (lines[i], site);
+    }
+}
+END_TEST
+
+START_TEST (urls_and_a_file_together_are_wrong_usage)
+{
+  g_autoptr (Program) both = program_run (GATHER, "--urls", list_path, "http://127.0.0.1/", NULL);
+  g_autoptr (Program) number = program_run (GATHER, "--concurrency", "-3", NULL);
+  g_autoptr (Program) seconds = program_run (GATHER, "--timeout", "0", NULL);
+
+  ck_assert_int_eq (both->exit_status, 2);
+  ck_assert_int_eq (number->exit_status, 2);
+  ck_assert_int_eq (seconds->exit_status, 2);
+}
+END_TEST
+
+static Suite *
+gather_urls_suite (void)
+{
+  Suite *suite = suite_create ("gather-urls");
+  TCase *sites = tcase_create ("sites");
+  int n = G_N_ELEMENTS (model_names);
+
+  tcase_add_checked_fixture (sites, set_up, tear_down);
+  tcase_add_loop_test (sites, each_site_is_a_line_in_input_order_with_its_title, 0, n);
+  tcase_add_test (sites, what_is_no_page_shows_its_content_type);
+  tcase_add_loop_test (sites, a_failed_site_is_a_line_and_does_not_disturb_the_others, 0, n);
+  tcase_add_test (sites, an_http_error_is_not_a_success);
+  tcase_add_loop_test (sites, a_site_that_takes_too_long_times_out_alone, 0, n);
+  tcase_add_test (sites, a_file_of_urls_may_have_comments_and_empty_lines);
+  tcase_add_test (sites, a_file_that_cannot_be_read_stops_at_once);
+  tcase_add_loop_test (sites, fewer_at_once_give_the_same_lines, 0, n);
+  tcase_add_test (sites, without_urls_it_visits_ten_sites);
+  tcase_add_test (sites, urls_and_a_file_together_are_wrong_usage);
+  suite_add_tcase (suite, sites);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (gather_urls_suite)
