@@ -185,3 +185,11 @@ await_cancelled (MorrowFuture *future)
 
   assert_cancelled (error);
 }
+
+static inline void
+await_failed (MorrowFuture *future, const char *message)
+{
+  g_autoptr (GError) error = await_error (future);
+
+  ck_assert_str_eq (error->message, message);
+}
