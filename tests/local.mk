@@ -26,9 +26,17 @@ test_programs = \
   tests/fiber/test-fiber \
   tests/fiber/test-stack \
   tests/http/test-http \
+  tests/http/test-http-cancel \
+  tests/http/test-http-crowd \
+  tests/http/test-http-names \
+  tests/http/test-http-shard \
   tests/compare/test-testserver
 
 tests_http_test_http_LDADD = $(http_test_libs)
+tests_http_test_http_cancel_LDADD = $(http_test_libs)
+tests_http_test_http_crowd_LDADD = $(http_test_libs)
+tests_http_test_http_names_LDADD = $(http_test_libs)
+tests_http_test_http_shard_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
 # Executors and runs.
@@ -79,6 +87,7 @@ EXTRA_DIST += \
   tests/meta/symbols-morrow-curl-1.txt \
   tests/meta/tap.sh \
   tests/http/http-check.h \
+  tests/http/names.h \
   tests/morrow-check.h \
   tests/program.h
 

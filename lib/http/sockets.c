@@ -32,7 +32,7 @@ struct _MorrowSocket
   GIOCondition   wanted;       /* what curl wants to be told of; 0 between two requests */
   guint          n_events;     /* since since */
   gint64         since;
-  MorrowTimeout *pause;        /* owned: ends a pause of one that spun; NULL */
+  MorrowTimeout *pause;        /* owned: ends a pause; NULL for one that has never spun */
 };
 
 static MorrowSocket **
@@ -51,6 +51,8 @@ socket_new (MorrowShard *shard, int fd, MorrowHost *host)
   self->shard = shard;
   self->fd = fd;
   self->host = host;
+  if (host == NULL)
+    self->since = g_get_monotonic_time ();
   *place_of (shard->engine, fd) = self;
   return self;
 }
@@ -88,7 +90,6 @@ end_pause (gpointer data)
 {
   MorrowSocket *self = data;
 
-  self->n_events = 0;
   if (self->watch != NULL)
     morrow_fd_watch_set_condition (self->watch, self->watched);
 }
@@ -106,12 +107,14 @@ begin_pause (MorrowSocket *self)
   morrow_timeout_set (self->pause, g_get_monotonic_time () + SPIN_PAUSE);
 }
 
-/* Of those that curl has brought along. */
+/* Of those that curl has brought along. One that has spun is paused after each event. */
 static gboolean
 is_spinning (MorrowSocket *self)
 {
   gint64 now;
 
+  if (self->pause != NULL)
+    return TRUE;
   if (++self->n_events < SPIN_EVENTS)
     return FALSE;
 
@@ -139,11 +142,14 @@ on_ready (int fd, GIOCondition ready, gpointer data)
   MorrowSocket *self = data;
 
   if (self->wanted == 0)
-    stop_watching (self);
-  else if (self->host == NULL && is_spinning (self))
+    {
+      stop_watching (self);
+      return;
+    }
+
+  if (self->host == NULL && is_spinning (self))
     begin_pause (self);
-  else
-    morrow__shard_act (self->shard, fd, curl_events (ready, self->wanted));
+  morrow__shard_act (self->shard, fd, curl_events (ready, self->wanted));
 }
 
 /* --- what curl says ------------------------------------------------------------------------- */

@@ -145,6 +145,7 @@ typedef struct
   char      *url;          /* Without a slash at the end. */
   char      *reply;        /* What each connection is sent after its request. */
   gboolean   hold;         /* Afterwards it stays open, and silent. */
+  gboolean   any_request;  /* Whatever comes is a request. */
   GThread   *thread;
   GPtrArray *requests;     /* Texts: the peer's thread, and after peer_stop () ours. */
   GArray    *held;         /* Descriptors, likewise. */
@@ -152,14 +153,18 @@ typedef struct
 } Peer;
 
 static inline char *
-peer_read_request (int fd)
+peer_read_request (Peer *peer, int fd)
 {
   g_autoptr (GString) text = g_string_new (NULL);
   char buffer[4096];
   ssize_t n;
 
   while (strstr (text->str, "\r\n\r\n") == NULL && (n = read (fd, buffer, sizeof buffer)) > 0)
-    g_string_append_len (text, buffer, n);
+    {
+      g_string_append_len (text, buffer, n);
+      if (peer->any_request)
+        break;
+    }
   return g_strdup (text->str);
 }
 
@@ -184,7 +189,7 @@ peer_run (gpointer data)
 
   while ((fd = accept4 (peer->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
     {
-      g_ptr_array_add (peer->requests, peer_read_request (fd));
+      g_ptr_array_add (peer->requests, peer_read_request (peer, fd));
       peer_write (fd, peer->reply);
       g_atomic_int_inc (&peer->n_requests);
       if (peer->hold)
@@ -214,13 +219,19 @@ listen_on_loopback (int backlog, char **ret_url)
 }
 
 static inline void
-peer_init (Peer *peer, const char *reply, gboolean hold)
+peer_start (Peer *peer, const char *reply, gboolean hold, gboolean any_request)
 {
-  *peer = (Peer) { .hold = hold, .reply = g_strdup (reply) };
+  *peer = (Peer) { .hold = hold, .any_request = any_request, .reply = g_strdup (reply) };
   peer->fd = listen_on_loopback (16, &peer->url);
   peer->requests = g_ptr_array_new_with_free_func (g_free);
   peer->held = g_array_new (FALSE, FALSE, sizeof (int));
   peer->thread = g_thread_new ("peer", peer_run, peer);
+}
+
+static inline void
+peer_init (Peer *peer, const char *reply, gboolean hold)
+{
+  peer_start (peer, reply, hold, FALSE);
 }
 
 /* Ends the thread; the requests can be looked at then. */
