@@ -83,6 +83,9 @@ compare_libmorrow_compare_la_LIBADD = \
   lib/libmorrow-1.la \
   $(JSON_GLIB_LIBS) $(CURL_LIBS) $(GLIB_LIBS) -lm
 
+# README's picture, which this makes: morrow-compare gather --svg docs/compare.svg
+EXTRA_DIST += docs/compare.svg
+
 # The folder has the same name, so the target is phony.
 compare: all
 	compare/morrow-compare gather

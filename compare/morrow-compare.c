@@ -149,9 +149,8 @@ show_on_terminal (const Terminal *terminal, const Plan *plan, GPtrArray *summari
 
 /* Whether every URL succeeded in every run. */
 static gboolean
-show (const Terminal *terminal, const Plan *plan, GPtrArray *summaries)
+show (const Terminal *terminal, const Plan *plan, GPtrArray *summaries, GStrv notes)
 {
-  g_auto (GStrv) notes = summaries_compare (summaries);
   gboolean all_succeeded = TRUE;
 
   if (terminal->is_terminal)
@@ -178,6 +177,29 @@ fail (const GError *error)
   return error->domain == G_OPTION_ERROR ? 2 : EXIT_FAILURE;
 }
 
+/* The server runs as long as the runs do; NULL without an error where the URLs are given. */
+static MorrowTestServer *
+start_server (Plan *plan, GError **error)
+{
+  MorrowTestServer *server;
+
+  if (!plan->own_server)
+    return NULL;
+
+  server = test_server_start (NULL, error);
+  if (server != NULL)
+    plan_set_urls (plan, urls_new_sites (test_server_get_url (server)));
+
+  return server;
+}
+
+static gboolean
+write_files (const Plan *plan, GPtrArray *summaries, GStrv command_line, GError **error)
+{
+  return (plan->json_path == NULL || report_write (plan->json_path, plan, summaries, command_line, error))
+         && (plan->svg_path == NULL || svg_write (plan->svg_path, plan, summaries, error));
+}
+
 static int
 gather_main (int argc, char **argv)
 {
@@ -185,35 +207,30 @@ gather_main (int argc, char **argv)
   g_auto (GStrv) command_line = g_strdupv (argv - 1);
   g_autoptr (GError) error = NULL;
   g_autoptr (Plan) plan = plan_new_from_arguments (argc, argv, &error);
-  g_autoptr (MorrowTestServer) server = NULL;
+  g_autoptr (MorrowTestServer) server = plan != NULL ? start_server (plan, &error) : NULL;
   g_autoptr (GPtrArray) summaries = NULL;
   g_autofree char *warning = NULL;
+  g_auto (GStrv) notes = NULL;
   Terminal terminal = terminal_detect ();
+  gboolean all_succeeded;
 
-  if (plan == NULL)
+  if (error != NULL)
     return fail (error);
-  if (plan->own_server)
-    {
-      server = test_server_start (NULL, &error);
-      if (server == NULL)
-        return fail (error);
-      plan_set_urls (plan, urls_new_sites (test_server_get_url (server)));
-    }
-
   warning = plan_raise_file_limit (plan);
   if (warning != NULL)
     g_printerr ("morrow-compare: %s\n", warning);
 
   summaries = run_all (plan, &terminal, &error);
-  if (summaries == NULL
-      || (plan->json_path != NULL && !report_write (plan->json_path, plan, summaries, command_line, &error))
-      || (plan->svg_path != NULL && !svg_write (plan->svg_path, plan, summaries, &error)))
-    {
-      g_clear_pointer (&server, test_server_stop);
-      return fail (error);
-    }
+  g_clear_pointer (&server, test_server_stop);
+  if (summaries == NULL)
+    return fail (error);
 
-  return show (&terminal, plan, summaries) ? EXIT_SUCCESS : EXIT_FAILURE;
+  notes = summaries_compare (summaries);
+  all_succeeded = show (&terminal, plan, summaries, notes);
+  if (!write_files (plan, summaries, command_line, &error))
+    return fail (error);
+
+  return all_succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int

@@ -142,7 +142,7 @@ add_axis (Picture *picture, double from_y, double seconds)
 }
 
 static void
-add_legend (Picture *picture)
+add_legend (Picture *picture, gboolean any_failed)
 {
   static const struct { const char *colour, *text; double width; } entries[] =
   {
@@ -150,11 +150,11 @@ add_legend (Picture *picture)
     { COLOUR_CONNECTING, "connects",                 100 },
     { COLOUR_FIRST_BYTE, "waits for the first byte", 180 },
     { COLOUR_BODY,       "receives",                 100 },
-    { COLOUR_FAILED,     "failed",                   100 }
+    { COLOUR_FAILED,     "failed",                   100 }  /* the last, since it may be left out */
   };
   double x = LABEL_X;
 
-  for (guint i = 0; i < G_N_ELEMENTS (entries); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (entries) - !any_failed; i++)
     {
       picture->y -= 9;
       add_rectangle (picture, x, 10, 10, entries[i].colour);
@@ -199,13 +199,16 @@ svg_write (const char *path, const Plan *plan, GPtrArray *summaries, GError **er
   g_autofree char *svg = NULL;
   g_autofree char *title = g_strdup_printf ("%u URLs, %u at once, under each model", plan->n_urls, plan->concurrency);
   Picture picture = { body, MARGIN + 14 };
+  gboolean any_failed = FALSE;
 
   add_text (&picture, LABEL_X, "start", "title", title);
   picture.y += LINE_HEIGHT + 10;
   add_table (&picture, summaries);
   picture.y += 4;
   add_waterfalls (&picture, plan, summaries);
-  add_legend (&picture);
+  for (guint i = 0; i < summaries->len; i++)
+    any_failed |= ((const Summary *) summaries->pdata[i])->n_failed > 0;
+  add_legend (&picture, any_failed);
 
   svg = g_strdup_printf (
     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" role=\"img\">\n"
