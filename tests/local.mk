@@ -19,6 +19,7 @@ test_programs = \
   tests/base/test-spin \
   tests/base/test-timers \
   tests/base/test-wakeup \
+  tests/core/test-combine \
   tests/core/test-gather \
   tests/core/test-version \
   tests/exec/test-cancel \

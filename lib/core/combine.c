@@ -107,6 +107,15 @@ reject_with_group (Combine *self)
   morrow__future_reject (&self->future, morrow__error_new_group (errors, "None succeeded"));
 }
 
+static void
+settle_as_decided (Combine *self, MorrowFuture *decisive)
+{
+  if (self->mode == GATHER && morrow_future_is_cancelled (decisive))
+    morrow__future_reject (&self->future, g_error_copy (decisive->outcome.error));   /* a child's cancel is a failure of the whole, not its cancel */
+  else
+    morrow__future_settle_like (&self->future, decisive);
+}
+
 /* All children have settled, and nobody walks them. */
 static void
 finish (Combine *self)
@@ -118,7 +127,7 @@ finish (Combine *self)
   else if (morrow__future_is_settled (&self->future))
     ;                             /* gather has failed before */
   else if (decisive != NULL)
-    morrow__future_settle_like (&self->future, decisive);
+    settle_as_decided (self, decisive);
   else if (self->mode == ANY)
     reject_with_group (self);
   else
@@ -195,8 +204,12 @@ weigh_child (Combine *self, MorrowFuture *child)
   gboolean failed = (morrow__future_peek (child) & MORROW__REJECTED) != 0;
   MorrowFuture *none = NULL;
 
-  if (!child_decides (self, failed) || atomic_load_explicit (&self->cancelled, memory_order_relaxed))
-    return;
+  if (!child_decides (self, failed))
+    {
+      if (self->mode == ANY)
+        morrow__future_mark_read (child);   /* any is there to pass over failures; when all fail it tells of them */
+      return;
+    }
 
   if (!atomic_compare_exchange_strong_explicit (&self->decisive, &none, child, memory_order_relaxed, memory_order_relaxed))
     {
@@ -205,12 +218,13 @@ weigh_child (Combine *self, MorrowFuture *child)
       return;
     }
 
-  if (self->mode != GATHER)
-    cancel_children (self, child, NULL);
-  else if (morrow_future_is_cancelled (child))
-    morrow__future_reject (&self->future, g_error_copy (child->outcome.error));   /* a child's cancel is a failure of the whole, not its cancel */
+  if (atomic_load_explicit (&self->cancelled, memory_order_relaxed))
+    return;                                 /* that is what it settles as; or, when nobody took the cancel, as the child */
+
+  if (self->mode == GATHER)
+    settle_as_decided (self, child);
   else
-    morrow__future_settle_like (&self->future, child);
+    cancel_children (self, child, NULL);
 }
 
 static void subscribe_next (Combine *self);
