@@ -42,6 +42,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 
 # Executors and runs.
 test_programs += \
+  tests/exec/test-run \
   tests/exec/test-scheduling
 
 # Those that run the programs of the build.
@@ -75,6 +76,7 @@ TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
+  tests/exec/models.h \
   tests/conformance-items.txt \
   tests/conformance-notes.txt \
   tests/conformance.md \

@@ -112,9 +112,8 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_STARTED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
-  while (run_callbacks (self, FALSE))
+  while (run_callbacks (self, FALSE) || morrow__lane_join (executor))
     ;
-  morrow__lane_join (executor);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   set_home (self, NULL);
   morrow__thread_home_leave (home);

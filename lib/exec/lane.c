@@ -38,38 +38,86 @@ static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;           /* with lane_lock: some work has ended */
 static pthread_once_t lane_once = PTHREAD_ONCE_INIT;
 static GThreadPool *lane;          /* made once */
-static GHashTable *lane_running;   /* under lane_lock: executor to the number of its works here */
+static GHashTable *lane_running;   /* under lane_lock: executor to Running, for those that have works here */
+
+/* The works of one executor; under lane_lock. */
+typedef struct
+{
+  guint       n;
+  MorrowLoop *joiner;              /* borrowed: the loop to wake when there is none left, or NULL */
+} Running;
 
 /* --- counting, for the runs that wait ---------------------------------------------------------------------------- */
 
 static void
-count (MorrowExecutor *executor, gint change)
+count_started (MorrowExecutor *executor)
 {
-  gint n;
+  Running *running;
 
   if (executor == NULL)
     return;
 
   pthread_mutex_lock (&lane_lock);
   if (lane_running == NULL)
-    lane_running = g_hash_table_new (NULL, NULL);
-  n = GPOINTER_TO_INT (g_hash_table_lookup (lane_running, executor)) + change;
-  if (n > 0)
-    g_hash_table_insert (lane_running, executor, GINT_TO_POINTER (n));
-  else
-    g_hash_table_remove (lane_running, executor);
-  pthread_cond_broadcast (&lane_ended);
+    lane_running = g_hash_table_new_full (NULL, NULL, NULL, g_free);
+  running = g_hash_table_lookup (lane_running, executor);
+  if (running == NULL)
+    {
+      running = g_new0 (Running, 1);
+      g_hash_table_insert (lane_running, executor, running);
+    }
+  running->n++;
   pthread_mutex_unlock (&lane_lock);
 }
 
-/* Waits until the lane has done all that was given to it from @executor. */
-void
+static void
+count_ended (MorrowExecutor *executor)
+{
+  Running *running;
+
+  if (executor == NULL)
+    return;
+
+  pthread_mutex_lock (&lane_lock);
+  running = g_hash_table_lookup (lane_running, executor);
+  if (--running->n == 0)
+    {
+      if (running->joiner != NULL)
+        morrow__wakeup_signal (&running->joiner->wakeup);   /* it is there: it has yet to find out, under this lock */
+      g_hash_table_remove (lane_running, executor);
+      pthread_cond_broadcast (&lane_ended);
+    }
+  pthread_mutex_unlock (&lane_lock);
+}
+
+gboolean
 morrow__lane_join (MorrowExecutor *executor)
 {
+  gboolean waited = FALSE;
+
   pthread_mutex_lock (&lane_lock);
   while (lane_running != NULL && g_hash_table_contains (lane_running, executor))
-    pthread_cond_wait (&lane_ended, &lane_lock);
+    {
+      pthread_cond_wait (&lane_ended, &lane_lock);
+      waited = TRUE;
+    }
   pthread_mutex_unlock (&lane_lock);
+
+  return waited;
+}
+
+gboolean
+morrow__lane_is_busy (MorrowExecutor *executor, MorrowLoop *loop)
+{
+  Running *running;
+
+  pthread_mutex_lock (&lane_lock);
+  running = lane_running != NULL ? g_hash_table_lookup (lane_running, executor) : NULL;
+  if (running != NULL)
+    running->joiner = loop;
+  pthread_mutex_unlock (&lane_lock);
+
+  return running != NULL;
 }
 
 /* --- the work ---------------------------------------------------------------------------------------------------- */
@@ -121,7 +169,7 @@ work_run (gpointer data, gpointer unused)
     }
 
   morrow_future_unref (&self->future);
-  count (executor, -1);
+  count_ended (executor);
   if (executor != NULL)
     morrow__executor_release (executor);
 }
@@ -144,7 +192,7 @@ work_start (MorrowFuture *future, MorrowExecutor *executor)
   self->executor = executor;
   if (executor != NULL)
     morrow__executor_hold (executor);
-  count (executor, 1);
+  count_started (executor);
   morrow__future_ref (future);
 
   /* When no thread can be had now, the work stays queued until one can. */

@@ -15,11 +15,14 @@
  * THE END OF A RUN
  *   When main has ended, what is left over is swept. It has all ended when as many tasks have ended as have started.
  *   Both are counted by each loop for itself; the ended are summed up first, then the started: equal sums mean that in
- *   between there was none. */
+ *   between there was none.
+ *   Main's loop, which waits for that, is woken by each task that ends while it sweeps, and by each loop once it has
+ *   swept: a task that had ended without seeing that somebody sweeps is then counted. */
 
 #include "config.h"
 
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,9 +46,11 @@ struct _MorrowLoopPool
   atomic_uint            n_asleep;    /* P1 */
   atomic_uint            turn;        /* relaxed: whose turn it is to be given a task from outside */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
-  atomic_int             sweeping;
+  atomic_uint            n_sweeping;  /* runs that are ending: what is started now is swept at once */
   atomic_int             stopping;
-  _Atomic (MorrowLoop *) runner;      /* the loop of main while a run lasts: it is woken when a task has ended in a sweep */
+
+  pthread_mutex_t        lock;
+  GPtrArray             *runners;     /* under the lock: the loops of mains whose runs are ending; borrowed */
 };
 
 /**
@@ -185,21 +190,24 @@ morrow__loop_pool_steal (MorrowLoop *loop)
 gboolean
 morrow__loop_pool_is_sweeping (MorrowLoop *loop)
 {
-  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
+  return atomic_load_explicit (&loop->pool->n_sweeping, memory_order_relaxed) > 0;
+}
+
+static void
+wake_runners (MorrowLoopPool *self)
+{
+  pthread_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->runners->len; i++)
+    morrow__wakeup_signal (&((MorrowLoop *) g_ptr_array_index (self->runners, i))->wakeup);
+  pthread_mutex_unlock (&self->lock);
 }
 
 void
 morrow__loop_pool_task_ended (MorrowLoop *loop)
 {
-  MorrowLoop *runner;
-
   add_own (&loop->n_ended);
-  if (G_LIKELY (!atomic_load_explicit (&loop->pool->sweeping, memory_order_seq_cst)))
-    return;
-
-  runner = atomic_load_explicit (&loop->pool->runner, memory_order_acquire);
-  if (runner != NULL)
-    morrow__wakeup_signal (&runner->wakeup);
+  if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
+    wake_runners (loop->pool);
 }
 
 static void
@@ -248,15 +256,17 @@ static void
 sweep_run (MorrowJob *job, gboolean closed)
 {
   if (!closed)
-    morrow__loop_sweep (morrow__loop_here ());
+    {
+      morrow__loop_sweep (morrow__loop_here ());
+      wake_runners (morrow__loop_here ()->pool);
+    }
   g_free (job);
 }
 
 /* Tasks are alive; see "The end of a run". */
 static gboolean
-has_tasks (gpointer data)
+has_tasks (MorrowLoopPool *self)
 {
-  MorrowLoopPool *self = data;
   gulong ended = 0, started;
 
   for (guint i = 0; i < self->loops->len; i++)
@@ -268,23 +278,42 @@ has_tasks (gpointer data)
   return ended != started;
 }
 
-static void
-finish_tasks (MorrowLoopPool *self, MorrowLoop *runner)
+static gboolean
+has_leftovers (gpointer data)
 {
-  atomic_store_explicit (&self->runner, runner, memory_order_release);
-  atomic_store_explicit (&self->sweeping, TRUE, memory_order_seq_cst);
+  MorrowLoop *runner = data;
 
+  return has_tasks ((MorrowLoopPool *) runner->executor) || morrow__lane_is_busy (runner->executor, runner);
+}
+
+static void
+post_sweeps (MorrowLoopPool *self)
+{
   for (guint i = 0; i < self->loops->len; i++)
     {
-      MorrowJob *sweep = g_new (MorrowJob, 1);
+      MorrowJob *job = g_new (MorrowJob, 1);
 
-      sweep->run = sweep_run;
-      morrow__loop_post (loop_at (self, i), sweep);
+      job->run = sweep_run;
+      morrow__loop_post (loop_at (self, i), job);
     }
-  morrow__loop_turn_while (runner, has_tasks, self);
+}
 
-  atomic_store_explicit (&self->sweeping, FALSE, memory_order_seq_cst);
-  atomic_store_explicit (&self->runner, NULL, memory_order_release);
+/* Cancels what is left over and waits until it has ended. */
+static void
+finish (MorrowLoopPool *self, MorrowLoop *runner)
+{
+  pthread_mutex_lock (&self->lock);
+  g_ptr_array_add (self->runners, runner);
+  pthread_mutex_unlock (&self->lock);
+
+  atomic_fetch_add_explicit (&self->n_sweeping, 1, memory_order_relaxed);
+  post_sweeps (self);
+  morrow__loop_turn_while (runner, has_leftovers, runner);
+  atomic_fetch_sub_explicit (&self->n_sweeping, 1, memory_order_relaxed);
+
+  pthread_mutex_lock (&self->lock);
+  g_ptr_array_remove_fast (self->runners, runner);
+  pthread_mutex_unlock (&self->lock);
 }
 
 static gboolean
@@ -312,8 +341,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
   morrow__loop_start (runner, (MorrowTask *) main);
   morrow__interrupt_begin (&interrupt, main, runner, NULL);
   morrow__loop_run_until (runner, main);
-  finish_tasks (self, runner);
-  morrow__lane_join (executor);
+  finish (self, runner);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__loop_drain (runner);
   morrow__loop_yield_thread (runner);
@@ -416,6 +444,8 @@ morrow_loop_pool_finalize (GObject *object)
 
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
+  g_ptr_array_unref (self->runners);
+  pthread_mutex_destroy (&self->lock);
   g_clear_error (&self->broken);
   G_OBJECT_CLASS (morrow_loop_pool_parent_class)->finalize (object);
 }
@@ -436,6 +466,8 @@ morrow_loop_pool_init (MorrowLoopPool *self)
 {
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
+  self->runners = g_ptr_array_new ();
+  pthread_mutex_init (&self->lock, NULL);
   self->fence = syscall (SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
 }
 

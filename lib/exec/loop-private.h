@@ -94,7 +94,6 @@ void        morrow__loop_yield_thread (MorrowLoop *self);
 void        morrow__loop_unbind       (MorrowLoop *self);
 void        morrow__loop_drain        (MorrowLoop *self);
 void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
-void        morrow__loop_finish_tasks (MorrowLoop *self);
 void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_enter        (MorrowLoop *self);
 void        morrow__loop_leave        (MorrowLoop *self);

@@ -202,19 +202,12 @@ morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
 }
 
 static gboolean
-has_tasks (gpointer data)
+has_leftovers (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self);
-}
-
-static gboolean
-has_jobs (gpointer data)
-{
-  MorrowLoop *self = data;
-
-  return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
+  return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox) ||
+         morrow__lane_is_busy (self->executor, self);
 }
 
 /* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */
@@ -228,21 +221,12 @@ run_generation (MorrowLoop *self)
   morrow__loop_run_batch (self, n);
 }
 
-/* Cancels what is left over and waits until it has ended. */
-void
-morrow__loop_finish_tasks (MorrowLoop *self)
-{
-  run_generation (self);
-  morrow__loop_sweep (self);
-  morrow__loop_turn_while (self, has_tasks, self);
-  self->sweeping = FALSE;
-}
-
-/* Runs what is still queued, the job of an interrupt that came late among it. */
+/* Turns until nothing is left over: no task, nothing queued, no thread that was given work from here. All of these may
+ * still make more of the others. */
 void
 morrow__loop_drain (MorrowLoop *self)
 {
-  morrow__loop_turn_while (self, has_jobs, self);
+  morrow__loop_turn_while (self, has_leftovers, self);
 }
 
 static gboolean
@@ -257,10 +241,12 @@ loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupte
   morrow__task_start_on ((MorrowTask *) main, executor);
   morrow__interrupt_begin (&interrupt, main, self, NULL);
   morrow__loop_run_until (self, main);
-  morrow__loop_finish_tasks (self);
-  morrow__lane_join (executor);
-  *ret_interrupted = morrow__interrupt_end (&interrupt);
+  run_generation (self);
+  morrow__loop_sweep (self);
   morrow__loop_drain (self);
+  *ret_interrupted = morrow__interrupt_end (&interrupt);
+  morrow__loop_drain (self);   /* the job of an interrupt that came late */
+  self->sweeping = FALSE;
   morrow__loop_yield_thread (self);
   return TRUE;
 }

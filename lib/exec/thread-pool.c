@@ -45,7 +45,7 @@ struct _MorrowThreadPool
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
   gboolean       no_more;       /* a thread could not be had: those that there are must do */
-  gboolean       sweeping;      /* what is started now is swept at once */
+  guint          n_sweeping;    /* runs that are ending: what is started now is swept at once */
   gboolean       stopping;
 };
 
@@ -319,7 +319,7 @@ worker_main (gpointer data)
 
 /* Takes the job, or gives back why nobody ever will run it. */
 static GError *
-enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task)
+enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep)
 {
   GError *error = NULL;
 
@@ -339,6 +339,7 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task)
       self->n_queued--;
       self->no_more = FALSE;                    /* perhaps the next time */
     }
+  *ret_sweep = self->n_sweeping > 0;
   pthread_mutex_unlock (&self->lock);
 
   return error;
@@ -347,7 +348,8 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task)
 static void
 thread_pool_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  GError *error = enqueue (MORROW_THREAD_POOL (executor), job, NULL);
+  gboolean sweep;
+  GError *error = enqueue (MORROW_THREAD_POOL (executor), job, NULL, &sweep);
 
   if (error != NULL)
     job->run (job, TRUE);
@@ -359,12 +361,13 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowThreadPool *self = MORROW_THREAD_POOL (executor);
   MorrowTask *task = (MorrowTask *) future;
+  gboolean sweep;
   GError *error;
 
   task->job.run = task_run;
   morrow__future_ref (future);                  /* the queue's */
   morrow__future_ref (future);                  /* this function's: for the sweep */
-  error = enqueue (self, &task->job, task);
+  error = enqueue (self, &task->job, task, &sweep);
   if (error != NULL)
     {
       morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED);
@@ -373,7 +376,7 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
       morrow_future_unref (future);
       morrow_future_unref (future);
     }
-  else if (self->sweeping)
+  else if (sweep)
     {
       morrow__task_sweep (task);
     }
@@ -382,25 +385,42 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */
 
-/* Cancels what is left over and waits until it has ended. */
+/* Cancels what is left over, and what is started from now on. */
 static void
-finish_tasks (MorrowThreadPool *self)
+sweep (MorrowThreadPool *self)
 {
   g_autoptr (GPtrArray) left = g_ptr_array_new_with_free_func ((GDestroyNotify) morrow_future_unref);
 
   pthread_mutex_lock (&self->lock);
-  self->sweeping = TRUE;
+  self->n_sweeping++;
   morrow__list_foreach (&self->tasks, node)
     g_ptr_array_add (left, morrow__future_ref (&morrow__list_entry (node, MorrowTask, link)->future));
   pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < left->len; i++)
     morrow__task_sweep (g_ptr_array_index (left, i));
+}
 
+static void
+wait_for_tasks (MorrowThreadPool *self)
+{
   pthread_mutex_lock (&self->lock);
   while (!morrow__list_is_empty (&self->tasks))
     pthread_cond_wait (&self->ended, &self->lock);
-  self->sweeping = FALSE;
+  pthread_mutex_unlock (&self->lock);
+}
+
+/* Tasks may still give work to threads, and these may still create tasks. */
+static void
+finish (MorrowThreadPool *self)
+{
+  sweep (self);
+  do
+    wait_for_tasks (self);
+  while (morrow__lane_join (&self->parent_instance));
+
+  pthread_mutex_lock (&self->lock);
+  self->n_sweeping--;
   pthread_mutex_unlock (&self->lock);
 }
 
@@ -414,8 +434,7 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_STARTED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
-  finish_tasks (self);
-  morrow__lane_join (executor);
+  finish (self);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__thread_home_leave (home);
   return TRUE;

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs, under every model: what they give, what they refuse, and how they end.
+ */
+#include "config.h"
+
+#include "exec/models.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* --- what a run gives -------------------------------------------------------------------------- */
+
+START_TEST (run_01_run_returns_what_main_returns)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_auto (GValue) result = G_VALUE_INIT;
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (executor, morrow_coroutine (return_int, GINT_TO_POINTER (42), NULL), &result, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_int_eq (g_value_get_int (&result), 42);
+}
+END_TEST
+
+START_TEST (run_01_run_fails_as_main_fails)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (GError) error = run_failing_on (executor, fail_with, (gpointer) "main failed");
+
+  assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
+  ck_assert_str_eq (error->message, "main failed");
+}
+END_TEST
+
+static gboolean
+return_nothing (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+START_TEST (run_of_main_without_a_value_leaves_the_result_unset)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  GValue result = G_VALUE_INIT;
+
+  ck_assert (morrow_run_on (executor, morrow_coroutine (return_nothing, NULL, NULL), &result, NULL));
+  ck_assert (!G_IS_VALUE (&result));
+}
+END_TEST
+
+START_TEST (executor_can_run_again_and_again)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  for (int i = 0; i < 20; i++)
+    {
+      g_auto (GValue) result = G_VALUE_INIT;
+
+      ck_assert (morrow_run_on (executor, morrow_coroutine (return_int, GINT_TO_POINTER (i), NULL), &result, NULL));
+      ck_assert_int_eq (g_value_get_int (&result), i);
+    }
+}
+END_TEST
+
+/* --- what a run refuses ------------------------------------------------------------------------ */
+
+static gboolean
+never (gpointer data, GValue *result, GError **error)
+{
+  ck_abort_msg ("A coroutine ran that must not");
+  return FALSE;
+}
+
+static void
+say_freed (gpointer data)
+{
+  say ("freed");
+}
+
+static gboolean
+run_inside (gpointer data, GValue *result, GError **error)
+{
+  guint n_descriptors = count_descriptors ();
+  g_autoptr (GError) why = NULL;
+
+  ck_assert (!morrow_run (morrow_coroutine (never, NULL, say_freed), NULL, &why));
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_ALREADY_RUNNING);
+  g_clear_error (&why);
+  ck_assert (!morrow_run_on (data, morrow_coroutine (never, NULL, say_freed), NULL, &why));
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_ALREADY_RUNNING);
+
+  ck_assert_uint_eq (count_descriptors (), n_descriptors);
+  assert_said ("freed; freed");
+  return TRUE;
+}
+
+START_TEST (run_02_run_inside_a_run_is_refused_before_anything_is_made)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, run_inside, executor);
+}
+END_TEST
+
+static gboolean
+create_run_inside (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (run_inside, data, NULL)), error);
+}
+
+START_TEST (run_02_run_inside_a_task_is_refused)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, create_run_inside, executor);
+}
+END_TEST
+
+/* --- what a run takes -------------------------------------------------------------------------- */
+
+static void
+assert_runs_to (MorrowExecutor *executor, MorrowFuture *main, int expected)
+{
+  g_auto (GValue) result = G_VALUE_INIT;
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (executor, main, &result, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_int_eq (g_value_get_int (&result), expected);
+}
+
+static gpointer
+resolve_with_7 (gpointer promise)
+{
+  morrow_promise_resolve_int (promise, 7);
+  morrow_promise_unref (promise);
+  return NULL;
+}
+
+START_TEST (run_03_run_takes_anything_that_can_be_awaited)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (GError) error = NULL;
+  MorrowPromise *promise;
+  MorrowFuture *future;
+  GThread *thread;
+
+  assert_runs_to (executor, new_int (1), 1);
+  assert_runs_to (executor, morrow_shield (new_int (2)), 2);
+  assert_runs_to (executor, morrow_race (new_int (3), NULL), 3);
+  assert_runs_to (executor, morrow_to_thread (return_int, GINT_TO_POINTER (4), NULL), 4);
+
+  future = new_pending (&promise);
+  thread = g_thread_new (NULL, resolve_with_7, promise);
+  assert_runs_to (executor, future, 7);
+  g_thread_join (thread);
+
+  ck_assert (!morrow_run_on (executor, new_failed ("before it ran"), NULL, &error));
+  ck_assert_str_eq (error->message, "before it ran");
+}
+END_TEST
+
+/* --- what is left over ------------------------------------------------------------------------- */
+
+/* Leftovers that have started, and wait; on the executors where that can be. */
+typedef struct
+{
+  const char   *name;
+  MorrowFuture *pending;
+} Leftover;
+
+static gboolean
+wait_and_clean_up (gpointer data, GValue *result, GError **error)
+{
+  const Leftover *self = data;
+  g_autoptr (GError) why = NULL;
+
+  say ("%s waits", self->name);
+  ck_assert (!morrow_future_await (self->pending, &why));
+  assert_cancelled (why);
+  say ("%s is cancelled", self->name);
+  if (!morrow_await (morrow_shield (morrow_sleep (0.001)), error))
+    return FALSE;
+  say ("%s has cleaned up", self->name);
+  g_propagate_error (error, g_steal_pointer (&why));
+  return FALSE;
+}
+
+static void
+leave_over (MorrowCoroutineFunc func, gpointer data)
+{
+  morrow_future_unref (morrow_create_task (morrow_coroutine (func, data, NULL)));
+}
+
+static gboolean
+leave_two_over (gpointer data, GValue *result, GError **error)
+{
+  Leftover *leftovers = data;
+
+  leave_over (wait_and_clean_up, &leftovers[0]);
+  leave_over (wait_and_clean_up, &leftovers[1]);
+  let_run ();
+  say ("main returns");
+  return morrow_return_int (result, 1);
+}
+
+START_TEST (run_04_leftover_tasks_are_all_cancelled_then_all_awaited)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  Leftover leftovers[] = { { "a", pending }, { "b", pending } };
+
+  assert_runs_to (loop, morrow_coroutine (leave_two_over, leftovers, NULL), 1);
+  assert_said ("a waits; b waits; main returns; a is cancelled; b is cancelled; a has cleaned up; b has cleaned up");
+}
+END_TEST
+
+typedef struct
+{
+  atomic_uint   n_waiting;
+  atomic_uint   n_cancelled;
+  MorrowFuture *pending;
+} Crowd;
+
+static gboolean
+wait_in_crowd (gpointer data, GValue *result, GError **error)
+{
+  Crowd *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+  gboolean ok;
+
+  atomic_fetch_add (&self->n_waiting, 1);
+  ok = morrow_future_await (self->pending, error);
+  ck_assert (!ok);
+  ck_assert (!morrow_future_await (never_settles, NULL));   /* every further wait fails */
+  ck_assert (!morrow_yield (NULL));
+  atomic_fetch_add (&self->n_cancelled, 1);
+  return FALSE;
+}
+
+/* Leaves two tasks over that wait, whatever the executor: it has two threads. */
+static gboolean
+leave_a_crowd_over (gpointer data, GValue *result, GError **error)
+{
+  Crowd *crowd = data;
+
+  leave_over (wait_in_crowd, crowd);
+  leave_over (wait_in_crowd, crowd);
+  while (atomic_load (&crowd->n_waiting) < 2)
+    ck_assert (morrow_yield (error));
+  return morrow_return_int (result, 1);
+}
+
+START_TEST (run_04_in_a_leftover_every_further_wait_fails)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  Crowd crowd = { .pending = pending };
+
+  assert_runs_to (executor, morrow_coroutine (leave_a_crowd_over, &crowd, NULL), 1);
+  ck_assert_uint_eq (atomic_load (&crowd.n_cancelled), 2);
+}
+END_TEST
+
+/* Waits; cancelled, it fails otherwise. */
+static gboolean
+wait_and_fail (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_future_await (data, NULL));
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE, "the leftover failed");
+  return FALSE;
+}
+
+static gboolean
+leave_failing_over (gpointer data, GValue *result, GError **error)
+{
+  leave_over (wait_and_fail, data);
+  let_run ();
+  return morrow_return_int (result, 1);
+}
+
+START_TEST (run_05_leftover_that_fails_is_reported_and_mains_result_stands)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+
+  morrow_check_expect_warning ("The error of Task-* was never looked at: the leftover failed");
+  assert_runs_to (loop, morrow_coroutine (leave_failing_over, pending, NULL), 1);
+}
+END_TEST
+
+static gboolean
+leave_failing_over_and_fail (gpointer data, GValue *result, GError **error)
+{
+  leave_over (wait_and_fail, data);
+  let_run ();
+  return fail_with ((gpointer) "main failed", result, error);
+}
+
+START_TEST (run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (GError) error = NULL;
+
+  morrow_check_expect_warning ("The error of Task-* was never looked at: the leftover failed");
+  error = run_failing_on (loop, leave_failing_over_and_fail, pending);
+  ck_assert_str_eq (error->message, "main failed");
+}
+END_TEST
+
+static gboolean
+say_and_finish (gpointer data, GValue *result, GError **error)
+{
+  say ("finished");
+  return TRUE;
+}
+
+static gboolean
+say_and_sleep (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok;
+
+  say ("sleeps");
+  ok = morrow_await (morrow_sleep (3600), error);
+  say ("%s", ok ? "slept" : "cancelled");
+  return ok;
+}
+
+static gboolean
+return_just_after_creating (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture **finishing = data;
+
+  *finishing = morrow_create_task (morrow_coroutine (say_and_finish, NULL, NULL));
+  leave_over (say_and_sleep, NULL);
+  say ("main returns");
+  return TRUE;
+}
+
+START_TEST (run_07_task_made_just_before_main_returns_still_gets_its_first_step)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowFuture) finishing = NULL;
+
+  run_scene_on (loop, return_just_after_creating, &finishing);
+  assert_said ("main returns; finished; sleeps; cancelled");
+  ck_assert_int_eq (morrow_future_get_status (finishing), MORROW_FUTURE_RESOLVED);
+}
+END_TEST
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowExecutor *executor;
+  MorrowFuture   *main;       /* owned */
+  atomic_int      ended;
+} Portal;
+
+/* On a thread: when main has ended, asks its executor for one thing more, and waits for what comes of it. */
+static gboolean
+call_back_when_main_has_ended (gpointer data, GValue *result, GError **error)
+{
+  Portal *self = data;
+  g_autoptr (MorrowFuture) task = NULL;
+  gboolean ok;
+
+  ok = morrow_future_wait (self->main, error);
+  ck_assert (ok);
+  task = morrow_executor_spawn (self->executor, morrow_coroutine (say_and_sleep, NULL, NULL));
+  ok = morrow_future_wait (task, NULL);
+  ck_assert (!ok);
+  atomic_store (&self->ended, TRUE);
+  return TRUE;
+}
+
+static gboolean
+leave_a_thread_over (gpointer data, GValue *result, GError **error)
+{
+  Portal *portal = data;
+
+  portal->main = morrow_future_ref (morrow_current_task ());
+  morrow_future_unref (morrow_create_task (morrow_to_thread (call_back_when_main_has_ended, portal, NULL)));
+  return TRUE;
+}
+
+START_TEST (run_08_threads_are_joined_before_the_run_returns_and_can_call_back_till_then)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  Portal portal = { .executor = executor };
+
+  run_scene_on (executor, leave_a_thread_over, &portal);
+  ck_assert (atomic_load (&portal.ended));
+  morrow_future_unref (portal.main);
+  g_free (take_said ());
+}
+END_TEST
+
+static gboolean
+say_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("called back");
+  leave_over (say_and_sleep, NULL);
+  return TRUE;
+}
+
+static gboolean
+wait_for_main (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok = morrow_future_wait (data, error);
+
+  morrow_future_unref (data);
+  return ok;
+}
+
+static gboolean
+leave_a_callback_over (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) thread = morrow_to_thread (wait_for_main, morrow_future_ref (morrow_current_task ()), NULL);
+
+  morrow_future_unref (morrow_future_then (thread, say_callback, NULL, NULL));
+  return TRUE;
+}
+
+START_TEST (callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  run_scene_on (loop, leave_a_callback_over, NULL);
+  assert_said ("called back");
+}
+END_TEST
+
+/* --- the main function ------------------------------------------------------------------------- */
+
+START_TEST (run_main_returns_0_when_main_succeeds)
+{
+  ck_assert_int_eq (morrow_run_main (return_nothing, NULL), 0);
+}
+END_TEST
+
+START_TEST (run_main_prints_the_error_and_returns_1)
+{
+  FILE *printed = tmpfile ();
+  char line[80] = "";
+  int stderr_before = dup (STDERR_FILENO);
+  int status;
+
+  g_set_prgname ("program");
+  dup2 (fileno (printed), STDERR_FILENO);
+  status = morrow_run_main (fail_with, (gpointer) "it went wrong");
+  dup2 (stderr_before, STDERR_FILENO);
+
+  rewind (printed);
+  ck_assert_ptr_nonnull (fgets (line, sizeof line, printed));
+  ck_assert_str_eq (line, "program: it went wrong\n");
+  ck_assert_int_eq (status, 1);
+  fclose (printed);
+  close (stderr_before);
+}
+END_TEST
+
+static Suite *
+run_suite (void)
+{
+  Suite *suite = suite_create ("run");
+  TCase *gives = morrow_check_add_case (suite, "gives");
+  TCase *leftovers = morrow_check_add_case (suite, "leftovers");
+  TCase *end = morrow_check_add_case (suite, "end");
+
+  tcase_add_loop_test (gives, run_01_run_returns_what_main_returns, 0, N_MODELS);
+  tcase_add_loop_test (gives, run_01_run_fails_as_main_fails, 0, N_MODELS);
+  tcase_add_loop_test (gives, run_of_main_without_a_value_leaves_the_result_unset, 0, N_MODELS);
+  tcase_add_loop_test (gives, executor_can_run_again_and_again, 0, N_MODELS);
+  tcase_add_loop_test (gives, run_02_run_inside_a_run_is_refused_before_anything_is_made, 0, N_MODELS);
+  tcase_add_loop_test (gives, run_02_run_inside_a_task_is_refused, 0, N_MODELS);
+  tcase_add_loop_test (gives, run_03_run_takes_anything_that_can_be_awaited, 0, N_MODELS);
+  tcase_add_test (gives, run_main_returns_0_when_main_succeeds);
+  tcase_add_test (gives, run_main_prints_the_error_and_returns_1);
+
+  tcase_add_test (leftovers, run_04_leftover_tasks_are_all_cancelled_then_all_awaited);
+  tcase_add_loop_test (leftovers, run_04_in_a_leftover_every_further_wait_fails, 0, MODEL_INLINE);
+  tcase_add_test (leftovers, run_05_leftover_that_fails_is_reported_and_mains_result_stands);
+  tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
+  tcase_add_test (leftovers, run_07_task_made_just_before_main_returns_still_gets_its_first_step);
+
+  tcase_add_loop_test (end, run_08_threads_are_joined_before_the_run_returns_and_can_call_back_till_then, 0, MODEL_INLINE);
+  tcase_add_test (end, callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (run_suite)
