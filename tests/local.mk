@@ -26,6 +26,7 @@ test_programs = \
   tests/exec/test-task \
   tests/fiber/test-fiber \
   tests/fiber/test-stack \
+  tests/fiber/test-stack-faults \
   tests/http/test-http \
   tests/http/test-http-cancel \
   tests/http/test-http-crowd \
@@ -33,6 +34,9 @@ test_programs = \
   tests/http/test-http-shard \
   tests/compare/test-testserver
 
+# Its mappings and advice pass through it, to fail on demand.
+tests_fiber_test_stack_faults_LDFLAGS = \
+  $(AM_LDFLAGS) -Wl,--wrap=mmap,--wrap=madvise,--wrap=mprotect,--wrap=syscall
 tests_http_test_http_LDADD = $(http_test_libs)
 tests_http_test_http_cancel_LDADD = $(http_test_libs)
 tests_http_test_http_crowd_LDADD = $(http_test_libs)

@@ -35,7 +35,7 @@
 #define MAX_SLAB_STACKS 512
 #define MAX_SLAB_SIZE   ((gsize) 128 * 1024 * 1024)
 #define DEPOT_KEEPS     ((gsize) 32 * 1024)
-#define N_COLOURS       16
+#define N_COLOURS      32
 #define COLOUR_SIZE     64
 
 /* The first refill gets this many, then as many again as there are. */
@@ -90,12 +90,8 @@ slab_new (MorrowStackClass  *stacks,
   MorrowStackSlab *slab;
   guint8 *base = NULL;
 
-  for (; n_stacks > 0 && base == NULL; n_stacks /= 2)
-    {
-      base = morrow__stack_memory_reserve (n_stacks * stacks->size);
-      if (base != NULL)
-        break;
-    }
+  while (n_stacks > 0 && (base = morrow__stack_memory_reserve (n_stacks * stacks->size)) == NULL)
+    n_stacks /= 2;
   if (base == NULL)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No address space for another stack of %" G_GSIZE_FORMAT
