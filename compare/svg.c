@@ -7,7 +7,6 @@
 
 #include "svg.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "waterfall.h"
@@ -130,7 +129,7 @@ add_axis (Picture *picture, double from_y, double seconds)
   for (int i = 0; i * step <= seconds * 1.0001; i++)
     {
       double x = CHART_X + i * step / seconds * CHART_WIDTH;
-      g_autofree char *tick = step < 1.0 ? g_strdup_printf ("%g ms", round (i * step * 1e6) / 1e3) : g_strdup_printf ("%g s", i * step);
+      g_autofree char *tick = waterfall_tick (i * step, seconds);
 
       g_string_append_printf (picture->out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"" COLOUR_LINE "\"/>\n",
                               x, from_y, x, picture->y);

@@ -69,15 +69,30 @@ common_prefix (const GStrv urls)
   return length;
 }
 
+static gboolean
+has_duplicates (const GStrv urls)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (char **url = urls; *url != NULL; url++)
+    if (!g_hash_table_add (seen, *url))
+      return TRUE;
+
+  return FALSE;
+}
+
 GStrv
 waterfall_labels (const Plan *plan)
 {
   GStrv labels = g_new0 (char *, plan->n_urls + 1);
   gsize prefix = common_prefix (plan->urls);
+  gboolean is_numbered = has_duplicates (plan->urls);
 
   for (guint i = 0; i < plan->n_urls; i++)
     {
-      g_autofree char *label = g_utf8_make_valid (plan->urls[i] + prefix, -1);
+      g_autofree char *number = is_numbered ? g_strdup_printf ("%u: ", i + 1) : g_strdup ("");
+      g_autofree char *url = g_utf8_make_valid (plan->urls[i] + prefix, -1);
+      g_autofree char *label = g_strconcat (number, url, NULL);
       glong length = g_utf8_strlen (label, -1);
 
       if (length > MAX_LABEL)
@@ -141,7 +156,13 @@ append_span (const Terminal *terminal, GString *out, const Span *span, double se
     }
 }
 
-/* "0         1 s       2 s": each number begins where its time is. */
+char *
+waterfall_tick (double time, double end)
+{
+  return end < 1.0 ? g_strdup_printf ("%g ms", round (time * 1e6) / 1e3) : g_strdup_printf ("%g s", round (time * 1e6) / 1e6);
+}
+
+/* "0 s       1 s       2 s": each number begins where its time is. */
 static void
 append_axis (const Terminal *terminal, GString *out, int indent, double seconds, int n_columns)
 {
@@ -150,7 +171,7 @@ append_axis (const Terminal *terminal, GString *out, int indent, double seconds,
 
   for (int i = 0; i * step <= seconds * 1.0001; i++)
     {
-      g_autofree char *tick = step < 1.0 ? g_strdup_printf ("%g ms", round (i * step * 1e6) / 1e3) : g_strdup_printf ("%g s", i * step);
+      g_autofree char *tick = waterfall_tick (i * step, seconds);
       int column = (int) round (i * step / seconds * n_columns);
 
       if (column + (int) strlen (tick) > n_columns)

@@ -15,8 +15,11 @@ void waterfall_append     (const Terminal *terminal, GString *out, GPtrArray *su
 guint waterfall_n_rows    (guint n_urls);
 guint waterfall_row_url   (guint row, guint n_urls);
 
-/* The URLs' names without what is the same in all. */
+/* The URLs' names without what is the same in all, and numbered where some are the same. */
 GStrv waterfall_labels    (const Plan *plan);
 
 /* A round step that divides the time into at most n parts. */
 double waterfall_step     (double seconds, int n);
+
+/* How a time is written on an axis that ends at another. */
+char *waterfall_tick      (double time, double end);

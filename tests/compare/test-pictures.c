@@ -220,7 +220,7 @@ START_TEST (the_waterfall_is_drawn_to_one_scale)
                     "site/2  ▒▒▒█\n"
                     "site/3  ▒▒▒▒▒█\n"
                     "site/4  ▒▒▒▒▒▒▒█\n"
-                    "        0 ms      500 ms\n"
+                    "        0 s       0.5 s\n"
                     "\n"
                     "· waits for its turn   ░ connects   ▒ waits for the first byte   █ receives   \n");
 }
@@ -249,6 +249,22 @@ START_TEST (a_locale_without_utf8_gets_plain_letters)
   waterfall_append (&ascii, out, summaries, plan, 80);
 
   ck_assert (g_str_is_ascii (out->str));
+}
+END_TEST
+
+START_TEST (urls_that_are_the_same_are_numbered)
+{
+  g_autoptr (Plan) plan = make_plan ();
+  g_auto (GStrv) different = waterfall_labels (plan);
+  g_auto (GStrv) same = NULL;
+
+  g_free (plan->urls[3]);
+  plan->urls[3] = g_strdup (plan->urls[0]);
+  same = waterfall_labels (plan);
+
+  ck_assert_str_eq (different[3], "site/4");
+  ck_assert_str_eq (same[0], "1: site/1");
+  ck_assert_str_eq (same[3], "4: site/1");
 }
 END_TEST
 
@@ -316,6 +332,7 @@ pictures_suite (void)
   tcase_add_test (pictures, the_waterfall_is_drawn_to_one_scale);
   tcase_add_loop_test (pictures, the_waterfall_fits_the_terminal, 0, 3);
   tcase_add_test (pictures, a_locale_without_utf8_gets_plain_letters);
+  tcase_add_test (pictures, urls_that_are_the_same_are_numbered);
   tcase_add_test (pictures, of_many_urls_the_first_the_last_and_some_between_are_shown);
   tcase_add_test (pictures, steps_of_the_axis_are_round);
   tcase_add_test (pictures, the_svg_picture_is_well_formed);
