@@ -12,5 +12,5 @@ hello (gpointer data, GValue *result, GError **error)
 int
 main (void)
 {
-  return morrow_run_main (hello, (gpointer) "world");
+  return morrow_run_main (hello, "world");
 }
