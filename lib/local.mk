@@ -78,6 +78,7 @@ morrow_sources = \
   lib/exec/cancel.c \
   lib/exec/cancellable.c \
   lib/exec/home-private.h \
+  lib/exec/home.c \
   lib/exec/loop-private.h \
   lib/exec/loop.c \
   lib/exec/scheduler.c \

@@ -45,6 +45,15 @@ cancel_host (MorrowTask *self, const char *message)
   return TRUE;
 }
 
+static void
+poke (MorrowTask *self, MorrowHome *home)
+{
+  morrow__home_visit ();                               /* H1 */
+  if (!morrow__future_is_settled (&self->future))
+    home->klass->poke (home, self);
+  morrow__home_leave_visit ();
+}
+
 gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
@@ -72,7 +81,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (home == morrow__home && home != NULL)
     morrow__task_deliver_cancel (self);
   else if (home != NULL)
-    home->klass->poke (home, self);
+    poke (self, home);
   return TRUE;
 }
 

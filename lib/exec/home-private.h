@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A home is where a started task lives for good: a loop, which parks its fiber, or a thread, which blocks. */
+/* A home is where a started task lives for good: a loop, which parks its fiber, or a thread, which blocks.
+ *
+ * VISITING Tasks, and a loop's sleeps, live in a home, but do not hold it. Who cancels one from outside reaches for its
+ *   home:
+ *   H1: the visitor counts itself, then looks whether the future has settled; a home that goes has settled all that
+ *   lives there, then waits until there is no visitor. Both go through one counter by exchanges, so that one of the two
+ *   sees the other: when a visitor sees a future that has not settled, its home is there until the visitor leaves. */
 
 #pragma once
 
@@ -30,6 +36,10 @@ struct _MorrowHome
   const MorrowHomeClass *klass;     /* immutable */
   MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
 };
+
+void morrow__home_visit             (void);
+void morrow__home_leave_visit       (void);
+void morrow__home_wait_for_visitors (void);
 
 /* The home of this thread, NULL when it has none: set by what runs tasks here, and by nobody else. */
 extern __thread MorrowHome *morrow__home;

@@ -112,6 +112,7 @@ void        morrow__loop_drop_fibers  (MorrowLoop *self);
 
 /* reactor.c */
 gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
+void        morrow__reactor_settle_timers (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
 void        morrow__reactor_poll      (MorrowLoop *self);
 void        morrow__reactor_arm       (MorrowLoop *self);

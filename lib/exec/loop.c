@@ -281,6 +281,8 @@ morrow_loop_finalize (GObject *object)
   MorrowLoop *self = MORROW_LOOP (object);
 
   morrow__loop_close (self);
+  morrow__reactor_settle_timers (self);
+  morrow__home_wait_for_visitors ();   /* H1 */
   morrow__reactor_clear (self);
   morrow__loop_unbind (self);
   morrow__deque_clear (&self->deque);

@@ -204,7 +204,9 @@ timeout_fire (MorrowAlarm *alarm)
 {
   MorrowTimeout *self = (MorrowTimeout *) alarm;
 
-  self->func (self->data);
+  /* Relaxed: written by this thread, or by none that runs any more. */
+  if (!atomic_load_explicit (&self->loop->closed, memory_order_relaxed))
+    self->func (self->data);
 }
 
 /**
@@ -521,9 +523,14 @@ morrow__reactor_init (MorrowLoop *self, GError **error)
 
 /* What is still armed fires, and finds the loop closed. */
 void
+morrow__reactor_settle_timers (MorrowLoop *self)
+{
+  fire_due (self, G_MAXINT64);
+}
+
+void
 morrow__reactor_clear (MorrowLoop *self)
 {
-  fire_due (self, G_MAXINT64 - 1);
   morrow__timers_clear (&self->timers);
   free_dead_watches (self);
 

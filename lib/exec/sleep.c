@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sleeping: a future that is a timer. It belongs to the loop of the thread that makes it, or, where there is none, to
  * the service loop; that loop's queue of timers holds a reference of it, and only that loop's thread touches the
- * timer. */
+ * timer. The loop settles it at the latest when it goes, so that it need not be held. */
 
 #include "config.h"
 
@@ -21,7 +21,7 @@ typedef struct
 {
   MorrowFuture  future;
   MorrowAlarm   alarm;     /* the loop's thread, once it has been set */
-  MorrowLoop   *loop;      /* immutable, held */
+  MorrowLoop   *loop;      /* immutable; there until the future has settled (H1) */
 } Sleep;
 
 /* A cancel on its way to the loop. */
@@ -36,7 +36,6 @@ sleep_free (MorrowFuture *future)
 {
   Sleep *self = (Sleep *) future;
 
-  morrow__executor_release (&self->loop->parent_instance);
   morrow__future_clear (future);
   morrow__cache_free (sizeof (Sleep), self);
 }
@@ -75,26 +74,36 @@ unset_run (MorrowJob *job, gboolean closed)
   g_free (self);
 }
 
+static void
+post_unset (Sleep *self)
+{
+  Unset *there = g_new (Unset, 1);
+
+  there->job.run = unset_run;
+  there->sleep = (Sleep *) morrow__future_ref (&self->future);
+  morrow__loop_post (self->loop, &there->job);
+}
+
 static gboolean
 sleep_cancel (MorrowFuture *future, const char *message)
 {
   Sleep *self = (Sleep *) future;
-  Unset *there;
-
-  if (!morrow__future_settle_cancelled (future, message))
-    return FALSE;
+  gboolean was_pending;
 
   if (morrow__loop_here () == self->loop)
     {
-      unset (self);
-      return TRUE;
+      was_pending = morrow__future_settle_cancelled (future, message);
+      if (was_pending)
+        unset (self);
+      return was_pending;
     }
 
-  there = g_new (Unset, 1);
-  there->job.run = unset_run;
-  there->sleep = (Sleep *) morrow__future_ref (future);
-  morrow__loop_post (self->loop, &there->job);
-  return TRUE;
+  morrow__home_visit ();
+  was_pending = morrow__future_settle_cancelled (future, message);
+  if (was_pending)
+    post_unset (self);
+  morrow__home_leave_visit ();
+  return was_pending;
 }
 
 static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .free_kind = sleep_free };
@@ -158,7 +167,6 @@ morrow_sleep_until (gint64 deadline)
 
   morrow__future_init (&self->future, &sleep_ops, NULL);
   self->loop = loop != NULL ? loop : morrow__service_loop ();
-  morrow__executor_hold (&self->loop->parent_instance);
   if (loop != NULL)
     set_here (self, deadline);
   else

@@ -440,6 +440,32 @@ START_TEST (callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept
 }
 END_TEST
 
+static gboolean
+leave_a_sleep_over (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_sleep (3600));
+  return morrow_await (morrow_sleep (0), error);
+}
+
+START_TEST (run_on_a_loop_leaves_nothing_behind)
+{
+  guint n_descriptors = 0;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      MorrowExecutor *executors[] = { morrow_loop_new (NULL), morrow_loop_pool_new (2) };
+
+      run_scene_on (executors[0], leave_a_sleep_over, NULL);
+      run_scene_on (executors[1], leave_a_sleep_over, NULL);
+      g_object_unref (executors[0]);
+      g_object_unref (executors[1]);
+      if (i == 0)
+        n_descriptors = count_descriptors ();   /* GLib keeps one of its own */
+    }
+  ck_assert_uint_eq (count_descriptors (), n_descriptors);
+}
+END_TEST
+
 /* --- the main function ------------------------------------------------------------------------- */
 
 START_TEST (run_main_returns_0_when_main_succeeds)
@@ -495,6 +521,7 @@ run_suite (void)
 
   tcase_add_loop_test (end, run_08_threads_are_joined_before_the_run_returns_and_can_call_back_till_then, 0, MODEL_INLINE);
   tcase_add_test (end, callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept);
+  tcase_add_test (end, run_on_a_loop_leaves_nothing_behind);
 
   return suite;
 }

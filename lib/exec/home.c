@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Visitors of homes: "Visiting" in home-private.h. One counter for all homes: visits are rare and short. */
+
+#include "config.h"
+
+#include <sched.h>
+
+#include "exec/home-private.h"
+
+static atomic_uint n_visitors;   /* any thread; H1 */
+
+void
+morrow__home_visit (void)
+{
+  /* Sequentially consistent: H1, pairs with the exchange in morrow__home_wait_for_visitors (). */
+  atomic_fetch_add_explicit (&n_visitors, 1, memory_order_seq_cst);
+}
+
+void
+morrow__home_leave_visit (void)
+{
+  /* Release: pairs with the same. */
+  atomic_fetch_sub_explicit (&n_visitors, 1, memory_order_release);
+}
+
+void
+morrow__home_wait_for_visitors (void)
+{
+  while (atomic_fetch_add_explicit (&n_visitors, 0, memory_order_seq_cst) > 0)
+    sched_yield ();
+}
