@@ -20,7 +20,9 @@ test_programs = \
   tests/base/test-timers \
   tests/base/test-wakeup \
   tests/core/test-combine \
+  tests/core/test-future \
   tests/core/test-gather \
+  tests/core/test-then \
   tests/core/test-version \
   tests/exec/test-cancel \
   tests/exec/test-task \

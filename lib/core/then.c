@@ -63,7 +63,11 @@ then_call (Then *self)
 {
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
-  gboolean ok = self->func (self->source, self->data, &result, &error);
+  gboolean ok;
+
+  if (self->flags == ON_REJECTED)
+    morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
+  ok = self->func (self->source, self->data, &result, &error);
 
   if (G_UNLIKELY (ok != (error == NULL)))
     {

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Callbacks: where and when they run, what goes on from them, what a cancel of them means.
+ */
+#include "config.h"
+
+#include "exec/scene.h"
+
+static gboolean
+say_int (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("%s got %d", (const char *) data, morrow_future_get_int (settled));
+  return morrow_return_int (result, 10 * morrow_future_get_int (settled));
+}
+
+static gboolean
+say_error (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("%s got %s", (const char *) data, morrow_future_get_error (settled)->message);
+  return morrow_return_int (result, 77);
+}
+
+static gboolean
+say_settled (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("%s", (const char *) data);
+  return TRUE;
+}
+
+static gboolean
+fail_called (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return fail_with (data, result, error);
+}
+
+static void
+say_freed (gpointer data)
+{
+  say ("%s freed", (const char *) data);
+}
+
+/* --- when and where ---------------------------------------------------------------------------- */
+
+SCENE (fut_04_callbacks_run_later_in_the_order_they_were_attached)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) a = morrow_future_then (future, say_int, (gpointer) "a", NULL);
+  g_autoptr (MorrowFuture) b = morrow_future_finally (future, say_int, (gpointer) "b", NULL);
+  g_autoptr (MorrowFuture) c = morrow_future_then (future, say_int, (gpointer) "c", NULL);
+
+  let_run ();
+  assert_said ("");
+  morrow_promise_resolve_int (promise, 1);
+  assert_said ("");
+  let_run ();
+  assert_said ("a got 1; b got 1; c got 1");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (fut_04_callback_attached_after_it_settled_still_runs_later)
+{
+  g_autoptr (MorrowFuture) future = new_int (2);
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, say_int, (gpointer) "it", NULL);
+
+  assert_said ("");
+  await_ok (called);
+  assert_said ("it got 2");
+  return TRUE;
+}
+
+static gpointer
+resolve_there (gpointer data)
+{
+  morrow_promise_resolve_int (data, 1);
+  return NULL;
+}
+
+static gboolean
+say_thread (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("%s", g_thread_self () == data ? "here" : "elsewhere");
+  return TRUE;
+}
+
+SCENE (fut_04_callback_runs_on_the_loop_where_it_was_attached)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, say_thread, g_thread_self (), NULL);
+  GThread *thread = g_thread_new ("other", resolve_there, promise);
+
+  await_ok (called);
+  g_thread_join (thread);
+  assert_said ("here");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+START_TEST (callback_of_a_plain_thread_runs_on_its_main_context)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) a = NULL, b = NULL;
+
+  g_main_context_push_thread_default (context);
+  a = morrow_future_then (future, say_int, (gpointer) "a", NULL);
+  b = morrow_future_then (future, say_int, (gpointer) "b", NULL);
+  g_main_context_pop_thread_default (context);
+
+  g_thread_join (g_thread_new ("other", resolve_there, promise));
+  ck_assert (!g_main_context_iteration (NULL, FALSE));
+  assert_said ("");
+  while (!morrow_future_is_settled (b))
+    g_main_context_iteration (context, TRUE);
+  assert_said ("a got 1; b got 1");
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+static gboolean
+attach_more (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("outer");
+  morrow_future_unref (morrow_future_then (settled, say_settled, (gpointer) "inner", NULL));
+  say ("outer ends");
+  return TRUE;
+}
+
+SCENE (callback_attached_in_a_callback_runs_after_it)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+
+  morrow_future_unref (morrow_future_then (future, attach_more, NULL, NULL));
+  let_run ();
+  assert_said ("outer; outer ends; inner");
+  return TRUE;
+}
+
+SCENE (callback_whose_future_is_dropped_still_runs)
+{
+  MorrowPromise *promise;
+  MorrowFuture *future = new_pending (&promise);
+
+  morrow_future_unref (morrow_future_then (future, say_int, (gpointer) "it", NULL));
+  morrow_future_unref (future);
+  morrow_promise_resolve_int (promise, 3);
+  morrow_promise_unref (promise);
+  let_run ();
+  assert_said ("it got 3");
+  return TRUE;
+}
+
+/* --- what goes on ------------------------------------------------------------------------------ */
+
+SCENE (then_passes_on_what_the_callback_returns)
+{
+  g_autoptr (MorrowFuture) future = new_int (2);
+  g_autoptr (MorrowFuture) one = morrow_future_then (future, say_int, (gpointer) "one", NULL);
+  g_autoptr (MorrowFuture) two = morrow_future_then (one, say_int, (gpointer) "two", NULL);
+
+  await_ok (two);
+  ck_assert_int_eq (morrow_future_get_int (two), 200);
+  assert_said ("one got 2; two got 20");
+  return TRUE;
+}
+
+SCENE (then_is_passed_over_by_an_error)
+{
+  MorrowPromise *promise;
+  MorrowFuture *future = new_pending (&promise);
+  g_autoptr (MorrowFuture) one = morrow_future_then (future, say_int, (gpointer) "one", say_freed);
+  g_autoptr (MorrowFuture) two = morrow_future_then (one, say_int, (gpointer) "two", say_freed);
+
+  morrow_future_unref (future);
+  morrow_promise_reject (promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+  morrow_promise_unref (promise);
+  g_clear_pointer (&one, morrow_future_unref);
+  await_failed (two, "no luck");
+  assert_said ("one freed; two freed");
+  return TRUE;
+}
+
+SCENE (catch_turns_an_error_into_a_value_and_passes_values_on)
+{
+  g_autoptr (MorrowFuture) failed = new_failed ("no luck");
+  g_autoptr (MorrowFuture) resolved = new_int (5);
+  g_autoptr (MorrowFuture) caught = morrow_future_catch (failed, say_error, (gpointer) "it", NULL);
+  g_autoptr (MorrowFuture) passed = morrow_future_catch (resolved, say_error, (gpointer) "it", NULL);
+
+  await_ok (caught);
+  await_ok (passed);
+  ck_assert_int_eq (morrow_future_get_int (caught), 77);
+  ck_assert_int_eq (morrow_future_get_int (passed), 5);
+  assert_said ("it got no luck");
+  return TRUE;
+}
+
+SCENE (catch_counts_as_having_looked)
+{
+  MorrowFuture *failed = new_failed ("expected");
+  g_autoptr (MorrowFuture) caught = morrow_future_catch (failed, say_settled, (gpointer) "caught", NULL);
+
+  morrow_future_unref (failed);
+  await_ok (caught);
+  assert_said ("caught");
+  return TRUE;
+}
+
+SCENE (catch_of_a_cancel_gets_it)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) caught = morrow_future_catch (future, say_error, (gpointer) "it", NULL);
+
+  morrow_future_cancel_with_message (future, "stop");
+  await_ok (caught);
+  assert_said ("it got stop");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (finally_passes_the_outcome_on)
+{
+  g_autoptr (MorrowFuture) failed = new_failed ("no luck");
+  g_autoptr (MorrowFuture) resolved = new_int (5);
+  g_autoptr (MorrowFuture) after_failed = morrow_future_finally (failed, say_settled, (gpointer) "one", NULL);
+  g_autoptr (MorrowFuture) after_resolved = morrow_future_finally (resolved, say_int, (gpointer) "two", NULL);
+
+  await_failed (after_failed, "no luck");
+  await_ok (after_resolved);
+  ck_assert_int_eq (morrow_future_get_int (after_resolved), 5);
+  assert_said ("one; two got 5");
+  return TRUE;
+}
+
+SCENE (finally_that_fails_fails)
+{
+  g_autoptr (MorrowFuture) resolved = new_int (5);
+  g_autoptr (MorrowFuture) after = morrow_future_finally (resolved, fail_called, (gpointer) "worse", NULL);
+
+  await_failed (after, "worse");
+  return TRUE;
+}
+
+SCENE (callback_that_fails_rejects_and_reports_when_nobody_looks)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+  MorrowFuture *called = morrow_future_then (future, fail_called, (gpointer) "no luck", NULL);
+
+  morrow_check_expect_warning ("The error of callback was never looked at: no luck");
+  morrow_future_unref (called);
+  let_run ();
+  ck_assert_uint_eq (morrow_check_n_expected (), 0);
+  return TRUE;
+}
+
+static gboolean
+return_true_with_an_error (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "both");
+  return TRUE;
+}
+
+static gboolean
+return_false_without_an_error (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return FALSE;
+}
+
+SCENE (callback_that_contradicts_itself_is_a_critical_and_fails)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+  g_autoptr (MorrowFuture) both = morrow_future_then (future, return_true_with_an_error, NULL, NULL);
+  g_autoptr (MorrowFuture) neither = morrow_future_then (future, return_false_without_an_error, NULL, NULL);
+
+  morrow_check_expect_critical ("A callback made at * returned TRUE with an error");
+  morrow_check_expect_critical ("A callback made at * returned FALSE without an error");
+  await_failed (both, "both");
+  await_failed (neither, "A callback failed without saying why");
+  return TRUE;
+}
+
+/* --- data, and cancel -------------------------------------------------------------------------- */
+
+SCENE (data_is_released_after_the_callback_or_instead_of_it)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, say_int, (gpointer) "a", say_freed);
+  g_autoptr (MorrowFuture) passed_over = morrow_future_catch (future, say_error, (gpointer) "b", say_freed);
+
+  await_ok (called);
+  await_ok (passed_over);
+  let_run ();
+  assert_said ("a got 1; a freed; b freed");
+  return TRUE;
+}
+
+SCENE (fut_05_cancelled_callback_does_not_run_and_leaves_the_others)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) a = morrow_future_finally (future, say_settled, (gpointer) "a", say_freed);
+  g_autoptr (MorrowFuture) b = morrow_future_finally (future, say_settled, (gpointer) "b", say_freed);
+
+  ck_assert (morrow_future_cancel (a));
+  ck_assert (morrow_future_is_cancelled (a));
+  assert_said ("");
+  let_run ();
+  assert_said ("a freed");
+  ck_assert (!morrow_future_is_settled (future));
+  morrow_promise_resolve (promise);
+  await_ok (b);
+  let_run ();
+  assert_said ("b; b freed");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (fut_05_callback_cancelled_while_it_is_queued_does_not_run)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+  g_autoptr (MorrowFuture) a = morrow_future_finally (future, say_settled, (gpointer) "a", say_freed);
+
+  ck_assert (morrow_future_cancel (a));
+  let_run ();
+  assert_said ("a freed");
+  return TRUE;
+}
+
+static gboolean
+cancel_other (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("first");
+  morrow_future_cancel (*(MorrowFuture **) data);
+  return TRUE;
+}
+
+SCENE (fut_05_callback_may_cancel_the_next)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  MorrowFuture *next = NULL;
+  g_autoptr (MorrowFuture) first = morrow_future_finally (future, cancel_other, &next, NULL);
+
+  next = morrow_future_finally (future, say_settled, (gpointer) "next", say_freed);
+  morrow_promise_resolve (promise);
+  await_ok (first);
+  let_run ();
+  assert_said ("first; next freed");
+  morrow_future_unref (next);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (cancel_of_the_only_callback_cancels_what_it_waits_for)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) one = morrow_future_then (future, say_int, (gpointer) "one", NULL);
+  g_autoptr (MorrowFuture) two = morrow_future_then (one, say_int, (gpointer) "two", NULL);
+
+  ck_assert (morrow_future_cancel_with_message (two, "nobody cares"));
+  ck_assert (morrow_future_is_cancelled (one));
+  ck_assert (morrow_future_is_cancelled (future));
+  ck_assert_str_eq (morrow_future_get_error (future)->message, "nobody cares");
+  let_run ();
+  assert_said ("");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+static gboolean
+say_data (gpointer data, GValue *result, GError **error)
+{
+  say ("%s", (const char *) data);
+  return TRUE;
+}
+
+SCENE (callback_on_a_coroutine_starts_it_as_a_task)
+{
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (say_data, (gpointer) "ran", NULL);
+  g_autoptr (MorrowFuture) called = morrow_future_then (coroutine, say_settled, (gpointer) "called", NULL);
+
+  assert_said ("");
+  await_ok (called);
+  assert_said ("ran; called");
+  return TRUE;
+}
+
+static Suite *
+then_suite (void)
+{
+  Suite *suite = suite_create ("then");
+  TCase *when = morrow_check_add_case (suite, "when");
+  TCase *what = morrow_check_add_case (suite, "what");
+  TCase *cancel = morrow_check_add_case (suite, "cancel");
+
+  tcase_add_test (when, fut_04_callbacks_run_later_in_the_order_they_were_attached);
+  tcase_add_test (when, fut_04_callback_attached_after_it_settled_still_runs_later);
+  tcase_add_test (when, fut_04_callback_runs_on_the_loop_where_it_was_attached);
+  tcase_add_test (when, callback_of_a_plain_thread_runs_on_its_main_context);
+  tcase_add_test (when, callback_attached_in_a_callback_runs_after_it);
+  tcase_add_test (when, callback_whose_future_is_dropped_still_runs);
+  tcase_add_test (when, callback_on_a_coroutine_starts_it_as_a_task);
+
+  tcase_add_test (what, then_passes_on_what_the_callback_returns);
+  tcase_add_test (what, then_is_passed_over_by_an_error);
+  tcase_add_test (what, catch_turns_an_error_into_a_value_and_passes_values_on);
+  tcase_add_test (what, catch_counts_as_having_looked);
+  tcase_add_test (what, catch_of_a_cancel_gets_it);
+  tcase_add_test (what, finally_passes_the_outcome_on);
+  tcase_add_test (what, finally_that_fails_fails);
+  tcase_add_test (what, callback_that_fails_rejects_and_reports_when_nobody_looks);
+  tcase_add_test (what, callback_that_contradicts_itself_is_a_critical_and_fails);
+
+  tcase_add_test (cancel, data_is_released_after_the_callback_or_instead_of_it);
+  tcase_add_test (cancel, fut_05_cancelled_callback_does_not_run_and_leaves_the_others);
+  tcase_add_test (cancel, fut_05_callback_cancelled_while_it_is_queued_does_not_run);
+  tcase_add_test (cancel, fut_05_callback_may_cancel_the_next);
+  tcase_add_test (cancel, cancel_of_the_only_callback_cancels_what_it_waits_for);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (then_suite)
