@@ -135,6 +135,9 @@ noinst_LTLIBRARIES += lib/libmorrow-internal.la lib/libmorrow-curl-internal.la
 lib_LTLIBRARIES += lib/libmorrow-1.la lib/libmorrow-curl-1.la
 
 lib_libmorrow_internal_la_SOURCES = $(morrow_sources)
+if TSAN
+lib_libmorrow_internal_la_SOURCES += lib/base/tsan.c
+endif
 lib_libmorrow_internal_la_LIBADD = $(GLIB_LIBS) -lpthread -lm
 
 lib_libmorrow_1_la_SOURCES =

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What GLib does, told to the thread sanitizer; part of builds with --enable-tsan only.
+ *
+ * GLib is not built for the sanitizer, and its locks are futexes of its own, so the sanitizer does not see that they
+ * order anything, and takes whatever they guard for a race.  These functions come before GLib's in the order of
+ * linking, for GIO as well: each calls the real one, and says what it orders.  A lock is an acquire and a release of
+ * its address rather than one of the sanitizer's mutexes, since those may not be taken on one fiber and given back on
+ * another. */
+
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+#include <gio/gio.h>
+#include <sanitizer/tsan_interface.h>
+
+/* The function of that name which this one hides.  Looked up once by each caller; a race to do so is harmless, for
+ * all find the same. */
+#define REAL(name) \
+  (__extension__ ({ \
+    static __typeof__ (&name) real; \
+    __typeof__ (&name) found = __atomic_load_n (&real, __ATOMIC_RELAXED); \
+    if (found == NULL) \
+      { \
+        found = (__typeof__ (&name)) dlsym (RTLD_NEXT, #name); \
+        __atomic_store_n (&real, found, __ATOMIC_RELAXED); \
+      } \
+    found; \
+  }))
+
+#define INTERPOSE __attribute__ ((visibility ("default")))
+
+INTERPOSE void
+g_mutex_lock (GMutex *mutex)
+{
+  REAL (g_mutex_lock) (mutex);
+  __tsan_acquire (mutex);
+}
+
+INTERPOSE gboolean
+g_mutex_trylock (GMutex *mutex)
+{
+  if (!REAL (g_mutex_trylock) (mutex))
+    return FALSE;
+
+  __tsan_acquire (mutex);
+  return TRUE;
+}
+
+INTERPOSE void
+g_mutex_unlock (GMutex *mutex)
+{
+  __tsan_release (mutex);
+  REAL (g_mutex_unlock) (mutex);
+}
+
+/* Waiting gives the mutex back and takes it again, inside GLib. */
+INTERPOSE void
+g_cond_wait (GCond  *cond,
+             GMutex *mutex)
+{
+  __tsan_release (mutex);
+  REAL (g_cond_wait) (cond, mutex);
+  __tsan_acquire (mutex);
+}
+
+INTERPOSE gboolean
+g_cond_wait_until (GCond  *cond,
+                   GMutex *mutex,
+                   gint64  end_time)
+{
+  gboolean signalled;
+
+  __tsan_release (mutex);
+  signalled = REAL (g_cond_wait_until) (cond, mutex, end_time);
+  __tsan_acquire (mutex);
+  return signalled;
+}
+
+/* Pairs with the atomic load of the location, which g_once_init_enter () does in the caller's code. */
+INTERPOSE void
+(g_once_init_leave) (volatile void *location,
+                     gsize          result)
+{
+  __tsan_release ((void *) location);
+  REAL (g_once_init_leave) (location, result);
+}
+
+/* Dropping a reference comes before what the last one to drop does. */
+INTERPOSE gboolean
+(g_atomic_ref_count_dec) (gatomicrefcount *count)
+{
+  __tsan_release ((void *) count);
+  if (!REAL (g_atomic_ref_count_dec) (count))
+    return FALSE;
+
+  __tsan_acquire ((void *) count);
+  return TRUE;
+}
+
+/* The same; the end of the object is inside of the real one. */
+INTERPOSE void
+(g_object_unref) (gpointer object)
+{
+  __tsan_release (object);
+  __tsan_acquire (object);
+  REAL (g_object_unref) (object);
+}
+
+/* A class is filled by the first thread that needs it, and found filled by the others. */
+static void
+init_class (gpointer class,
+            gpointer class_init)
+{
+  ((GClassInitFunc) class_init) (class, NULL);
+  __tsan_release (class);
+}
+
+INTERPOSE GType
+g_type_register_static_simple (GType             parent_type,
+                               const gchar      *type_name,
+                               guint             class_size,
+                               GClassInitFunc    class_init,
+                               guint             instance_size,
+                               GInstanceInitFunc instance_init,
+                               GTypeFlags        flags)
+{
+  GTypeInfo info = {
+    .class_size = class_size,
+    .class_init = class_init != NULL ? init_class : NULL,
+    .class_data = class_init,
+    .instance_size = instance_size,
+    .instance_init = instance_init,
+  };
+
+  return g_type_register_static (parent_type, type_name, &info, flags);
+}
+
+INTERPOSE gpointer
+g_object_new (GType        object_type,
+              const gchar *first_property_name,
+              ...)
+{
+  va_list properties;
+  GObject *object;
+
+  va_start (properties, first_property_name);
+  object = g_object_new_valist (object_type, first_property_name, properties);
+  va_end (properties);
+
+  __tsan_acquire (G_OBJECT_GET_CLASS (object));
+  return object;
+}
