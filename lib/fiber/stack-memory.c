@@ -10,8 +10,8 @@
  * where it also takes PIDFD_SELF; elsewhere each range is a madvise () of its own.  PIDFD_SELF and not a descriptor,
  * since there is none to run out of, and none that would mean the parent after a fork.
  *
- * Light guards are tried out once, by reading one, since emulators accept advice that they do not know.  What else the
- * kernel (or a sandbox) refuses as unknown is not asked for again.  Valgrind prints a warning about calls that it does not
+ * Light guards are tried out once, by reading one, since emulators accept advice that they do not know.  Batches that the
+ * kernel (or a sandbox) refuses as unknown are not asked for again.  Valgrind prints a warning about calls that it does not
  * know and dies of guards that it reads itself, so it is not asked and not tried. */
 
 #include "config.h"
@@ -30,9 +30,6 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -45,22 +42,7 @@
 
 /* Any thread, relaxed: hints; a thread that sees an old value asks the kernel once more. */
 static _Atomic (gboolean) no_batches;
-static _Atomic (gboolean) no_populate;
 static _Atomic (enum { UNKNOWN, MISSING, PRESENT }) light_guards;
-
-static gboolean
-is_set (_Atomic (gboolean) *flag)
-{
-  return atomic_load_explicit (flag, memory_order_relaxed);
-}
-
-/* Sets @flag if errno says that the kernel does not know the call at all. */
-static void
-learn (_Atomic (gboolean) *flag)
-{
-  if (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EBADF)
-    atomic_store_explicit (flag, TRUE, memory_order_relaxed);
-}
 
 gsize
 morrow__stack_memory_page_size (void)
@@ -94,15 +76,16 @@ advise_at_once (const struct iovec *ranges,
                 int                 advice)
 {
   gssize wanted = 0;
+  gssize done;
 
-  if (n_ranges == 1 || is_set (&no_batches) || RUNNING_ON_VALGRIND)
+  if (n_ranges == 1 || RUNNING_ON_VALGRIND || atomic_load_explicit (&no_batches, memory_order_relaxed))
     return FALSE;
   for (guint i = 0; i < n_ranges; i++)
     wanted += (gssize) ranges[i].iov_len;
-  if (syscall (SYS_process_madvise, PIDFD_SELF, ranges, (gsize) n_ranges, advice, 0) == wanted)
-    return TRUE;
-  learn (&no_batches);
-  return FALSE;
+  done = syscall (SYS_process_madvise, PIDFD_SELF, ranges, (gsize) n_ranges, advice, 0);
+  if (done < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EBADF))
+    atomic_store_explicit (&no_batches, TRUE, memory_order_relaxed);
+  return done == wanted;
 }
 
 /* Returns how many, counted from the first, have taken the advice; errno says what was wrong with the next.  All of
@@ -183,14 +166,6 @@ morrow__stack_memory_guard (const struct iovec  *pages,
   if (n == 0)
     set_guard_error (error);
   return n;
-}
-
-void
-morrow__stack_memory_populate (const struct iovec *ranges,
-                               guint               n_ranges)
-{
-  if (!is_set (&no_populate) && advise (ranges, n_ranges, MADV_POPULATE_WRITE) < n_ranges)
-    learn (&no_populate);
 }
 
 void
