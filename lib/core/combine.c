@@ -111,7 +111,7 @@ static void
 settle_as_decided (Combine *self, MorrowFuture *decisive)
 {
   if (self->mode == GATHER && morrow_future_is_cancelled (decisive))
-    morrow__future_reject (&self->future, g_error_copy (decisive->outcome.error));   /* a child's cancel is a failure of the whole, not its cancel */
+    morrow__future_reject (&self->future, g_error_copy (morrow__future_get_error (decisive)));   /* a child's cancel is a failure of the whole, not its cancel */
   else
     morrow__future_settle_like (&self->future, decisive);
 }

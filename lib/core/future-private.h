@@ -97,8 +97,13 @@ struct _MorrowFuture
   const char             *site;      /* where it was made; replaced by morrow_future_set_name () */
   union
   {
-    GValue  value;                   /* a resolved future's; unset means no value */
-    GError *error;                   /* a rejected future's */
+    GValue             value;        /* a resolved future's; unset means no value */
+    _Atomic (GError *) error;        /* a rejected future's; NULL for a cancel without a message, until somebody asks */
+    struct
+    {
+      GType            unset;        /* 0 */
+      const char      *func_name;    /* a task's */
+    } pending;
   } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
 };
 
@@ -137,6 +142,7 @@ gboolean      morrow__future_reject_cancelled (MorrowFuture *self, GError *error
 gboolean      morrow__future_settle_like   (MorrowFuture *self, MorrowFuture *source);
 
 /* Looking. */
+const GError *morrow__future_get_error     (MorrowFuture *self);
 void          morrow__future_mark_read     (MorrowFuture *self);
 gboolean      morrow__future_propagate     (MorrowFuture *self, GError **error);
 const char   *morrow__future_get_site      (MorrowFuture *self);

@@ -163,7 +163,7 @@ morrow__future_clear (MorrowFuture *self)
     {
       if (G_UNLIKELY (!(word & MORROW__READ)))
         morrow__report_unread (self);
-      g_error_free (self->outcome.error);
+      g_clear_error ((GError **) &self->outcome.error);
     }
   else if (self->outcome.value.g_type != 0)
     {
@@ -547,25 +547,32 @@ morrow__future_resolve_move (MorrowFuture *self, GValue *value)
   return TRUE;
 }
 
+/* Takes the error, which is NULL for a cancel without a message. */
 static gboolean
 settle_with_error (MorrowFuture *self, GError *error, guintptr flags)
 {
   if (!morrow__future_claim (self))
     {
-      g_error_free (error);
+      g_clear_error (&error);
       return FALSE;
     }
 
-  self->outcome.error = error;
+  atomic_init (&self->outcome.error, error);
   morrow__future_publish (self, MORROW__REJECTED | flags);
   return TRUE;
+}
+
+/* That something was cancelled is no failure that somebody must hear of. */
+static guintptr
+flags_of_error (const GError *error)
+{
+  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? MORROW__READ : 0;
 }
 
 gboolean
 morrow__future_reject (MorrowFuture *self, GError *error)
 {
-  /* That something was cancelled is no failure that somebody must hear of. */
-  return settle_with_error (self, error, g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? MORROW__READ : 0);
+  return settle_with_error (self, error, flags_of_error (error));
 }
 
 gboolean
@@ -577,7 +584,7 @@ morrow__future_reject_cancelled (MorrowFuture *self, GError *error)
 gboolean
 morrow__future_settle_cancelled (MorrowFuture *self, const char *message)
 {
-  return morrow__future_reject_cancelled (self, morrow__cancelled_error (message));
+  return morrow__future_reject_cancelled (self, message != NULL ? morrow__cancelled_error (message) : NULL);
 }
 
 /* Gives @self the outcome of @source, which has settled. */
@@ -585,13 +592,16 @@ gboolean
 morrow__future_settle_like (MorrowFuture *self, MorrowFuture *source)
 {
   guintptr word = morrow__future_peek (source);
+  const GError *error;
 
   if (!(word & MORROW__REJECTED))
     return morrow__future_resolve (self, &source->outcome.value);
 
   morrow__future_mark_read (source);
-  return settle_with_error (self, g_error_copy (source->outcome.error), word & MORROW__CANCELLED ? MORROW__CANCELLED | MORROW__READ
-                            : g_error_matches (source->outcome.error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? MORROW__READ : 0);
+  error = morrow__future_get_error (source);
+  if (word & MORROW__CANCELLED)
+    return morrow__future_reject_cancelled (self, g_error_copy (error));
+  return morrow__future_reject (self, g_error_copy (error));
 }
 
 /* --- cancelling -------------------------------------------------------------------------------------------------- */

@@ -73,6 +73,25 @@ morrow__future_mark_read (MorrowFuture *self)
     atomic_fetch_or_explicit (&self->word, MORROW__READ, memory_order_relaxed);
 }
 
+/* The error of a rejected future. A cancel without a message has none until somebody asks: most are never looked at. */
+const GError *
+morrow__future_get_error (MorrowFuture *self)
+{
+  /* Acquire: pairs with the release below, of another thread. */
+  GError *error = atomic_load_explicit (&self->outcome.error, memory_order_acquire);
+  GError *none = NULL;
+
+  if (error != NULL)
+    return error;
+
+  error = morrow__cancelled_error (NULL);
+  if (atomic_compare_exchange_strong_explicit (&self->outcome.error, &none, error, memory_order_acq_rel, memory_order_acquire))
+    return error;
+
+  g_error_free (error);
+  return none;
+}
+
 /* TRUE for a resolved future; else FALSE and a copy of its error. @self has settled. */
 gboolean
 morrow__future_propagate (MorrowFuture *self, GError **error)
@@ -82,7 +101,7 @@ morrow__future_propagate (MorrowFuture *self, GError **error)
 
   morrow__future_mark_read (self);
   if (error != NULL)
-    *error = g_error_copy (self->outcome.error);
+    *error = g_error_copy (morrow__future_get_error (self));
   return FALSE;
 }
 
@@ -126,7 +145,7 @@ morrow_future_get_error (MorrowFuture *self)
     return NULL;
 
   morrow__future_mark_read (self);
-  return self->outcome.error;
+  return morrow__future_get_error (self);
 }
 
 /* The value if there is one of the type that the caller names; asking for another type is the caller's mistake. */
@@ -280,7 +299,7 @@ morrow__report_unread (MorrowFuture *self)
 {
   g_autofree char *name = morrow_future_dup_name (self);
   const char *site = morrow__future_get_site (self);
-  const GError *error = self->outcome.error;
+  const GError *error = morrow__future_get_error (self);
   gboolean has_site = site != NULL && *site != '\0';
 
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,

@@ -170,7 +170,7 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
   self->data_free = data_free;
   self->flags = flags;
 
-  morrow__future_ref (&self->future);
+  atomic_init (&self->future.ref_count, 2);   /* the caller's, and the list's */
   self->waiter.notify = then_notify;
   if (!morrow__future_subscribe (source, &self->waiter))
     then_notify (&self->waiter, source);

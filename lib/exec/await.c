@@ -18,9 +18,7 @@ static void
 task_notify (MorrowWaiter *waiter, MorrowFuture *future)
 {
   MorrowTask *self = (MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter));
-  MorrowHome *home = atomic_load_explicit (&self->home, memory_order_relaxed);   /* relaxed: set before the waiter was hooked on (W2) */
-
-  home->klass->wake (home, self);
+  self->home->klass->wake (self->home, self);   /* set before the waiter was hooked on (W2) */
 }
 
 /* After a park: was it a cancel? */
@@ -73,7 +71,7 @@ is_oneself (MorrowTask *self, MorrowFuture *future)
 
   if (!morrow__future_is_task (future))
     return FALSE;
-  return task == self || (morrow__task_is_in_place (task) && atomic_load_explicit (&task->host, memory_order_relaxed) == self);
+  return task == self || morrow__task_get_host (task) == self;
 }
 
 static gboolean
@@ -93,7 +91,7 @@ await_pending (MorrowFuture *future, GError **error)
       return FALSE;
     }
 
-  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_IN_PLACE))
+  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
     morrow__task_run_in_place ((MorrowTask *) future, self);
   else if (!morrow__task_wait (self, future, error))
     return FALSE;

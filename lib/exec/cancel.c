@@ -18,7 +18,7 @@ set_message (MorrowTask *self, const char *message)
 static gboolean
 cancel_lazy (MorrowTask *self, const char *message)
 {
-  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_STARTED))
+  if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED))
     return FALSE;
 
   morrow__task_abandon (self, morrow__cancelled_error (message));
@@ -29,11 +29,7 @@ cancel_lazy (MorrowTask *self, const char *message)
 static gboolean
 cancel_host (MorrowTask *self, const char *message)
 {
-  MorrowTask *host;
-
-  /* Acquire: pairs with the release in morrow__task_run_in_place (). It follows the claim at once. */
-  while ((host = atomic_load_explicit (&self->host, memory_order_acquire)) == NULL)
-    sched_yield ();
+  MorrowTask *host = self->host;
 
   if (!morrow__future_claim (&self->future))
     return FALSE;
@@ -64,12 +60,14 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (cancel_lazy (self, message))
     return TRUE;
 
-  if (morrow__task_is_in_place (self))
+  while (morrow__task_get_state (self) == MORROW_TASK_PLACING)
+    sched_yield ();                                      /* for a few instructions of another thread */
+  if (morrow__task_get_host (self) != NULL)
     return cancel_host (self, message);
 
   set_message (self, message);
 
-  /* Sequentially consistent: T1, pairs with the look at PENDING after morrow__task_set_home (). */
+  /* Sequentially consistent: T1, pairs with the look at PENDING that follows morrow__task_set_home (). */
   while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,
                                                  memory_order_seq_cst, memory_order_relaxed))
     ;
@@ -77,7 +75,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (G_UNLIKELY (cancel & MORROW__CANCEL_LINKED))
     morrow__cancellable_cancel (future);
 
-  home = atomic_load_explicit (&self->home, memory_order_seq_cst);
+  home = morrow__task_get_home (self);
   if (home == morrow__home && home != NULL)
     morrow__task_deliver_cancel (self);
   else if (home != NULL)

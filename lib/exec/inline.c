@@ -80,7 +80,7 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowTask *task = (MorrowTask *) future;
 
-  morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED);
+  morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
   if (morrow__executor_current == executor && morrow__home != NULL)
     morrow__thread_home_run (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
   else
@@ -109,7 +109,7 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   MorrowInterrupt interrupt;
 
   set_home (self, home);
-  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_STARTED);
+  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
   while (run_callbacks (self, FALSE) || morrow__lane_join (executor))

@@ -3,14 +3,17 @@
  *
  * STATES (the state field)
  *
- *              morrow_create_task (), a gather ...               its home takes it
- *      LAZY ---------------------------------------> QUEUED ---------------------> STARTED ---> the future settles
- *       |                                               |
- *       |  awaited: runs in place, on the awaiter's     |  cancelled before it started: it still
- *       '----- stack, inside the awaiter's task ----> IN_PLACE    goes to a home, which settles it without running it
+ *              create_task, a gather ...            a home takes it
+ *      LAZY --------------------------> QUEUED -----> CLAIMED -----> STARTED (<-> WOKEN) ---> the future settles
+ *       |                                  |
+ *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
+ *       '----> PLACING ----> IN_PLACE          which settles it without running it
  *
- *   LAZY -> QUEUED and LAZY -> IN_PLACE race between threads, and so does QUEUED -> STARTED on a thread pool, where
- *   the awaiting worker may take the task from the queue: each is a compare-and-swap, and whoever wins runs it.
+ *   LAZY -> QUEUED and LAZY -> PLACING race between threads, and so does QUEUED -> CLAIMED on a thread pool, where the
+ *   awaiting worker may take the task from the queue: each is a compare-and-swap, and whoever wins runs it. A loop has
+ *   its tasks to itself, and leaves CLAIMED out. WOKEN is a thread home's.
+ *
+ *   A task that waits in a queue touches two cache lines: what the third holds is valid from STARTED or IN_PLACE on.
  *
  *   What runs in place is a part of the task that awaits it, its host: it has no home, never parks, and to cancel it is
  *   to cancel the host. The host lives while this has not settled, so that whoever holds this one's lock may take a
@@ -20,8 +23,8 @@
  *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever the number of requests
  *   STICKY    the task is being swept up: every suspension point fails from now on, but for a shield
  *
- *   A request may come from any thread: it sets PENDING, then looks whether the task has a home (T1). The home takes
- *   the task, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
+ *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it
+ *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
  *   a request is not lost. PENDING is cleared by the home's thread alone, so that it is not delivered twice. */
 
 #pragma once
@@ -41,39 +44,43 @@ typedef enum
 {
   MORROW_TASK_LAZY,
   MORROW_TASK_QUEUED,
-  MORROW_TASK_STARTED,
-  MORROW_TASK_IN_PLACE,   /* started, as a part of its host */
-  MORROW_TASK_WOKEN       /* started, and to go on: a thread home's */
+  MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
+  MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
+  MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
+  MORROW_TASK_STARTED,    /* it has a home */
+  MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
 } MorrowTaskState;
 
 struct _MorrowTask
 {
-  MorrowFuture             future;
-  MorrowJob                job;             /* the executor's, while queued to start or to go on */
-  MorrowWaiter             waiter;          /* the awaited future's, while parked */
+  MorrowFuture             future;          /* while it is pending, its outcome holds the function's name */
 
+  MorrowJob                job;             /* the executor's, while queued to start or to go on */
   MorrowCoroutineFunc      func;            /* immutable */
   gpointer                 data;            /* released by whoever ran it */
   GDestroyNotify           data_free;       /* immutable */
-  const char              *func_name;       /* immutable; NULL when not known */
-
+  _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned */
   atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
-  _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned */
-  _Atomic (MorrowHome *)   home;            /* set when started, then immutable (T1) */
-
-  MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the awaiting call; on a thread
-                                               pool others read it under the pool's lock */
-  union
-  {
-    MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */
-    _Atomic (MorrowTask *) host;            /* in place: set once by whoever runs it (T2); borrowed */
-  };
-  MorrowList               link;            /* the home's thread: among the tasks alive there; on a thread pool under its lock */
   guint                    id;              /* immutable: what it is called if nobody named it */
   guint                    stack_kib : 30;  /* before it starts: the size of its stack, 0 for the default */
-  guint                    interrupted : 1; /* the home's thread: it is to go on because a cancel detached it from what it awaited */
+  guint                    interrupted : 1; /* the home's thread: a cancel has detached it from what it awaited */
+
+  /* Valid from STARTED or IN_PLACE on. */
+  MorrowWaiter             waiter;          /* the awaited future's, while parked */
+  union
+  {
+    MorrowHome            *home;            /* immutable: see T1 */
+    MorrowTask            *host;            /* in place: immutable; borrowed (T2) */
+  };
+  MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
+                                               awaiting call; on a thread pool others read it under the pool's lock */
+  MorrowFiber             *fiber;           /* the home's thread: its stack, on a loop */
+  MorrowList               link;            /* the home's thread: among the tasks alive there; a thread pool's from
+                                               QUEUED on, under its lock */
 };
+
+G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowTask, waiter) == 128 || GLIB_SIZEOF_VOID_P != 8);
 
 extern const MorrowFutureOps morrow__task_ops;
 
@@ -101,10 +108,32 @@ void     morrow__task_deliver_cancel  (MorrowTask *self);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
 
-static inline gboolean
-morrow__task_is_in_place (MorrowTask *self)
+/* What its function is called, as long as it has not settled. */
+static inline const char *
+morrow__task_func_name (MorrowTask *self)
 {
-  return atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_IN_PLACE;
+  return self->future.outcome.pending.func_name != NULL ? self->future.outcome.pending.func_name : "?";
+}
+
+static inline MorrowTaskState
+morrow__task_get_state (MorrowTask *self)
+{
+  /* Sequentially consistent: T1. It also acquires what the third line holds. */
+  return atomic_load_explicit (&self->state, memory_order_seq_cst);
+}
+
+/* Its home, NULL before it has one. */
+static inline MorrowHome *
+morrow__task_get_home (MorrowTask *self)
+{
+  return morrow__task_get_state (self) >= MORROW_TASK_STARTED ? self->home : NULL;
+}
+
+/* The task that it is a part of, NULL when it is none. */
+static inline MorrowTask *
+morrow__task_get_host (MorrowTask *self)
+{
+  return morrow__task_get_state (self) == MORROW_TASK_IN_PLACE ? self->host : NULL;
 }
 
 static inline MorrowTask *

@@ -45,7 +45,7 @@ warn_never_awaited (MorrowTask *self)
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
                     "MORROW_SITE", site != NULL ? site : "",
                     "MESSAGE", "coroutine '%s' was never awaited, made at %s",
-                    self->func_name != NULL ? self->func_name : "?", site != NULL ? site : "?");
+                    morrow__task_func_name (self), site != NULL ? site : "?");
 }
 
 static void
@@ -89,13 +89,10 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->func = func;
   self->data = data;
   self->data_free = data_free;
-  self->func_name = func_name;
+  self->future.outcome.pending.func_name = func_name;
   atomic_init (&self->state, MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
   atomic_init (&self->cancel_message, NULL);
-  atomic_init (&self->home, NULL);
-  self->awaiting = NULL;
-  self->fiber = NULL;
   self->id = take_id ();
   self->stack_kib = 0;
   self->interrupted = FALSE;
@@ -170,8 +167,8 @@ morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
          atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who gives it away by calling: then
- * nobody else can see the object, and plain stores do. */
+/* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who
+ * gives it away by calling: then nobody else can see the object, and plain stores do. */
 static inline gboolean
 claim_for_executor (MorrowTask *self)
 {
@@ -226,8 +223,11 @@ task_start (MorrowFuture *future, MorrowExecutor *executor)
 void
 morrow__task_set_home (MorrowTask *self, MorrowHome *home)
 {
-  /* Sequentially consistent: T1, pairs with the load in morrow__task_cancel (). */
-  atomic_store_explicit (&self->home, home, memory_order_seq_cst);
+  self->awaiting = NULL;
+  self->home = home;
+
+  /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
+  atomic_store_explicit (&self->state, MORROW_TASK_STARTED, memory_order_seq_cst);
 }
 
 /**
@@ -295,12 +295,12 @@ call_body (MorrowTask *self, GValue *result, GError **error)
 
   if (G_UNLIKELY (ok != (*error == NULL)))
     {
-      g_critical ("Coroutine '%s', made at %s, returned %s", self->func_name != NULL ? self->func_name : "?",
+      g_critical ("Coroutine '%s', made at %s, returned %s", morrow__task_func_name (self),
                   morrow__future_get_site (&self->future) != NULL ? morrow__future_get_site (&self->future) : "?",
                   ok ? "TRUE with an error" : "FALSE without an error");
       if (*error == NULL)
         *error = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "Coroutine '%s' failed without saying why",
-                              self->func_name != NULL ? self->func_name : "?");
+                              morrow__task_func_name (self));
     }
 
   if (G_UNLIKELY (*error != NULL && G_IS_VALUE (result)))
@@ -351,8 +351,10 @@ morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
-  /* Release: pairs with the acquire in cancel_host () (T2). */
-  atomic_store_explicit (&self->host, host, memory_order_release);
+  self->host = host;
+
+  /* Release: pairs with the load in morrow__task_get_state () (T2). */
+  atomic_store_explicit (&self->state, MORROW_TASK_IN_PLACE, memory_order_release);
   call_body (self, &result, &error);
   release_data (self);
   settle (self, &result, error);
@@ -364,7 +366,9 @@ morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 static gboolean
 task_is_wanted (MorrowFuture *future)
 {
-  return morrow__task_is_in_place ((MorrowTask *) future);
+  MorrowTaskState state = morrow__task_get_state ((MorrowTask *) future);
+
+  return state == MORROW_TASK_PLACING || state == MORROW_TASK_IN_PLACE;
 }
 
 /* On a thread pool, under its lock: what a parked task waits for is known, what a running one may still do is not. */
@@ -373,7 +377,7 @@ task_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *await
 {
   MorrowTask *self = (MorrowTask *) future;
 
-  return self->awaiting != NULL ? visit (self->awaiting, data) : FALSE;
+  return morrow__task_get_home (self) != NULL && self->awaiting != NULL && visit (self->awaiting, data);
 }
 
 const MorrowFutureOps morrow__task_ops = {

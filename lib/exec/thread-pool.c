@@ -113,7 +113,7 @@ static gboolean is_hopeless (MorrowFuture *future, gpointer data);
 static gboolean
 search_task (MorrowTask *task, Search *search)
 {
-  MorrowHome *home = atomic_load_explicit (&task->home, memory_order_acquire);
+  MorrowHome *home = morrow__task_get_home (task);
 
   if (home == NULL || home->klass != morrow__home->klass || ((MorrowThreadHome *) home)->executor != search->pool)
     return FALSE;                                /* not started, or somebody else's */
@@ -192,7 +192,7 @@ task_run (MorrowJob *job, gboolean closed)
   MorrowTask *task = morrow__task_of_job (job);
   MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
 
-  if (!morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED))
+  if (!morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED))
     ;                                           /* whoever waited for it has run it */
   else if (!closed)
     run_claimed (self, task);
@@ -216,7 +216,7 @@ run_awaited (MorrowFuture *future, gpointer data)
       if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
         future->ops->visit_awaited (future, run_awaited, data);
     }
-  else if (task->job.run == task_run && morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED))
+  else if (task->job.run == task_run && morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED))
     {
       morrow__future_ref (future);
       run_claimed (home_here ()->executor, task);
@@ -370,7 +370,7 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   error = enqueue (self, &task->job, task, &sweep);
   if (error != NULL)
     {
-      morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_STARTED);
+      morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
       morrow__task_abandon (task, g_error_new (MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for a task: %s", error->message));
       g_error_free (error);
       morrow_future_unref (future);
@@ -431,7 +431,7 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
   MorrowInterrupt interrupt;
 
-  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_STARTED);
+  morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
   finish (self);
