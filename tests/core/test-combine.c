@@ -159,7 +159,7 @@ SCENE (all_lets_a_second_failure_report_itself)
   morrow_check_expect_warning ("The error of Task-* was never looked at: second");
   await_failed (all, "first");
   morrow_future_unref (all);
-  take_said ();
+  forget_said ();
   child_clear (&a);
   return TRUE;
 }
@@ -179,7 +179,7 @@ SCENE (all_cancelled_cancels_every_child_and_waits)
   await_cancelled (all);
   ck_assert (morrow_future_is_cancelled (all));
   ck_assert_str_eq (morrow_future_get_error (all)->message, "enough");
-  take_said ();
+  forget_said ();
   child_clear (&a);
   child_clear (&b);
   return TRUE;
@@ -203,7 +203,7 @@ SCENE (all_is_cancelled_with_the_task_that_awaits_it)
   morrow_promise_resolve (children[0].cleaned);
   morrow_promise_resolve (children[1].cleaned);
   await_cancelled (task);
-  take_said ();
+  forget_said ();
   child_clear (&children[0]);
   child_clear (&children[1]);
   return TRUE;
@@ -224,7 +224,7 @@ SCENE (any_resolves_with_the_first_success_and_waits_for_the_cancelled_others)
   morrow_promise_resolve (a.cleaned);
   await_ok (any);
   ck_assert_str_eq (morrow_future_get_string (any), "b");
-  take_said ();
+  forget_said ();
   child_clear (&a);
   child_clear (&b);
   return TRUE;
@@ -271,7 +271,7 @@ SCENE (any_cancelled_cancels_every_child)
   ck_assert (morrow_future_cancel (any));
   await_cancelled (any);
   ck_assert (morrow_future_is_cancelled (any));
-  take_said ();
+  forget_said ();
   child_clear (&a);
   child_clear (&b);
   return TRUE;
@@ -304,7 +304,7 @@ SCENE (race_gives_the_first_error)
 
   morrow_promise_resolve (a.cleaned);
   await_failed (race, "lost");
-  take_said ();
+  forget_said ();
   child_clear (&a);
   return TRUE;
 }

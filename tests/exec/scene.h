@@ -49,6 +49,12 @@ take_said (void)
   return said;
 }
 
+static inline void
+forget_said (void)
+{
+  g_free (take_said ());
+}
+
 #define assert_said(expected)              \
   G_STMT_START                             \
     {                                      \

@@ -689,7 +689,7 @@ SCENE (can_19_cancelling_the_last_waiter_cancels_the_future)
   ck_assert (morrow_future_is_cancelled (stage.pending));
   await_cancelled (stage.task);
   await_cancelled (other);
-  take_said ();
+  forget_said ();
   stage_clear (&stage);
   return TRUE;
 }
