@@ -22,9 +22,12 @@ test_programs = \
   tests/core/test-combine \
   tests/core/test-future \
   tests/core/test-gather \
+  tests/core/test-promise \
   tests/core/test-then \
   tests/core/test-version \
+  tests/exec/test-await \
   tests/exec/test-cancel \
+  tests/exec/test-cancellable \
   tests/exec/test-task \
   tests/fiber/test-fiber \
   tests/fiber/test-stack \

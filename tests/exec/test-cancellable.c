@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * GCancellable, both ways: one that cancels a future, and one that a future's cancel cancels.
+ */
+#include "config.h"
+
+#include "exec/scene.h"
+
+static gboolean
+is_connected (GCancellable *cancellable)
+{
+  return g_signal_has_handler_pending (cancellable, g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE), 0, TRUE);
+}
+
+/* --- it cancels a future ----------------------------------------------------------------------- */
+
+START_TEST (cancellable_cancels_a_promise)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  morrow_future_cancel_on (future, cancellable);
+  ck_assert (!morrow_future_is_settled (future));
+  g_cancellable_cancel (cancellable);
+  ck_assert (morrow_future_is_cancelled (future));
+  ck_assert (!is_connected (cancellable));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+START_TEST (cancellable_that_is_cancelled_already_cancels_at_once)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  g_cancellable_cancel (cancellable);
+  morrow_future_cancel_on (future, cancellable);
+  ck_assert (morrow_future_is_cancelled (future));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+START_TEST (no_cancellable_is_nothing)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+
+  morrow_future_cancel_on (future, NULL);
+  ck_assert (!morrow_future_is_settled (future));
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+START_TEST (connection_goes_when_the_future_settles)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  GCancellable *cancellable = g_cancellable_new ();
+
+  g_object_add_weak_pointer (G_OBJECT (cancellable), (gpointer *) &cancellable);
+  morrow_future_cancel_on (future, cancellable);
+  ck_assert (is_connected (cancellable));
+  morrow_promise_resolve_int (promise, 1);
+  ck_assert (!is_connected (cancellable));
+  g_cancellable_cancel (cancellable);
+  ck_assert_int_eq (morrow_future_get_int (future), 1);
+  g_object_unref (cancellable);
+  ck_assert_ptr_null (cancellable);
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+SCENE (cancellable_cancels_a_task_as_a_request)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, future, NULL));
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  morrow_future_cancel_on (task, cancellable);
+  let_run ();
+  g_cancellable_cancel (cancellable);
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 1);
+  await_cancelled (task);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (cancellable_does_not_start_a_coroutine)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (await_it, future, NULL);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  morrow_future_cancel_on (coroutine, cancellable);
+  morrow_promise_resolve (promise);
+  let_run ();
+  ck_assert (!morrow_future_is_settled (coroutine));
+  g_cancellable_cancel (cancellable);
+  ck_assert (morrow_future_is_cancelled (coroutine));
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (cancellable_is_nobody_who_waits)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, future, NULL));
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  morrow_future_cancel_on (future, cancellable);
+  let_run ();
+  morrow_future_cancel (task);
+  ck_assert (morrow_future_is_cancelled (future));
+  await_cancelled (task);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+static gpointer
+cancel_there (gpointer data)
+{
+  g_cancellable_cancel (data);
+  return NULL;
+}
+
+SCENE (cancellable_of_another_thread_wakes_the_task)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (MorrowFuture) sleep = morrow_sleep (3600);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, sleep, NULL));
+  GThread *thread;
+
+  morrow_future_cancel_on (task, cancellable);
+  let_run ();
+  thread = g_thread_new ("other", cancel_there, cancellable);
+  await_cancelled (task);
+  g_thread_join (thread);
+  return TRUE;
+}
+
+START_TEST (one_cancellable_cancels_many)
+{
+  MorrowPromise *promise[3];
+  MorrowFuture *future[3];
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  for (guint i = 0; i < 3; i++)
+    {
+      future[i] = new_pending (&promise[i]);
+      morrow_future_cancel_on (future[i], cancellable);
+      morrow_future_cancel_on (future[i], cancellable);
+    }
+  morrow_promise_resolve (promise[1]);
+  g_cancellable_cancel (cancellable);
+  ck_assert (morrow_future_is_cancelled (future[0]));
+  ck_assert (!morrow_future_is_cancelled (future[1]));
+  ck_assert (morrow_future_is_cancelled (future[2]));
+  ck_assert (!is_connected (cancellable));
+  for (guint i = 0; i < 3; i++)
+    {
+      morrow_promise_unref (promise[i]);
+      morrow_future_unref (future[i]);
+    }
+}
+END_TEST
+
+/* --- a future's cancel cancels it -------------------------------------------------------------- */
+
+START_TEST (cancel_of_a_promise_cancels_its_cancellable)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (future);
+  g_autoptr (GCancellable) again = morrow_future_get_cancellable (future);
+
+  ck_assert_ptr_eq (cancellable, again);
+  ck_assert (!g_cancellable_is_cancelled (cancellable));
+  morrow_future_cancel (future);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+START_TEST (settling_leaves_the_cancellable_alone)
+{
+  MorrowPromise *one, *two;
+  g_autoptr (MorrowFuture) resolved = new_pending (&one);
+  g_autoptr (MorrowFuture) rejected = new_pending (&two);
+  g_autoptr (GCancellable) of_resolved = morrow_future_get_cancellable (resolved);
+  g_autoptr (GCancellable) of_rejected = morrow_future_get_cancellable (rejected);
+
+  morrow_promise_resolve (one);
+  morrow_promise_reject (two, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+  ck_assert (!g_cancellable_is_cancelled (of_resolved));
+  ck_assert (!g_cancellable_is_cancelled (of_rejected));
+  ck_assert_ptr_nonnull (morrow_future_get_error (rejected));
+  morrow_promise_unref (one);
+  morrow_promise_unref (two);
+}
+END_TEST
+
+START_TEST (cancellable_of_what_was_cancelled_is_cancelled)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (GCancellable) cancellable = NULL;
+
+  morrow_future_cancel (future);
+  cancellable = morrow_future_get_cancellable (future);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+static gboolean
+say_on_cancel_and_linger (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GCancellable) mine = morrow_future_get_cancellable (morrow_current_task ());
+  gboolean ok = morrow_future_await (data, error);
+
+  say ("%s", g_cancellable_is_cancelled (mine) ? "asked to end" : "not asked");
+  return ok;
+}
+
+SCENE (cancellable_of_a_task_is_cancelled_when_it_is_asked_to_end)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (future));
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_on_cancel_and_linger, shield, NULL));
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (task);
+
+  let_run ();
+  ck_assert (!g_cancellable_is_cancelled (cancellable));
+  morrow_future_cancel (task);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+  ck_assert (!morrow_future_is_settled (task));
+  await_cancelled (task);
+  assert_said ("asked to end");
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (cancellable_got_after_the_request_is_cancelled)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, future, NULL));
+  g_autoptr (GCancellable) cancellable = NULL;
+
+  let_run ();
+  morrow_future_cancel (task);
+  cancellable = morrow_future_get_cancellable (task);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+  await_cancelled (task);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+START_TEST (both_ways_on_one_future_do_not_circle)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (future);
+
+  morrow_future_cancel_on (future, cancellable);
+  g_cancellable_cancel (cancellable);
+  ck_assert (morrow_future_is_cancelled (future));
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+static Suite *
+cancellable_suite (void)
+{
+  Suite *suite = suite_create ("cancellable");
+  TCase *on = morrow_check_add_case (suite, "cancels a future");
+  TCase *with = morrow_check_add_case (suite, "is cancelled with a future");
+
+  tcase_add_test (on, cancellable_cancels_a_promise);
+  tcase_add_test (on, cancellable_that_is_cancelled_already_cancels_at_once);
+  tcase_add_test (on, no_cancellable_is_nothing);
+  tcase_add_test (on, connection_goes_when_the_future_settles);
+  tcase_add_test (on, cancellable_cancels_a_task_as_a_request);
+  tcase_add_test (on, cancellable_does_not_start_a_coroutine);
+  tcase_add_test (on, cancellable_is_nobody_who_waits);
+  tcase_add_test (on, cancellable_of_another_thread_wakes_the_task);
+  tcase_add_test (on, one_cancellable_cancels_many);
+
+  tcase_add_test (with, cancel_of_a_promise_cancels_its_cancellable);
+  tcase_add_test (with, settling_leaves_the_cancellable_alone);
+  tcase_add_test (with, cancellable_of_what_was_cancelled_is_cancelled);
+  tcase_add_test (with, cancellable_of_a_task_is_cancelled_when_it_is_asked_to_end);
+  tcase_add_test (with, cancellable_got_after_the_request_is_cancelled);
+  tcase_add_test (with, both_ways_on_one_future_do_not_circle);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (cancellable_suite)
