@@ -90,3 +90,23 @@ EXTRA_DIST += docs/compare.svg
 compare: all
 	compare/morrow-compare gather
 .PHONY: compare
+# What basic operations cost, beside other runtimes: compare/micro/run builds the programs of those that are installed.
+noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/echo-client
+compare_micro_morrow_SOURCES = compare/micro/morrow.c compare/micro/bench.h
+compare_micro_morrow_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+compare_micro_morrow_LDFLAGS = $(AM_LDFLAGS) -no-install
+compare_micro_morrow_LDADD = lib/libmorrow-1.la $(GLIB_LIBS)
+compare_micro_limits_SOURCES = \
+  compare/micro/limits.c \
+  compare/micro/echo-epoll.c \
+  compare/micro/echo-epoll.h \
+  compare/micro/echo-server.h
+compare_micro_limits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+compare_micro_limits_LDADD = -lpthread
+compare_micro_echo_client_SOURCES = compare/micro/echo-client.c
+compare_micro_echo_client_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+EXTRA_DIST += compare/micro/run
+
+compare-micro: compare/micro/morrow compare/micro/limits compare/micro/echo-client
+	$(AM_V_at)$(srcdir)/compare/micro/run --build $(abs_top_builddir)
+.PHONY: compare-micro

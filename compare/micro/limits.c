@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the machine itself takes: the limits that a runtime is held against. The raw echo server is echo-epoll.c; fresh
+ * pages are also touched by morrow.c, next to its sleepers.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "echo-epoll.h"
+
+static void
+fail (const char *what)
+{
+  perror (what);
+  exit (EXIT_FAILURE);
+}
+
+/* --- instructions ------------------------------------------------------------------------------ */
+
+#if defined (__x86_64__)
+
+/* The least that a switch does: leaves the stack and the six registers that a call preserves on it, takes the other
+ * one, and goes on there by an indirect jump. No control words, and none of what a runtime does to choose. */
+typedef struct
+{
+  void *sp;
+  void *pc;
+} Side;
+
+static Side here, there;
+
+static inline __attribute__ ((always_inline)) void
+bare_switch (Side *from, Side *to)
+{
+  __asm__ volatile ("leaq 1f(%%rip), %%rax\n\t"
+                    "pushq %%rbp\n\t"
+                    "pushq %%rbx\n\t"
+                    "movq %%rsp, (%0)\n\t"
+                    "movq %%rax, 8(%0)\n\t"
+                    "movq (%1), %%rsp\n\t"
+                    "jmp *8(%1)\n"
+                    "1:\n\t"
+                    "endbr64\n\t"
+                    "popq %%rbx\n\t"
+                    "popq %%rbp"
+                    : "+D" (from), "+S" (to)
+                    :
+                    : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+}
+
+static void
+switch_back_for_ever (void)
+{
+  for (;;)
+    bare_switch (&there, &here);
+}
+
+static void
+switch_n (unsigned n)
+{
+  static char stack[65536] __attribute__ ((aligned (16)));
+
+  if (there.sp == NULL)
+    {
+      there.sp = stack + sizeof stack - 8;
+      there.pc = (void *) switch_back_for_ever;
+    }
+  for (unsigned i = 0; i < n / 2; i++)
+    bare_switch (&here, &there);
+}
+
+#define HAVE_BARE_SWITCH 1
+
+#endif
+
+static void
+malloc_free_n (unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    {
+      void *memory = malloc (128);
+
+      __asm__ volatile ("" : : "r" (memory) : "memory");
+      free (memory);
+    }
+}
+
+static void
+atomic_add_n (unsigned n)
+{
+  static _Atomic uint64_t counter;
+
+  for (unsigned i = 0; i < n; i++)
+    __atomic_fetch_add ((uint64_t *) &counter, 1, __ATOMIC_SEQ_CST);
+}
+
+/* --- memory ------------------------------------------------------------------------------------ */
+
+static void
+touch_pages_n (unsigned n)
+{
+  const size_t page = (size_t) sysconf (_SC_PAGESIZE);
+  char *memory = mmap (NULL, n * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+  if (memory == MAP_FAILED)
+    fail ("mmap");
+  madvise (memory, n * page, MADV_NOHUGEPAGE);
+  for (size_t i = 0; i < n; i++)
+    memory[i * page] = 1;
+  munmap (memory, n * page);
+}
+
+/* --- two threads ------------------------------------------------------------------------------- */
+
+static int ask_fd, answer_fd;
+
+static void
+ring (int fd)
+{
+  const uint64_t one = 1;
+
+  if (write (fd, &one, sizeof one) != sizeof one)
+    fail ("write");
+}
+
+static void
+wait_for_ring (int fd)
+{
+  uint64_t count;
+
+  if (read (fd, &count, sizeof count) != sizeof count)
+    fail ("read");
+}
+
+static void *
+answer (void *data)
+{
+  const unsigned n_trips = *(const unsigned *) data;
+
+  for (unsigned i = 0; i < n_trips; i++)
+    {
+      wait_for_ring (ask_fd);
+      ring (answer_fd);
+    }
+  return NULL;
+}
+
+/* Returns: nanoseconds of @n_trips round trips, without the pauses before each. */
+static double
+trips (unsigned n_trips, unsigned pause_us)
+{
+  double total = 0;
+  pthread_t thread;
+
+  ask_fd = eventfd (0, EFD_CLOEXEC);
+  answer_fd = eventfd (0, EFD_CLOEXEC);
+  if (ask_fd < 0 || answer_fd < 0 || pthread_create (&thread, NULL, answer, &n_trips) != 0)
+    fail ("eventfd");
+  for (unsigned i = 0; i < n_trips; i++)
+    {
+      double start;
+
+      if (pause_us > 0)
+        usleep (pause_us);
+      start = bench_now ();
+      ring (ask_fd);
+      wait_for_ring (answer_fd);
+      total += bench_now () - start;
+    }
+  pthread_join (thread, NULL);
+  close (ask_fd);
+  close (answer_fd);
+  return total;
+}
+
+static void
+eventfd_round_trip (const char *name)
+{
+  bench_row (name, trips (BENCH_TRIPS, 0) / BENCH_TRIPS, "ns");
+}
+
+static void
+eventfd_round_trip_idle (const char *name)
+{
+  bench_row (name, trips (BENCH_IDLE_TRIPS, BENCH_PAUSE_US) / BENCH_IDLE_TRIPS, "ns");
+}
+
+/* --- the table --------------------------------------------------------------------------------- */
+
+static void
+print_median (const char *name, void (*repeat) (unsigned n), unsigned n)
+{
+  double ns[BENCH_ROUNDS];
+
+  repeat (n / 10);
+  for (unsigned i = 0; i < BENCH_ROUNDS; i++)
+    {
+      const double start = bench_now ();
+
+      repeat (n);
+      ns[i] = (bench_now () - start) / n;
+    }
+  bench_row (name, bench_median (ns, BENCH_ROUNDS), "ns");
+}
+
+#ifdef HAVE_BARE_SWITCH
+static void
+bare_switch_op (const char *name)
+{
+  print_median (name, switch_n, 10000000);
+}
+#endif
+
+static void
+malloc_free (const char *name)
+{
+  print_median (name, malloc_free_n, 5000000);
+}
+
+static void
+atomic_add (const char *name)
+{
+  print_median (name, atomic_add_n, 5000000);
+}
+
+static void
+fresh_page (const char *name)
+{
+  print_median (name, touch_pages_n, 50000);
+}
+
+static void
+echo_level (const char *name)
+{
+  echo_epoll_serve (0);
+}
+
+static void
+echo_edge (const char *name)
+{
+  echo_epoll_serve (EPOLLET);
+}
+
+static const BenchOp ops[] =
+{
+#ifdef HAVE_BARE_SWITCH
+  { "bare_switch", bare_switch_op },
+#endif
+  { "malloc_free", malloc_free },
+  { "atomic_add", atomic_add },
+  { "fresh_page", fresh_page },
+  { "eventfd_round_trip", eventfd_round_trip },
+  { "eventfd_round_trip_idle", eventfd_round_trip_idle },
+  { "echo", echo_level },
+  { "echo_edge", echo_edge },
+  { NULL, NULL }
+};
+
+int
+main (int argc, char **argv)
+{
+  return bench_main (argc, argv, ops);
+}
