@@ -44,11 +44,12 @@ struct _MorrowFiber
   MorrowFiber      *next_free;  /* The pool, while the stack is free. */
   MorrowStackSlab  *slab;       /* Immutable; NULL for a thread's own stack. */
   guint8           *low;        /* Immutable: the lowest byte that may be used. */
+  gpointer          watch;      /* Immutable, of a thread's own stack: see overflow.c. */
   MorrowFiberHooks  hooks;      /* What sanitizers want to know. */
 };
 
-/* Stacks: one pool per thread that runs fibers, made, used and freed on that thread.  Freeing it takes all its stacks
- * along, whatever was on them. */
+/* Stacks: one pool per thread that runs fibers, made and used on that thread.  Freeing it takes all its stacks along,
+ * whatever was on them; another thread may do it when this one no longer uses it. */
 MorrowStackPool *morrow__stack_pool_new         (void);
 void             morrow__stack_pool_free        (MorrowStackPool *pool);
 
@@ -62,7 +63,8 @@ MorrowFiber     *morrow__fiber_new              (MorrowStackPool  *pool,
 /* For one that never ran, or that will never run again.  What it had on its stack is forgotten, not unwound. */
 void             morrow__fiber_free             (MorrowFiber *self);
 
-/* The calling thread's own stack; the storage is the caller's.  May be nested. */
+/* The calling thread's own stack; the storage is the caller's.  May be nested.  As with pools, another thread may clear
+ * it. */
 void             morrow__fiber_init_thread      (MorrowFiber *self);
 void             morrow__fiber_clear_thread     (MorrowFiber *self);
 

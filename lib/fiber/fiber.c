@@ -131,13 +131,13 @@ morrow__fiber_init_thread (MorrowFiber *self)
 {
   *self = (MorrowFiber) { .slab = NULL };
   init_thread_hooks (&self->hooks);
-  morrow__overflow_watch ();
+  self->watch = morrow__overflow_watch ();
 }
 
 void
-morrow__fiber_clear_thread (MorrowFiber *self G_GNUC_UNUSED)
+morrow__fiber_clear_thread (MorrowFiber *self)
 {
-  morrow__overflow_unwatch ();
+  morrow__overflow_unwatch (self->watch);
 }
 
 /* 0 for a thread's own stack, which is not ours to measure. */

@@ -7,7 +7,8 @@
  * that fiber's slot, or just below.  All other faults go to whoever handled them before.
  *
  * The handler is the process's, installed while any thread watches; the signal stack is the thread's, and one that it
- * already has (ASan's, the application's) is good enough. */
+ * already has (ASan's, the application's) is good enough.  It goes when the thread ends its last watch; where another
+ * thread ends it (a loop may be finalised anywhere) the signal stack stays until its thread ends. */
 
 #include "config.h"
 
@@ -37,9 +38,12 @@ static struct sigaction previous[G_N_ELEMENTS (signals)];
 /* Relaxed: whoever sets it does so before there are fibers to describe. */
 static _Atomic (void (*) (MorrowFiber *, char *, gsize)) describe_fiber;
 
-/* The thread's. */
+/* The thread's.  The address of the first is its name. */
 static __thread guint thread_watches;
-static __thread gpointer signal_stack;
+
+static void free_signal_stack (gpointer signal_stack);
+
+static GPrivate signal_stack_key = G_PRIVATE_INIT (free_signal_stack);
 
 void
 morrow__fiber_set_describe (void (*describe) (MorrowFiber *fiber,
@@ -168,35 +172,31 @@ on_fault (int        signal_number,
 static void
 add_signal_stack (void)
 {
+  gpointer signal_stack;
   stack_t stack;
 
   if (sigaltstack (NULL, &stack) != 0 || (stack.ss_flags & SS_DISABLE) == 0)
     return;
   signal_stack = mmap (NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (signal_stack == MAP_FAILED)
-    {
-      signal_stack = NULL;
-      return;
-    }
+    return;
   stack = (stack_t) { .ss_sp = signal_stack, .ss_size = SIGNAL_STACK_SIZE };
   sigaltstack (&stack, NULL);
+  g_private_set (&signal_stack_key, signal_stack);
 }
 
-/* Unless somebody has put another in its place. */
+/* On its thread.  Unless somebody has put another in its place. */
 static void
-remove_signal_stack (void)
+free_signal_stack (gpointer signal_stack)
 {
   stack_t stack;
 
-  if (signal_stack == NULL)
-    return;
   if (sigaltstack (NULL, &stack) == 0 && stack.ss_sp == signal_stack)
     {
       stack = (stack_t) { .ss_flags = SS_DISABLE };
       sigaltstack (&stack, NULL);
     }
   munmap (signal_stack, SIGNAL_STACK_SIZE);
-  signal_stack = NULL;
 }
 
 static void
@@ -223,26 +223,25 @@ restore_handler (void)
     }
 }
 
-void
+gpointer
 morrow__overflow_watch (void)
 {
-  if (thread_watches++ > 0)
-    return;
-  add_signal_stack ();
+  if (thread_watches++ == 0)
+    add_signal_stack ();
   pthread_mutex_lock (&lock);
   if (n_watchers++ == 0)
     install_handler ();
   pthread_mutex_unlock (&lock);
+  return &thread_watches;
 }
 
 void
-morrow__overflow_unwatch (void)
+morrow__overflow_unwatch (gpointer watch)
 {
-  if (--thread_watches > 0)
-    return;
   pthread_mutex_lock (&lock);
   if (--n_watchers == 0)
     restore_handler ();
   pthread_mutex_unlock (&lock);
-  remove_signal_stack ();
+  if (watch == &thread_watches && --thread_watches == 0)
+    g_private_replace (&signal_stack_key, NULL);
 }

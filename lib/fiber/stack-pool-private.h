@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The stacks of one thread: stack-pool.c tells how they live.  Everything here belongs to that thread. */
+/* The stacks of one thread: stack-pool.c tells how they live.  Everything here belongs to that thread, but where it says
+ * otherwise. */
 
 #pragma once
 
 #include "base/list-private.h"
 #include "fiber/fiber-private.h"
+
+#include <pthread.h>
 
 G_BEGIN_DECLS
 
@@ -68,7 +71,8 @@ struct _MorrowStackClass
 struct _MorrowStackPool
 {
   MorrowStackClass  classes[MORROW_STACK_MAX_SHIFT - MORROW_STACK_MIN_SHIFT + 1];
-  MorrowStackPool  *next_of_thread;     /* The list that reports of overflows search. */
+  pthread_t         thread;     /* Immutable: the owner. */
+  MorrowStackPool  *next;       /* In the list of all, under its lock. */
 };
 
 /* For stacks of at least @size, which is not 0; NULL with an error when it is too much. */
@@ -81,7 +85,7 @@ gboolean          morrow__stack_class_refill   (MorrowStackClass  *self,
                                                 GError           **error);
 void              morrow__stack_class_retire   (MorrowStackClass  *self);
 
-/* The fiber whose guard page, if any, is at @address; only among the calling thread's.  Async-signal-safe. */
+/* The fiber whose guard page, if any, is at @address; only among the calling thread's.  For signal handlers. */
 MorrowFiber      *morrow__stack_pool_find_guard (gconstpointer address);
 
 static inline MorrowStackClass *

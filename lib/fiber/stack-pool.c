@@ -30,19 +30,19 @@
 
 #include "fiber/stack-memory-private.h"
 
-#include <string.h>
 
 #define MAX_SLAB_STACKS 512
 #define MAX_SLAB_SIZE   ((gsize) 128 * 1024 * 1024)
 #define DEPOT_KEEPS     ((gsize) 32 * 1024)
-#define N_COLOURS      32
+#define N_COLOURS       32
 #define COLOUR_SIZE     64
 
 /* The first refill gets this many, then as many again as there are. */
 #define MIN_REFILL      4
 
-/* This thread's pools. */
-static __thread MorrowStackPool *pools_of_thread;
+/* All pools, under the lock: reports of overflows look for theirs. */
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static MorrowStackPool *pools;
 
 /* --- slots: the arithmetic of a slab ------------------------------------------------------------------------- */
 
@@ -285,8 +285,12 @@ morrow__stack_pool_new (void)
       morrow__list_init (&self->classes[i].slabs);
       morrow__list_init (&self->classes[i].slabs_with_room);
     }
-  self->next_of_thread = pools_of_thread;
-  pools_of_thread = self;
+  self->thread = pthread_self ();
+
+  pthread_mutex_lock (&pools_lock);
+  self->next = pools;
+  pools = self;
+  pthread_mutex_unlock (&pools_lock);
   return self;
 }
 
@@ -311,11 +315,13 @@ clear_class (MorrowStackClass *self)
 void
 morrow__stack_pool_free (MorrowStackPool *self)
 {
-  MorrowStackPool **place = &pools_of_thread;
+  MorrowStackPool **place = &pools;
 
+  pthread_mutex_lock (&pools_lock);
   while (*place != self)
-    place = &(*place)->next_of_thread;
-  *place = self->next_of_thread;
+    place = &(*place)->next;
+  *place = self->next;
+  pthread_mutex_unlock (&pools_lock);
 
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
     clear_class (&self->classes[i]);
@@ -355,16 +361,32 @@ find_in_class (MorrowStackClass *self,
   return NULL;
 }
 
+static MorrowFiber *
+find_in_pool (MorrowStackPool *self,
+              gconstpointer    address)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
+    {
+      MorrowFiber *fiber = find_in_class (&self->classes[i], address);
+
+      if (fiber != NULL)
+        return fiber;
+    }
+  return NULL;
+}
+
+/* In a signal handler one may try a lock, but not wait for it: perhaps this very thread has been interrupted while it held
+ * it.  The slabs of this thread's pools stand still meanwhile; those of others are not looked at. */
 MorrowFiber *
 morrow__stack_pool_find_guard (gconstpointer address)
 {
-  for (MorrowStackPool *pool = pools_of_thread; pool != NULL; pool = pool->next_of_thread)
-    for (guint i = 0; i < G_N_ELEMENTS (pool->classes); i++)
-      {
-        MorrowFiber *fiber = find_in_class (&pool->classes[i], address);
+  MorrowFiber *fiber = NULL;
 
-        if (fiber != NULL)
-          return fiber;
-      }
-  return NULL;
+  if (pthread_mutex_trylock (&pools_lock) != 0)
+    return NULL;
+  for (MorrowStackPool *pool = pools; pool != NULL && fiber == NULL; pool = pool->next)
+    if (pthread_equal (pool->thread, pthread_self ()))
+      fiber = find_in_pool (pool, address);
+  pthread_mutex_unlock (&pools_lock);
+  return fiber;
 }

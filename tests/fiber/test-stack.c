@@ -90,6 +90,12 @@ park_then_end (MorrowFiber *self)
   morrow__fiber_exit (self, &thread_fiber);
 }
 
+static void
+end_at_once (MorrowFiber *self)
+{
+  morrow__fiber_exit (self, self->user);
+}
+
 /* --- sizes ---------------------------------------------------------------------------------------------------- */
 
 START_TEST (sizes_are_powers_of_two_and_256_kib_unless_given)
@@ -560,6 +566,55 @@ START_TEST (handler_and_signal_stack_are_put_back)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowStackPool *pool;
+  MorrowFiber      own;
+  gboolean         watched;
+} Left;
+
+static gpointer
+leave_behind (gpointer data)
+{
+  Left *left = data;
+  stack_t stack;
+
+  left->pool = morrow__stack_pool_new ();
+  morrow__fiber_init_thread (&left->own);
+  morrow__fiber_switch (&left->own, morrow__fiber_new (left->pool, 0, end_at_once, &left->own, NULL));
+  sigaltstack (NULL, &stack);
+  left->watched = (stack.ss_flags & SS_DISABLE) == 0;
+  return NULL;
+}
+
+START_TEST (what_a_thread_leaves_another_clears_away)
+{
+  struct sigaction before, after;
+  stack_t stack_before, stack_after;
+  guint mappings = count_mappings ();
+  Left left = { 0 };
+
+  get_fault_state (&before, &stack_before);
+  for (int i = 0; i < 10; i++)
+    {
+      pthread_t thread;
+
+      pthread_create (&thread, NULL, leave_behind, &left);
+      pthread_join (thread, NULL);
+      ck_assert (left.watched);
+      morrow__fiber_clear_thread (&left.own);
+      morrow__stack_pool_free (left.pool);
+    }
+  get_fault_state (&after, &stack_after);
+
+  ck_assert_ptr_eq (before.sa_sigaction, after.sa_sigaction);
+  ck_assert_ptr_eq (stack_before.ss_sp, stack_after.ss_sp);
+  ck_assert_int_eq (stack_before.ss_flags, stack_after.ss_flags);
+  if (memory_is_plain ())
+    ck_assert_uint_le (count_mappings (), mappings + 4);
+}
+END_TEST
+
 static TCase *
 add_case (Suite      *suite,
           const char *name)
@@ -603,6 +658,7 @@ stack_suite (void)
       tcase_add_test (tcase, a_stray_write_into_a_guard_is_no_overflow);
     }
   tcase_add_test (tcase, handler_and_signal_stack_are_put_back);
+  tcase_add_test (tcase, what_a_thread_leaves_another_clears_away);
   return suite;
 }
 
