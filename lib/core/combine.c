@@ -107,11 +107,12 @@ reject_with_group (Combine *self)
   morrow__future_reject (&self->future, morrow__error_new_group (errors, "None succeeded"));
 }
 
+/* A child's cancel is a failure of a gather, and not its own cancel. */
 static void
 settle_as_decided (Combine *self, MorrowFuture *decisive)
 {
   if (self->mode == GATHER && morrow_future_is_cancelled (decisive))
-    morrow__future_reject (&self->future, g_error_copy (morrow__future_get_error (decisive)));   /* a child's cancel is a failure of the whole, not its cancel */
+    morrow__future_reject (&self->future, g_error_copy (morrow__future_get_error (decisive)));
   else
     morrow__future_settle_like (&self->future, decisive);
 }
