@@ -116,8 +116,7 @@ typedef enum
   MORROW_TOO_LATE        /* the future has settled: notify is called, or has been */
 } MorrowDetach;
 
-/* Life. init gives one reference. */
-void          morrow__future_init          (MorrowFuture *self, const MorrowFutureOps *ops, const char *site);
+/* Life. */
 void          morrow__future_clear         (MorrowFuture *self);
 MorrowFuture *morrow__future_new_plain     (const char *site);
 
@@ -169,4 +168,25 @@ morrow__future_ref (MorrowFuture *self)
   /* Relaxed: whoever refs holds a reference already, so that nothing is to be ordered. */
   atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
   return self;
+}
+
+extern _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */
+
+GTypeClass *morrow__future_make_class (void);
+
+/* Gives one reference. */
+static inline void
+morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
+{
+  /* Acquire: pairs with the release in register_type (). */
+  self->instance.g_class = atomic_load_explicit (&morrow__future_class, memory_order_acquire);
+  if (G_UNLIKELY (self->instance.g_class == NULL))
+    self->instance.g_class = morrow__future_make_class ();
+
+  atomic_init (&self->ref_count, 1);
+  atomic_init (&self->aux, 0);
+  atomic_init (&self->word, 0);
+  self->ops = ops;
+  self->site = site;
+  self->outcome.value.g_type = 0;
 }

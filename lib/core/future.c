@@ -38,7 +38,7 @@ struct _Deferred
   MorrowWaiter *oldest;
 };
 
-static _Atomic (GTypeClass *) future_class_pointer;   /* any thread; written once */
+_Atomic (GTypeClass *) morrow__future_class;
 
 static __thread guint     notify_depth;    /* this thread: how many notify_all () are on its stack */
 static __thread Deferred *notify_deferred; /* this thread: what the outermost of them still has to do */
@@ -115,8 +115,8 @@ register_type (void)
   future_type = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"), &info,
                                              &fundamental, G_TYPE_FLAG_ABSTRACT);
 
-  /* Release: pairs with the acquire in future_class (). */
-  atomic_store_explicit (&future_class_pointer, g_type_class_ref (future_type), memory_order_release);
+  /* Release: pairs with the acquire in morrow__future_init (). */
+  atomic_store_explicit (&morrow__future_class, g_type_class_ref (future_type), memory_order_release);
 }
 
 GType
@@ -128,28 +128,11 @@ morrow_future_get_type (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static inline GTypeClass *
-future_class (void)
+GTypeClass *
+morrow__future_make_class (void)
 {
-  GTypeClass *klass = atomic_load_explicit (&future_class_pointer, memory_order_acquire);
-
-  if (G_LIKELY (klass != NULL))
-    return klass;
-
   pthread_once (&register_once, register_type);
-  return atomic_load_explicit (&future_class_pointer, memory_order_acquire);
-}
-
-void
-morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
-{
-  self->instance.g_class = future_class ();
-  atomic_init (&self->ref_count, 1);
-  atomic_init (&self->aux, 0);
-  atomic_init (&self->word, 0);
-  self->ops = ops;
-  self->site = site;
-  self->outcome.value = (GValue) G_VALUE_INIT;
+  return atomic_load_explicit (&morrow__future_class, memory_order_acquire);
 }
 
 /* Releases what every future holds; the kind frees the memory. */

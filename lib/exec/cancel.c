@@ -135,15 +135,11 @@ morrow_future_uncancel (MorrowFuture *self)
   return undone / MORROW__CANCEL_ONE;
 }
 
-/* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */
 gboolean
-morrow__task_take_cancel (MorrowTask *self, GError **error)
+morrow__task_take_request (MorrowTask *self, GError **error)
 {
   g_autofree char *message = NULL;
 
-  /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
-  if (G_LIKELY (!(atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING)))
-    return FALSE;
   if (!(atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst) & MORROW__CANCEL_PENDING))
     return FALSE;                       /* withdrawn meanwhile */
 

@@ -100,7 +100,7 @@ void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
 /* Waiting, in the task that runs: FALSE when a cancel came instead, or an error. */
 gboolean morrow__task_wait            (MorrowTask *self, MorrowFuture *future, GError **error);
-gboolean morrow__task_take_cancel     (MorrowTask *self, GError **error);
+gboolean morrow__task_take_request    (MorrowTask *self, GError **error);
 
 /* Cancelling: from any thread, and on the home's. */
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
@@ -140,4 +140,13 @@ static inline MorrowTask *
 morrow__task_of_job (MorrowJob *job)
 {
   return (MorrowTask *) ((char *) job - G_STRUCT_OFFSET (MorrowTask, job));
+}
+
+/* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */
+static inline gboolean
+morrow__task_take_cancel (MorrowTask *self, GError **error)
+{
+  /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
+  return G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
+         morrow__task_take_request (self, error);
 }
