@@ -54,6 +54,7 @@ struct _MorrowSlot
   MorrowShard   *shard;     /* while it runs, as are the next two: borrowed */
   MorrowHost    *host;
   MorrowPromise *promise;   /* owned: resolves when the transfer has its outcome */
+  MorrowSocket  *connecting;   /* borrowed: those that it is making a connection with */
   MorrowSlot    *next;      /* among the spare ones, or the active ones */
   MorrowSlot    *previous;  /* among the active ones */
 };
@@ -97,4 +98,5 @@ int           morrow__sockets_on_change   (CURL *curl, curl_socket_t fd, int wha
 curl_socket_t morrow__sockets_on_open     (void *data, curlsocktype purpose,
                                            struct curl_sockaddr *address);
 int           morrow__sockets_on_close    (void *data, curl_socket_t fd);
+void          morrow__sockets_settle      (MorrowSlot *slot);
 void          morrow__sockets_free_socket (gpointer socket);

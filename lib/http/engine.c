@@ -10,6 +10,7 @@
 
 #include "config.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <morrow/morrow.h>
@@ -112,14 +113,13 @@ max_idle (void)
   return CLAMP ((long) MIN (limit.rlim_cur, G_MAXINT) / 2 / MORROW_MAX_SHARDS, MIN_IDLE, MAX_IDLE);
 }
 
-static GQuark
-engine_quark (void)
-{
-  static GQuark quark;
+static pthread_once_t engine_quark_once = PTHREAD_ONCE_INIT;
+static GQuark engine_quark;   /* immutable, once made */
 
-  if (G_UNLIKELY (quark == 0))
-    quark = g_quark_from_static_string ("morrow-http-engine");
-  return quark;
+static void
+make_engine_quark (void)
+{
+  engine_quark = g_quark_from_static_string ("morrow-http-engine");
 }
 
 /* The loop goes. What a child process has inherited is the parent's, epoll set and connections
@@ -161,7 +161,7 @@ engine_new (MorrowLoop *loop)
   self->hosts = g_hash_table_new (g_str_hash, g_str_equal);
   self->sockets = g_ptr_array_new_with_free_func (morrow__sockets_free_socket);
   self->max_idle = max_idle ();
-  g_object_set_qdata (G_OBJECT (loop), engine_quark (), self);
+  g_object_set_qdata (G_OBJECT (loop), engine_quark, self);
   g_object_weak_ref (G_OBJECT (loop), engine_free, self);
   return self;
 }
@@ -170,8 +170,10 @@ engine_new (MorrowLoop *loop)
 MorrowEngine *
 morrow__engine_get (MorrowLoop *loop, GError **error)
 {
-  MorrowEngine *self = g_object_get_qdata (G_OBJECT (loop), engine_quark ());
+  MorrowEngine *self;
 
+  pthread_once (&engine_quark_once, make_engine_quark);
+  self = g_object_get_qdata (G_OBJECT (loop), engine_quark);
   if (G_UNLIKELY (self == NULL))
     return engine_new (loop);
   if (G_LIKELY (self->generation == morrow__http_generation ()))
@@ -213,6 +215,7 @@ morrow__engine_finish (MorrowSlot *slot)
   MorrowEngine *self = slot->engine;
 
   morrow_timeout_unset (slot->timeout);
+  morrow__sockets_settle (slot);
   curl_multi_remove_handle (slot->shard->multi, slot->easy.curl);
   morrow__host_release (self, slot->host, &slot->host->n_active[slot->shard->index]);
   slot->host = NULL;

@@ -3,7 +3,18 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include "http/error-private.h"
+
+static pthread_once_t quark_once = PTHREAD_ONCE_INIT;
+static GQuark quark;   /* immutable, once made */
+
+static void
+make_quark (void)
+{
+  quark = g_quark_from_static_string ("morrow-curl-error-quark");
+}
 
 /**
  * morrow_curl_error_quark:
@@ -12,7 +23,12 @@
  *
  * Returns: the domain
  */
-G_DEFINE_QUARK (morrow-curl-error-quark, morrow_curl_error)
+GQuark
+morrow_curl_error_quark (void)
+{
+  pthread_once (&quark_once, make_quark);
+  return quark;
+}
 
 /**
  * morrow_curl_error_get_code:
@@ -40,7 +56,7 @@ morrow_curl_error_get_code (const GError *error)
 
 /* "What curl calls it: what there is to say of this case (curl 7)". */
 G_GNUC_PRINTF (2, 0)
-static GError *
+G_GNUC_PRINTF (2, 0) static GError *
 error_new_valist (CURLcode code, const char *detail, va_list args)
 {
   g_autofree char *text = g_strdup_vprintf (detail, args);

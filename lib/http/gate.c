@@ -9,6 +9,8 @@
 
 #include "config.h"
 
+#include <pthread.h>
+
 #include <morrow/morrow.h>
 
 #include "http/gate-private.h"
@@ -26,7 +28,7 @@ typedef struct
   guint          limit;
 } Waiter;
 
-static GMutex gates_lock;
+static pthread_mutex_t gates_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *gates;   /* under the lock: origin to Gate, where somebody is inside or waits */
 
 static void
@@ -96,12 +98,12 @@ morrow__gate_leave (const char *origin)
 {
   Gate *self;
 
-  g_mutex_lock (&gates_lock);
+  pthread_mutex_lock (&gates_lock);
   self = get_gate (origin);
   self->n_inside--;
   admit (self);
   drop_unused (self);
-  g_mutex_unlock (&gates_lock);
+  pthread_mutex_unlock (&gates_lock);
 }
 
 /* Inside a task: waits for a place among @limit. */
@@ -111,13 +113,13 @@ morrow__gate_enter (const char *origin, guint limit, GError **error)
   g_autoptr (MorrowFuture) turn = NULL;
   Gate *self;
 
-  g_mutex_lock (&gates_lock);
+  pthread_mutex_lock (&gates_lock);
   self = get_gate (origin);
   if (self->n_inside < limit && g_queue_is_empty (&self->waiting))
     self->n_inside++;
   else
     turn = queue_up (self, limit);
-  g_mutex_unlock (&gates_lock);
+  pthread_mutex_unlock (&gates_lock);
 
   if (turn == NULL || morrow_future_await (turn, error))
     return TRUE;

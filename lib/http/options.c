@@ -6,6 +6,7 @@
 
 #include "config.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "http/options-private.h"
@@ -91,19 +92,21 @@ morrow__http_options_freeze (MorrowHttpOptions *self)
     g_atomic_int_set (&self->frozen, TRUE);
 }
 
+static pthread_once_t default_once = PTHREAD_ONCE_INIT;
+static MorrowHttpOptions *default_options;   /* immutable, once made */
+
+static void
+make_default_options (void)
+{
+  default_options = morrow_http_options_new ();
+  morrow__http_options_freeze (default_options);
+}
+
 MorrowHttpOptions *
 morrow__http_options_default (void)
 {
-  static gsize once;
-
-  if (g_once_init_enter (&once))
-    {
-      MorrowHttpOptions *options = morrow_http_options_new ();
-
-      morrow__http_options_freeze (options);
-      g_once_init_leave (&once, (gsize) options);
-    }
-  return (MorrowHttpOptions *) once;
+  pthread_once (&default_once, make_default_options);
+  return default_options;
 }
 
 /* --- time and size -------------------------------------------------------------------------- */

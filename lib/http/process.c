@@ -38,19 +38,21 @@ ignore_sigpipe (void)
     }
 }
 
+static void
+init (void)
+{
+  curl_global_init (CURL_GLOBAL_DEFAULT);
+  ignore_sigpipe ();
+  pthread_atfork (NULL, NULL, count_fork);
+}
+
 /* Any thread, as often as one likes. */
 void
 morrow__http_init (void)
 {
-  static gsize once;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-  if (g_once_init_enter (&once))
-    {
-      curl_global_init (CURL_GLOBAL_DEFAULT);
-      ignore_sigpipe ();
-      pthread_atfork (NULL, NULL, count_fork);
-      g_once_init_leave (&once, 1);
-    }
+  pthread_once (&once, init);
 }
 
 guint

@@ -17,7 +17,9 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include <morrow/morrow.h>
 
@@ -28,15 +30,21 @@
 #define MAX_THREADS 16
 #define MAX_KNOWN   1024                     /* names */
 #define LIFETIME    (60 * G_USEC_PER_SEC)    /* as long as libcurl keeps names by default */
+#define IDLE_TIME   10                       /* seconds until a thread without work ends */
 
+/* Under its lock. The lock is pthread's, as is the condition, so that sanitizers see it. */
 typedef struct
 {
-  GMutex       lock;
-  GHashTable  *lookups;      /* under the lock: name to Lookup */
-  GThreadPool *threads;      /* immutable */
+  pthread_mutex_t lock;
+  pthread_cond_t  asked;     /* something is in the queue */
+  GHashTable     *lookups;   /* name to Lookup */
+  GQueue          queue;     /* of Lookup, owned: those that no thread has taken up */
+  guint           n_threads;
+  guint           n_idle;    /* of those, the ones that wait for work */
 } Lane;
 
-/* Under the lane's lock, but for the host. References: the table's, and the thread's. */
+/* Under the lane's lock, but for the host. References: the table's, and the queue's or the
+ * thread's. */
 typedef struct
 {
   gatomicrefcount ref_count; /* any thread */
@@ -46,10 +54,10 @@ typedef struct
   gint64          expires;   /* then */
 } Lookup;
 
-/* For the process, or for as long as it does not fork: threads do not survive that, and the lock
- * may have been held. */
-static GMutex lane_lock;     /* held for a few instructions, to make the lane; */
-static Lane *lane;
+/* For the process, or for as long as it does not fork: threads do not survive that, and the lane's
+ * lock may have been held. */
+static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;
+static Lane *lane;             /* under lane_lock, as is the next */
 static guint lane_generation;
 
 /* --- the system's resolver ------------------------------------------------------------------ */
@@ -191,29 +199,27 @@ do_lookup (Lane *self, Lookup *lookup)
     error = morrow__http_error_new (CURLE_COULDNT_RESOLVE_HOST, "%s: %s", lookup->host,
                                     gai_strerror (code));
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   lookup->addresses = addresses;
   lookup->expires = g_get_monotonic_time () + LIFETIME;
   waiters = take_waiters (self, lookup, addresses != NULL);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   settle_waiters (waiters, addresses, error);
 }
 
-/* On a thread of the lane. */
+/* On a thread of the lane; takes the reference. */
 static void
-run_lookup (gpointer data, gpointer lane_data)
+run_lookup (Lane *self, Lookup *lookup)
 {
-  Lane *self = lane_data;
-  Lookup *lookup = data;
   GPtrArray *unwanted = NULL;
   gboolean wanted;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   wanted = is_wanted (lookup);
-  if (!wanted && lookup->waiters != NULL)
+  if (!wanted)
     unwanted = take_waiters (self, lookup, FALSE);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (wanted)
     do_lookup (self, lookup);
@@ -221,24 +227,99 @@ run_lookup (gpointer data, gpointer lane_data)
   lookup_unref (lookup);
 }
 
+/* --- the lane's threads --------------------------------------------------------------------- */
+
+/* With the lock. Waits for work; NULL when there was none for a while. */
+static Lookup *
+wait_for_work (Lane *self)
+{
+  struct timespec until;
+  int status = 0;
+
+  clock_gettime (CLOCK_MONOTONIC, &until);
+  until.tv_sec += IDLE_TIME;
+  self->n_idle++;
+  while (g_queue_is_empty (&self->queue) && status == 0)
+    status = pthread_cond_timedwait (&self->asked, &self->lock, &until);
+  self->n_idle--;
+  return g_queue_pop_head (&self->queue);
+}
+
+static gpointer
+lane_thread (gpointer data)
+{
+  Lane *self = data;
+  Lookup *lookup;
+
+  pthread_mutex_lock (&self->lock);
+  while ((lookup = wait_for_work (self)) != NULL)
+    {
+      pthread_mutex_unlock (&self->lock);
+      run_lookup (self, lookup);
+      pthread_mutex_lock (&self->lock);
+    }
+  self->n_threads--;
+  pthread_mutex_unlock (&self->lock);
+  return NULL;
+}
+
+/* With the lock. Has a thread take up what is in the queue; fails when there is none at all. */
+static gboolean
+call_thread (Lane *self, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  GThread *thread;
+
+  pthread_cond_signal (&self->asked);
+  if (g_queue_get_length (&self->queue) <= self->n_idle || self->n_threads >= MAX_THREADS)
+    return TRUE;
+
+  thread = g_thread_try_new ("morrow-names", lane_thread, self, &local);
+  if (thread != NULL)
+    {
+      self->n_threads++;
+      g_thread_unref (thread);
+    }
+  else if (self->n_threads == 0)
+    {
+      g_set_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD,
+                   "No thread to look up a name: %s", local->message);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 /* --- the lane ------------------------------------------------------------------------------- */
+
+static Lane *
+lane_new (void)
+{
+  Lane *self = g_new0 (Lane, 1);
+  pthread_condattr_t attributes;
+
+  pthread_mutex_init (&self->lock, NULL);
+  pthread_condattr_init (&attributes);
+  pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init (&self->asked, &attributes);
+  pthread_condattr_destroy (&attributes);
+  self->lookups = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, lookup_unref);
+  g_queue_init (&self->queue);
+  return self;
+}
 
 static Lane *
 get_lane (void)
 {
   Lane *self;
 
-  g_mutex_lock (&lane_lock);
+  pthread_mutex_lock (&lane_lock);
   if (lane == NULL || lane_generation != morrow__http_generation ())
     {
-      lane = g_new0 (Lane, 1);
+      lane = lane_new ();
       lane_generation = morrow__http_generation ();
-      g_mutex_init (&lane->lock);
-      lane->lookups = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, lookup_unref);
-      lane->threads = g_thread_pool_new (run_lookup, lane, MAX_THREADS, FALSE, NULL);
     }
   self = lane;
-  g_mutex_unlock (&lane_lock);
+  pthread_mutex_unlock (&lane_lock);
 
   return self;
 }
@@ -265,44 +346,43 @@ forget (Lane *self, gint64 now)
     g_hash_table_foreach_remove (self->lookups, is_forgettable, &always);
 }
 
-/* With the lock. */
+/* With the lock. NULL when there is no thread to do it. */
 static Lookup *
 start_lookup (Lane *self, const char *host, gint64 now, GError **error)
 {
   Lookup *lookup = lookup_new (host);
 
-  forget (self, now);
-  g_hash_table_replace (self->lookups, lookup->host, lookup);
-
-  /* When no thread can be had, what is pushed stays in the queue, and another thread takes it
-   * up; if there is one. */
-  if (!g_thread_pool_push (self->threads, lookup_ref (lookup), error) &&
-      g_thread_pool_get_num_threads (self->threads) > 0)
-    g_clear_error (error);
-  return lookup;
-}
-
-/* With the lock. Gives the addresses, or else a promise of them. */
-static MorrowPromise *
-ask (Lane *self, const char *host, char **ret_addresses, GPtrArray **ret_failed, GError **error)
-{
-  gint64 now = g_get_monotonic_time ();
-  Lookup *lookup = g_hash_table_lookup (self->lookups, host);
-  MorrowPromise *promise;
-
-  if (lookup != NULL && lookup->waiters == NULL && lookup->expires > now)
+  g_queue_push_tail (&self->queue, lookup_ref (lookup));
+  if (!call_thread (self, error))
     {
-      *ret_addresses = g_strdup (lookup->addresses);
+      lookup_unref (g_queue_pop_tail (&self->queue));
+      lookup_unref (lookup);
       return NULL;
     }
 
-  promise = morrow_promise_new ();
+  forget (self, now);
+  g_hash_table_replace (self->lookups, lookup->host, lookup);
+  return lookup;
+}
+
+/* With the lock. Gives the addresses, or else a promise of them, or else an error. */
+static char *
+ask (Lane *self, const char *host, MorrowPromise **ret_promise, GError **error)
+{
+  gint64 now = g_get_monotonic_time ();
+  Lookup *lookup = g_hash_table_lookup (self->lookups, host);
+
+  if (lookup != NULL && lookup->waiters == NULL && lookup->expires > now)
+    return g_strdup (lookup->addresses);
+
   if (lookup == NULL || lookup->waiters == NULL)
     lookup = start_lookup (self, host, now, error);
-  g_ptr_array_add (lookup->waiters, morrow_promise_ref (promise));
-  if (error != NULL && *error != NULL)
-    *ret_failed = take_waiters (self, lookup, FALSE);
-  return promise;
+  if (lookup != NULL)
+    {
+      *ret_promise = morrow_promise_new ();
+      g_ptr_array_add (lookup->waiters, morrow_promise_ref (*ret_promise));
+    }
+  return NULL;
 }
 
 /* Takes the promise. */
@@ -334,18 +414,12 @@ char *
 morrow__resolve (const char *host, gint64 deadline, GError **error)
 {
   Lane *self = get_lane ();
-  g_autoptr (GError) no_thread = NULL;
-  GPtrArray *failed = NULL;
-  char *addresses = NULL;
-  MorrowPromise *promise;
+  MorrowPromise *promise = NULL;
+  char *addresses;
 
-  g_mutex_lock (&self->lock);
-  promise = ask (self, host, &addresses, &failed, &no_thread);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_lock (&self->lock);
+  addresses = ask (self, host, &promise, error);
+  pthread_mutex_unlock (&self->lock);
 
-  if (no_thread != NULL)
-    settle_waiters (failed, NULL,
-                    g_error_new (MORROW_ERROR, MORROW_ERROR_NO_THREAD,
-                                 "No thread to look up %s: %s", host, no_thread->message));
   return promise != NULL ? wait_until (promise, host, deadline, error) : addresses;
 }

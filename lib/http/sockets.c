@@ -6,6 +6,10 @@
  * nothing happens there: two system calls a request are saved. Should something happen after all,
  * the server closing its end for one, then the watch ends, and begins again when curl wants it.
  *
+ * While it connects, a socket stands in a list of its slot: some versions of curl close one that
+ * did not come to be connected, without a word. It is known to be connected when curl wants to read
+ * from it. What is left in the list when curl has done with the transfer is forgotten before.
+ *
  * Of a descriptor that curl brings along by itself (a pipe to a thread of its own) nothing can be
  * assumed: it is let go at once, since nobody tells us when it is closed. And there have been
  * versions of curl that did not read what made it ready; so one that is ready a thousand times
@@ -26,6 +30,8 @@ struct _MorrowSocket
 {
   MorrowShard   *shard;        /* borrowed: who is told */
   MorrowHost    *host;         /* whose connection it is; NULL when we have not opened it */
+  MorrowSlot    *slot;         /* borrowed: who connects it; NULL once it is connected */
+  MorrowSocket  *next;         /* among those that the slot connects */
   int            fd;
   MorrowFdWatch *watch;        /* owned; NULL while it is not in the loop's set */
   GIOCondition   watched;      /* what the loop looks for */
@@ -77,10 +83,49 @@ morrow__sockets_free_socket (gpointer data)
 }
 
 static void
+connected (MorrowSocket *self)
+{
+  MorrowSocket **link = &self->slot->connecting;
+
+  while (*link != self)
+    link = &(*link)->next;
+  *link = self->next;
+  self->slot = NULL;
+}
+
+static void
 forget (MorrowSocket *self)
 {
-  *place_of (self->shard->engine, self->fd) = NULL;
+  MorrowEngine *engine = self->shard->engine;
+  MorrowHost *host = self->host;
+  guint index = self->shard->index;
+
+  if (self->slot != NULL)
+    connected (self);
+  *place_of (engine, self->fd) = NULL;
   morrow__sockets_free_socket (self);
+  if (host != NULL)
+    morrow__host_release (engine, host, &host->n_open[index]);
+}
+
+/* curl is about to be done with the slot's transfer. A connection that has been made by now may
+ * be used again: the answer was there before curl had to wait for it. */
+void
+morrow__sockets_settle (MorrowSlot *slot)
+{
+  curl_socket_t fd = CURL_SOCKET_BAD;
+
+  if (slot->connecting == NULL)
+    return;
+
+  curl_easy_getinfo (slot->easy.curl, CURLINFO_ACTIVESOCKET, &fd);
+  while (slot->connecting != NULL)
+    {
+      if (slot->connecting->fd == fd)
+        connected (slot->connecting);
+      else
+        forget (slot->connecting);
+    }
 }
 
 /* --- what happens there --------------------------------------------------------------------- */
@@ -181,9 +226,11 @@ morrow__sockets_on_change (CURL *curl, curl_socket_t fd, int what, void *data, v
 
   self->wanted = (what & CURL_POLL_REMOVE) == CURL_POLL_REMOVE ? 0 :
                  (what & CURL_POLL_IN ? G_IO_IN : 0) | (what & CURL_POLL_OUT ? G_IO_OUT : 0);
+  if ((self->wanted & G_IO_IN) && self->slot != NULL)
+    connected (self);
   if (self->wanted != 0)
     watch (self, self->wanted);
-  else if (self->host == NULL)
+  else if (self->host == NULL || self->slot != NULL)
     forget (self);
   return 0;
 }
@@ -192,13 +239,17 @@ curl_socket_t
 morrow__sockets_on_open (void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
   MorrowSlot *slot = data;
+  MorrowSocket *self;
   curl_socket_t fd = morrow__easy_open_socket (&slot->easy, address);
 
-  if (fd != CURL_SOCKET_BAD)
-    {
-      socket_new (slot->shard, fd, slot->host);
-      morrow__host_use (slot->host, &slot->host->n_open[slot->shard->index]);
-    }
+  if (fd == CURL_SOCKET_BAD)
+    return fd;
+
+  self = socket_new (slot->shard, fd, slot->host);
+  morrow__host_use (slot->host, &slot->host->n_open[slot->shard->index]);
+  self->slot = slot;
+  self->next = slot->connecting;
+  slot->connecting = self;
   return fd;
 }
 
@@ -209,13 +260,6 @@ morrow__sockets_on_close (void *data, curl_socket_t fd)
   MorrowSocket *self = *place_of (engine, fd);
 
   if (self != NULL)
-    {
-      MorrowHost *host = self->host;
-      guint index = self->shard->index;
-
-      forget (self);
-      if (host != NULL)
-        morrow__host_release (engine, host, &host->n_open[index]);
-    }
+    forget (self);
   return close (fd);
 }

@@ -9,9 +9,11 @@
 
 #include <glib.h>
 #include <netdb.h>
+#include <pthread.h>
+#include <string.h>
 
-static GMutex names_lock;
-static GCond names_spoke;
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t names_spoke = PTHREAD_COND_INITIALIZER;
 static gboolean names_may_speak;   /* Under the lock. */
 static gint names_n_asked;         /* Any thread, atomically: all look-ups that have begun. */
 static gint names_n_silent;        /* Likewise: of those, the ones that were silent at first. */
@@ -20,10 +22,10 @@ static void
 names_be_silent (void)
 {
   g_atomic_int_inc (&names_n_silent);
-  g_mutex_lock (&names_lock);
+  pthread_mutex_lock (&names_lock);
   while (!names_may_speak)
-    g_cond_wait (&names_spoke, &names_lock);
-  g_mutex_unlock (&names_lock);
+    pthread_cond_wait (&names_spoke, &names_lock);
+  pthread_mutex_unlock (&names_lock);
 }
 
 /* "unknown..." is not known, "busy..." cannot be asked for now, "both..." has two addresses. */
@@ -51,10 +53,10 @@ names_use (void)
 static inline void
 names_speak (void)
 {
-  g_mutex_lock (&names_lock);
+  pthread_mutex_lock (&names_lock);
   names_may_speak = TRUE;
-  g_cond_broadcast (&names_spoke);
-  g_mutex_unlock (&names_lock);
+  pthread_cond_broadcast (&names_spoke);
+  pthread_mutex_unlock (&names_lock);
 }
 
 /* The URL's host, which is an address, under another name. */

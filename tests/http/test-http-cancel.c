@@ -15,7 +15,7 @@ typedef struct
   MorrowHttpOptions *options;
   gboolean         (*is_there) (gpointer data);
   gpointer           data;
-  MorrowFuture      *future;       /* Borrowed while the thread runs. */
+  MorrowFuture      *future;       /* Read by the thread. */
   GError            *error;
   const char        *afterwards;   /* The base URL of a server, which is asked next. */
 } Scene;
@@ -37,14 +37,15 @@ play (gpointer data, GValue *result, GError **error)
   Scene *scene = data;
   g_autofree char *uri = g_strconcat (scene->afterwards, "/delay/0/1", NULL);
   g_autoptr (MorrowHttpResponse) response = NULL;
-  GThread *thread;
+  MorrowFuture *task;
+  pthread_t thread;
 
   scene->future = morrow_http_get (scene->uri, scene->options);
-  thread = g_thread_new ("cancel", cancel_when_there, scene);
-  scene->future = morrow_create_task (scene->future);
-  if (morrow_future_await (scene->future, &scene->error))
+  pthread_create (&thread, NULL, cancel_when_there, scene);
+  task = morrow_create_task (morrow_future_ref (scene->future));
+  if (morrow_await (task, &scene->error))
     ck_abort_msg ("the request was not cancelled");
-  g_thread_join (thread);
+  pthread_join (thread, NULL);
   morrow_future_unref (scene->future);
 
   response = morrow_await_boxed (morrow_http_get (uri, NULL), error);
@@ -303,42 +304,42 @@ cancel_all (gpointer data)
   return NULL;
 }
 
-static gboolean
+/* Takes the task. */
+static void
 count_storm (Storm *storm, MorrowFuture *task, GError **error)
 {
-  g_autoptr (GError) local = NULL;
+  GError *local = NULL;
 
-  if (morrow_future_await (task, &local))
+  if (morrow_await (task, &local))
     storm->n_ok++;
   else if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     storm->n_cancelled++;
   else
     g_propagate_error (error, g_steal_pointer (&local));
-  morrow_future_unref (task);
-  return error == NULL || *error == NULL;
+  g_clear_error (&local);
 }
 
 static gboolean
 storm_round (Storm *storm, GError **error)
 {
   g_autofree char *uri = g_strconcat (storm->base, "/delay/3/100", NULL);
-  GThread *thread;
-  gboolean ok = TRUE;
+  MorrowFuture *tasks[N_STORM];
+  pthread_t thread;
+  GError *failure = NULL;
 
   for (guint i = 0; i < N_STORM; i++)
     storm->futures[i] = morrow_http_get (uri, NULL);
-  thread = g_thread_new ("cancel", cancel_all, storm);
+  pthread_create (&thread, NULL, cancel_all, storm);
   for (guint i = 0; i < N_STORM; i++)
-    storm->futures[i] = morrow_create_task (storm->futures[i]);
-  for (guint i = 0; ok && i < N_STORM; i++)
-    {
-      morrow_future_ref (storm->futures[i]);
-      ok = count_storm (storm, storm->futures[i], error);
-    }
-  g_thread_join (thread);
+    tasks[i] = morrow_create_task (morrow_future_ref (storm->futures[i]));
+  for (guint i = 0; i < N_STORM; i++)
+    count_storm (storm, tasks[i], failure == NULL ? &failure : NULL);
+  pthread_join (thread, NULL);
   for (guint i = 0; i < N_STORM; i++)
     morrow_future_unref (storm->futures[i]);
-  return ok;
+  if (failure != NULL)
+    g_propagate_error (error, failure);
+  return failure == NULL;
 }
 
 static gboolean
