@@ -26,7 +26,7 @@ struct _MorrowExecutor
 {
   GObject     parent_instance;
 
-  atomic_uint holds;      /* any thread: internal uses; the first takes a GObject reference, the last drops it */
+  atomic_uint holds;      /* any thread: internal uses, and one for all references of users; see "Life" in executor.c */
   guint       forks;      /* immutable: morrow__forks when it was made */
 };
 
@@ -45,6 +45,9 @@ struct _MorrowExecutorClass
   gboolean  (*run)           (MorrowExecutor *self, MorrowFuture *main, gboolean *ret_interrupted, GError **error);
 
   guint     (*get_n_threads) (MorrowExecutor *self);
+
+  /* Any thread: no user has a reference any more. What only a user could still have run is closed. May be NULL. */
+  void      (*abandon)       (MorrowExecutor *self);
 };
 
 typedef struct _MorrowExecutorClass MorrowExecutorClass;

@@ -53,20 +53,39 @@ morrow_executor_class_init (MorrowExecutorClass *klass)
   pthread_atfork (NULL, NULL, count_fork);
 }
 
+/* LIFE Internal uses hold the executor: they are counted apart from GObject references, since one of those costs twice an
+ * atomic addition, and since what is queued on an executor that nobody can run any more must not keep it. All holds
+ * together own one reference, a toggle reference, by which GObject tells when it is the only one left. The references
+ * of users together are one hold. With the last of them the executor is abandoned, with the last hold it goes. */
+static void
+users_changed (gpointer data, GObject *object, gboolean none_left)
+{
+  MorrowExecutor *self = (MorrowExecutor *) object;
+
+  if (!none_left)
+    {
+      morrow__executor_hold (self);
+      return;
+    }
+
+  if (MORROW_EXECUTOR_GET_CLASS (self)->abandon != NULL)
+    MORROW_EXECUTOR_GET_CLASS (self)->abandon (self);
+  morrow__executor_release (self);
+}
+
 static void
 morrow_executor_init (MorrowExecutor *self)
 {
   self->forks = morrow__forks;
+  atomic_init (&self->holds, 1);
+  g_object_add_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 
-/* Internal uses are counted apart, since a GObject reference costs twice an atomic addition: they own one GObject
- * reference together. */
 void
 morrow__executor_hold (MorrowExecutor *self)
 {
   /* Relaxed: whoever holds has a reference or a hold already. */
-  if (atomic_fetch_add_explicit (&self->holds, 1, memory_order_relaxed) == 0)
-    g_object_ref (self);
+  atomic_fetch_add_explicit (&self->holds, 1, memory_order_relaxed);
 }
 
 void
@@ -74,7 +93,7 @@ morrow__executor_release (MorrowExecutor *self)
 {
   /* Acquire and release: what was done under the hold comes before the object goes. */
   if (atomic_fetch_sub_explicit (&self->holds, 1, memory_order_acq_rel) == 1)
-    g_object_unref (self);
+    g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 
 MorrowExecutor *

@@ -18,8 +18,9 @@ struct _MorrowInline
   MorrowExecutor             parent_instance;
 
   MorrowMpsc                 inbox;   /* any thread: callbacks */
-  pthread_mutex_t                     lock;
+  pthread_mutex_t            lock;
   MorrowThreadHome          *home;    /* under the lock: the run's, NULL outside one; who posts unparks it */
+  gboolean                   closed;  /* under the lock: nobody can run it any more, so that nothing is queued */
 };
 
 /**
@@ -67,12 +68,18 @@ static void
 inline_post (MorrowExecutor *executor, MorrowJob *job)
 {
   MorrowInline *self = MORROW_INLINE (executor);
+  gboolean closed;
 
-  morrow__mpsc_push (&self->inbox, &job->node);
   pthread_mutex_lock (&self->lock);
+  closed = self->closed;
+  if (!closed)
+    morrow__mpsc_push (&self->inbox, &job->node);
   if (self->home != NULL)
     morrow__parker_unpark (&self->home->parker);
   pthread_mutex_unlock (&self->lock);
+
+  if (closed)
+    job->run (job, TRUE);
 }
 
 static void
@@ -121,6 +128,17 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
 }
 
 static void
+inline_abandon (MorrowExecutor *executor)
+{
+  MorrowInline *self = MORROW_INLINE (executor);
+
+  pthread_mutex_lock (&self->lock);
+  self->closed = TRUE;
+  pthread_mutex_unlock (&self->lock);
+  run_callbacks (self, TRUE);
+}
+
+static void
 morrow_inline_finalize (GObject *object)
 {
   MorrowInline *self = MORROW_INLINE (object);
@@ -137,6 +155,7 @@ morrow_inline_class_init (MorrowInlineClass *klass)
   klass->post = inline_post;
   klass->start = inline_start;
   klass->run = inline_run;
+  klass->abandon = inline_abandon;
 }
 
 static void

@@ -47,6 +47,7 @@ struct _MorrowLoop
   int              epoll_fd;
   int              timer_fd;
   MorrowWakeup     wakeup;
+  gboolean         hosted;         /* the context is an application's, which turns it whether the loop is run or not */
   GError          *broken;         /* owned: why it could not be made; then nothing runs on it */
 
   /* Any thread. */

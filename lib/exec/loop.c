@@ -275,6 +275,19 @@ morrow__loop_close (MorrowLoop *self)
     }
 }
 
+/* A loop over a context of its own turns when somebody runs it, and now nobody can. */
+static void
+loop_abandon (MorrowExecutor *executor)
+{
+  MorrowLoop *self = (MorrowLoop *) executor;
+
+  if (!self->hosted && self->thread == NULL)
+    {
+      morrow__loop_close (self);
+      morrow__reactor_settle_timers (self);
+    }
+}
+
 static void
 morrow_loop_finalize (GObject *object)
 {
@@ -299,6 +312,7 @@ morrow_loop_class_init (MorrowLoopClass *klass)
   klass->post = loop_post;
   klass->start = loop_start;
   klass->run = loop_run;
+  klass->abandon = loop_abandon;
 }
 
 static void
@@ -327,6 +341,7 @@ morrow_loop_new (GMainContext *context)
 {
   MorrowLoop *self = g_object_new (MORROW_TYPE_LOOP, NULL);
 
+  self->hosted = context != NULL;
   self->context = context != NULL ? g_main_context_ref (context) : g_main_context_new ();
   morrow__reactor_init (self, &self->broken);
   return &self->parent_instance;

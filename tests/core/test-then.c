@@ -153,6 +153,101 @@ SCENE (callback_whose_future_is_dropped_still_runs)
   return TRUE;
 }
 
+/* --- when its executor is gone ----------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowPromise *promise;
+  MorrowFuture  *future;
+  MorrowFuture  *called;
+} Leftover;
+
+static gboolean
+leave_callbacks (gpointer data, GValue *result, GError **error)
+{
+  Leftover *self = data;
+
+  self->called = morrow_future_then (self->future, say_settled, (gpointer) "never", say_freed);
+  morrow_promise_on_cancel (self->promise, say_freed, (gpointer) "never", NULL);
+  morrow_future_unref (morrow_future_finally (self->called, say_settled, (gpointer) "never", NULL));
+  return TRUE;
+}
+
+/* Takes the executor. */
+static void
+leave_callbacks_on (MorrowExecutor *executor)
+{
+  Leftover left;
+
+  left.future = new_pending (&left.promise);
+  ck_assert (morrow_run_on (executor, morrow_coroutine (leave_callbacks, &left, NULL), NULL, NULL));
+  g_object_add_weak_pointer (G_OBJECT (executor), (gpointer *) &executor);
+  g_object_unref (executor);
+  ck_assert_ptr_nonnull (executor);
+
+  morrow_check_expect_warning ("The error of callback*was never looked at: The callback's executor has been closed");
+  ck_assert (morrow_promise_resolve (left.promise));
+  assert_error (morrow_future_get_error (left.called), MORROW_ERROR, MORROW_ERROR_CLOSED);
+  assert_said ("never freed");
+  ck_assert_ptr_null (executor);
+  morrow_future_unref (left.called);
+  morrow_future_unref (left.future);
+  morrow_promise_unref (left.promise);
+}
+
+START_TEST (callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go)
+{
+  leave_callbacks_on (morrow_loop_new (NULL));
+  leave_callbacks_on (morrow_inline_new ());
+}
+END_TEST
+
+static gboolean
+leave_callback_on_a_sleep (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *sleep = morrow_sleep (3600);
+
+  *(MorrowFuture **) data = morrow_future_then (sleep, say_settled, (gpointer) "never", say_freed);
+  morrow_future_unref (sleep);
+  return TRUE;
+}
+
+START_TEST (callback_on_a_sleep_goes_with_the_loop)
+{
+  MorrowFuture *called = NULL;
+
+  run_scene (leave_callback_on_a_sleep, &called);
+  assert_error (morrow_future_get_error (called), MORROW_ERROR, MORROW_ERROR_CLOSED);
+  assert_said ("never freed");
+  morrow_future_unref (called);
+}
+END_TEST
+
+static gboolean
+attach_here (gpointer data, GValue *result, GError **error)
+{
+  Leftover *self = data;
+
+  self->called = morrow_future_then (self->future, say_settled, (gpointer) "called", NULL);
+  return TRUE;
+}
+
+START_TEST (callback_that_comes_between_two_runs_runs_in_the_second)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  Leftover left;
+
+  left.future = new_pending (&left.promise);
+  ck_assert (morrow_run_on (loop, morrow_coroutine (attach_here, &left, NULL), NULL, NULL));
+  ck_assert (morrow_promise_resolve (left.promise));
+  ck_assert (!morrow_future_is_settled (left.called));
+  ck_assert (morrow_run_on (loop, left.called, NULL, NULL));
+  assert_said ("called");
+  morrow_future_unref (left.future);
+  morrow_promise_unref (left.promise);
+}
+END_TEST
+
 /* --- what goes on ------------------------------------------------------------------------------ */
 
 SCENE (then_passes_on_what_the_callback_returns)
@@ -405,6 +500,9 @@ then_suite (void)
   tcase_add_test (when, callback_attached_in_a_callback_runs_after_it);
   tcase_add_test (when, callback_whose_future_is_dropped_still_runs);
   tcase_add_test (when, callback_on_a_coroutine_starts_it_as_a_task);
+  tcase_add_test (when, callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go);
+  tcase_add_test (when, callback_on_a_sleep_goes_with_the_loop);
+  tcase_add_test (when, callback_that_comes_between_two_runs_runs_in_the_second);
 
   tcase_add_test (what, then_passes_on_what_the_callback_returns);
   tcase_add_test (what, then_is_passed_over_by_an_error);
