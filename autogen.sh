@@ -13,7 +13,7 @@ set -eu
 srcdir=$(dirname "$0")
 test "$srcdir" != . || srcdir=$PWD
 
-packages='build-essential autoconf automake libtool autoconf-archive pkg-config
+packages='build-essential autoconf automake libtool autoconf-archive pkg-config ca-certificates
   libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libxml2-dev libjson-glib-dev
   check spin valgrind'
 
