@@ -58,9 +58,10 @@ morrow__mpsc_push_reversed (MorrowMpsc      *mpsc,
 
   do
     oldest->next = below;
-  /* Release: pairs with the exchange in take_all (). */
+  /* Release: pairs with the exchange in take_all (). Sequentially consistent, for who pushes and then looks whether the
+   * consumer sleeps. */
   while (!atomic_compare_exchange_weak_explicit (&mpsc->newest, &below, newest,
-                                                 memory_order_release, memory_order_relaxed));
+                                                 memory_order_seq_cst, memory_order_relaxed));
   return below == NULL;
 }
 

@@ -44,7 +44,6 @@ struct _MorrowLoopPool
 
   /* Any thread. */
   atomic_uint            n_asleep;    /* P1 */
-  atomic_uint            turn;        /* relaxed: whose turn it is to be given a task from outside */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
   atomic_uint            n_sweeping;  /* runs that are ending: what is started now is swept at once */
   atomic_int             stopping;
@@ -210,6 +209,15 @@ morrow__loop_pool_task_ended (MorrowLoop *loop)
     wake_runners (loop->pool);
 }
 
+/* Each thread outside deals out in turn, for itself. */
+static MorrowLoop *
+next_loop (MorrowLoopPool *self)
+{
+  static __thread guint turn;
+
+  return loop_at (self, turn++ % self->loops->len);
+}
+
 static void
 loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 {
@@ -233,7 +241,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
     }
 
   atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
-  morrow__loop_start (loop_at (self, atomic_fetch_add_explicit (&self->turn, 1, memory_order_relaxed) % self->loops->len), (MorrowTask *) future);
+  morrow__loop_start (next_loop (self), (MorrowTask *) future);
 }
 
 static void
@@ -245,9 +253,9 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
   if (G_UNLIKELY (self->broken != NULL))
     job->run (job, TRUE);
   else if (here != NULL && here->pool == self)
-    morrow__loop_post (here, job);
+    morrow__loop_post_held (here, job);
   else
-    morrow__loop_post (loop_at (self, atomic_fetch_add_explicit (&self->turn, 1, memory_order_relaxed) % self->loops->len), job);
+    morrow__loop_post_held (next_loop (self), job);
 }
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */

@@ -96,6 +96,7 @@ void        morrow__loop_unbind       (MorrowLoop *self);
 void        morrow__loop_drain        (MorrowLoop *self);
 void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
 void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
+void        morrow__loop_post_held    (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_enter        (MorrowLoop *self);
 void        morrow__loop_leave        (MorrowLoop *self);
 void        morrow__loop_close        (MorrowLoop *self);

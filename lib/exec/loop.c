@@ -116,40 +116,52 @@ morrow__loop_leave (MorrowLoop *self)
 
 /* --- posting ----------------------------------------------------------------------------------------------------- */
 
+static inline void
+push_posted (MorrowLoop *self, MorrowJob *job)
+{
+  morrow__mpsc_push (&self->inbox, &job->node);
+  /* Sequentially consistent: L1, pairs with the store in fall_asleep (). */
+  if (atomic_load_explicit (&self->asleep, memory_order_seq_cst) &&
+      atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
+    morrow__wakeup_signal (&self->wakeup);
+}
+
+/* From any thread, by who holds the loop's executor: it cannot close meanwhile. */
+void
+morrow__loop_post_held (MorrowLoop *self, MorrowJob *job)
+{
+  if (G_UNLIKELY (self->broken != NULL))
+    job->run (job, TRUE);
+  else if (morrow__home == &self->home)
+    morrow__queue_push (&self->ready, &job->node);
+  else
+    push_posted (self, job);
+}
+
+/* From any thread, by who knows only that the loop is there now. */
 void
 morrow__loop_post (MorrowLoop *self, MorrowJob *job)
 {
   if (G_LIKELY (morrow__home == &self->home))
     {
-      if (G_UNLIKELY (self->broken != NULL))
-        job->run (job, TRUE);
-      else
-        morrow__queue_push (&self->ready, &job->node);
+      morrow__loop_post_held (self, job);
       return;
     }
 
-  /* L2: relaxed going in, since whoever posts knows the loop to be there; release going out, pairs with the acquire
-   * in morrow__loop_close (). */
+  /* L2: relaxed going in, since the loop is there now; release going out, pairs with the acquire in
+   * morrow__loop_close (). */
   atomic_fetch_add_explicit (&self->posting, 1, memory_order_relaxed);
   if (self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_acquire))
-    {
-      job->run (job, TRUE);
-    }
+    job->run (job, TRUE);
   else
-    {
-      morrow__mpsc_push (&self->inbox, &job->node);
-      /* Sequentially consistent: L1, pairs with the store in fall_asleep (). */
-      if (atomic_load_explicit (&self->asleep, memory_order_seq_cst) &&
-          atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
-        morrow__wakeup_signal (&self->wakeup);
-    }
+    push_posted (self, job);
   atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
 }
 
 static void
 loop_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  morrow__loop_post ((MorrowLoop *) executor, job);
+  morrow__loop_post_held ((MorrowLoop *) executor, job);
 }
 
 static void

@@ -224,12 +224,12 @@ morrow__loop_job_starts (MorrowJob *job)
   return job->run == start_run;
 }
 
-/* Queues a task that has not started; from any thread. */
+/* Queues a task that has not started; from any thread, by who holds the executor. */
 void
 morrow__loop_start (MorrowLoop *self, MorrowTask *task)
 {
   morrow__loop_mark_start (task);
-  morrow__loop_post (self, &task->job);
+  morrow__loop_post_held (self, &task->job);
 }
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */

@@ -116,12 +116,11 @@ typedef struct
   gint64    deadline;
 } Set;
 
-/* On the loop's thread. */
+/* On the loop's thread. The queue of timers takes a reference, which the caller gives. */
 static void
 set_here (Sleep *self, gint64 deadline)
 {
   self->alarm = (MorrowAlarm) { .fire = sleep_fire };
-  morrow__future_ref (&self->future);
   morrow__alarm_set (self->loop, &self->alarm, deadline);
 }
 
@@ -133,7 +132,7 @@ set_run (MorrowJob *job, gboolean closed)
   if (closed)
     morrow__future_settle_cancelled (&self->sleep->future, "The loop has been closed");
   else if (!morrow__future_is_settled (&self->sleep->future))
-    set_here (self->sleep, self->deadline);
+    set_here ((Sleep *) morrow__future_ref (&self->sleep->future), self->deadline);
   morrow_future_unref (&self->sleep->future);
   g_free (self);
 }
@@ -168,7 +167,10 @@ morrow_sleep_until (gint64 deadline)
   morrow__future_init (&self->future, &sleep_ops, NULL);
   self->loop = loop != NULL ? loop : morrow__service_loop ();
   if (loop != NULL)
-    set_here (self, deadline);
+    {
+      atomic_init (&self->future.ref_count, 2);   /* the caller's, and the queue's */
+      set_here (self, deadline);
+    }
   else
     set_there (self, deadline);
   return &self->future;
