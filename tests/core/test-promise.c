@@ -230,6 +230,7 @@ SCENE (on_cancel_does_not_run_when_it_settles_otherwise)
   morrow_promise_unref (three);
   let_run ();
   assert_said ("one freed; two freed; three freed");
+  ck_assert (!morrow_future_is_cancelled (resolved));
   ck_assert_ptr_nonnull (morrow_future_get_error (rejected));
   ck_assert_ptr_nonnull (morrow_future_get_error (broken));
   return TRUE;

@@ -55,6 +55,9 @@ SCENE (fut_04_callbacks_run_later_in_the_order_they_were_attached)
   assert_said ("");
   let_run ();
   assert_said ("a got 1; b got 1; c got 1");
+  ck_assert_int_eq (morrow_future_get_int (a), 10);
+  ck_assert_int_eq (morrow_future_get_int (b), 1);
+  ck_assert_int_eq (morrow_future_get_int (c), 10);
   morrow_promise_unref (promise);
   return TRUE;
 }
