@@ -24,6 +24,10 @@ guint     morrow__stack_memory_guard     (const struct iovec  *pages,
                                           guint                n_pages,
                                           GError             **error);
 
+/* Puts memory behind @ranges before they are touched, at less than what the faults would cost.  Optional. */
+void      morrow__stack_memory_populate  (const struct iovec *ranges,
+                                          guint               n_ranges);
+
 /* Gives the memory behind @ranges back; they read as zeroes. */
 void      morrow__stack_memory_discard   (const struct iovec *ranges,
                                           guint               n_ranges);

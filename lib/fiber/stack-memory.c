@@ -8,7 +8,8 @@
  *
  * Batches: process_madvise () advises many ranges in one call, and may give all kinds of advice to its own process
  * where it also takes PIDFD_SELF; elsewhere each range is a madvise () of its own.  PIDFD_SELF and not a descriptor,
- * since there is none to run out of, and none that would mean the parent after a fork.
+ * since there is none to run out of, and none that would mean the parent after a fork.  With MADV_POPULATE_WRITE a batch
+ * also spares the faults of the first touch, which is a fifth of what a parked fiber costs.
  *
  * Light guards are tried out once, by reading one, since emulators accept advice that they do not know.  Batches that the
  * kernel (or a sandbox) refuses as unknown are not asked for again.  Valgrind prints a warning about calls that it does not
@@ -30,6 +31,9 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -166,6 +170,14 @@ morrow__stack_memory_guard (const struct iovec  *pages,
   if (n == 0)
     set_guard_error (error);
   return n;
+}
+
+/* One by one it would be no better than the faults that it spares. */
+void
+morrow__stack_memory_populate (const struct iovec *ranges,
+                               guint               n_ranges)
+{
+  advise_at_once (ranges, n_ranges, MADV_POPULATE_WRITE);
 }
 
 void

@@ -147,7 +147,7 @@ slab_take (MorrowStackSlab  *slab,
   return n;
 }
 
-/* Now that the stack has a guard.  This puts memory behind its top. */
+/* Now that the stack has a guard, and memory behind the MorrowFiber. */
 static MorrowFiber *
 slot_init (MorrowStackSlab *slab,
            guint            index)
@@ -173,6 +173,20 @@ slab_give (MorrowStackSlab *slab,
 
 /* --- from slabs to magazines and back ------------------------------------------------------------------------ */
 
+/* The page where the MorrowFiber is and the first frames will be. */
+static void
+populate (MorrowStackSlab *slab,
+          const guint     *indices,
+          guint            n)
+{
+  gsize page_size = morrow__stack_memory_page_size ();
+  struct iovec tops[MORROW_STACK_MAGAZINE_SIZE];
+
+  for (guint i = 0; i < n; i++)
+    tops[i] = (struct iovec) { slot_base (slab, indices[i]) + slab->stacks->size - page_size, page_size };
+  morrow__stack_memory_populate (tops, n);
+}
+
 static gboolean
 load_from_slab (MorrowStackClass  *self,
                 GError           **error)
@@ -193,6 +207,7 @@ load_from_slab (MorrowStackClass  *self,
     return FALSE;
   if (slab->n_cold == 0 && slab->n_fresh == 0)
     morrow__list_remove (&slab->room_link);
+  populate (slab, indices, n);
   for (guint i = n; i > 0; i--)
     morrow__stack_class_give (self, slot_init (slab, indices[i - 1]));
   self->n_out += n;
