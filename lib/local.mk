@@ -83,6 +83,7 @@ morrow_sources = \
   lib/exec/loop.c \
   lib/exec/scheduler.c \
   lib/exec/reactor.c \
+  lib/exec/watch.c \
   lib/exec/sleep.c \
   lib/exec/loop-pool-private.h \
   lib/exec/loop-pool.c \

@@ -52,7 +52,8 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 # Executors and runs.
 test_programs += \
   tests/exec/test-run \
-  tests/exec/test-scheduling
+  tests/exec/test-scheduling \
+  tests/exec/test-reactor
 
 # Those that run the programs of the build.
 test_programs += \

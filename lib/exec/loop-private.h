@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inside of a loop. Three files share it: scheduler.c runs what is ready, reactor.c waits for what is not, loop.c
- * is the object.
+/* The inside of a loop. scheduler.c runs what is ready, reactor.c waits for what is not, watch.c offers that to others,
+ * loop.c is the object.
  *
  * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
  * thread touches it.
@@ -17,6 +17,7 @@
 
 #include "base/deque-private.h"
 #include "base/mpsc-private.h"
+#include "base/spin-private.h"
 #include "base/timers-private.h"
 #include "base/wakeup-private.h"
 #include "exec/task-private.h"
@@ -34,6 +35,15 @@ struct _MorrowAlarm
   void      (*fire) (MorrowAlarm *self);   /* immutable; on the loop's thread, with the alarm unarmed */
 };
 
+/* Something in a loop's epoll set. Its address is what the kernel gives back, so that it must not go while a
+ * callback runs (dispatching). */
+typedef struct _MorrowPollable MorrowPollable;
+
+struct _MorrowPollable
+{
+  void (*ready) (MorrowPollable *self, guint32 events);   /* immutable; on the loop's thread */
+};
+
 struct _MorrowLoop
 {
   MorrowExecutor   parent_instance;
@@ -41,7 +51,6 @@ struct _MorrowLoop
   /* Immutable once made. */
   GMainContext    *context;        /* owned */
   GSource         *source;         /* owned; holds no reference of the loop */
-  gpointer         source_tag;     /* of epoll_fd in the source */
   MorrowExecutor  *executor;       /* what tasks here see as their executor: this loop, or the pool that it is a part of; borrowed */
   MorrowLoopPool  *pool;           /* that pool, or NULL; borrowed */
   int              epoll_fd;
@@ -77,12 +86,18 @@ struct _MorrowLoop
   atomic_ulong     n_ended;        /* likewise */
 
   /* The loop's thread: waiting. */
+  MorrowPollable   wakeup_pollable;
+  MorrowPollable   timer_pollable;
+  MorrowPollable   context_pollable;
   MorrowTimers     timers;
   gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
+  MorrowSpin       spin;
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         rest;           /* hosted: this turn is for sources of lower priority */
-  gboolean         own_poll;       /* run: the loop looks at the context's other sources only */
+  int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
+  gboolean         context_called; /* run: another thread has woken the context */
+  int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */
   MorrowList       dead_watches;   /* freed inside a callback, to be let go after it */
   guint            dispatching;    /* how deep in descriptor callbacks */
 };
@@ -117,7 +132,10 @@ gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
 void        morrow__reactor_settle_timers (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
 void        morrow__reactor_poll      (MorrowLoop *self);
-void        morrow__reactor_arm       (MorrowLoop *self);
+gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
+/* watch.c */
+void        morrow__reactor_free_dead_watches (MorrowLoop *self);

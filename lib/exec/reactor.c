@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Waiting on a loop: descriptors, timers and other threads, behind the one GSource that the GMainContext sees.
+/* Waiting on a loop: for descriptors, timers and other threads.
  *
- * All descriptors are in an epoll set of our own, since a GMainContext pays for each descriptor at each turn; it
- * polls that set's descriptor. Timers are in one queue, in the order of (deadline, creation); a timerfd in the same
- * set wakes a loop that sleeps, to the microsecond.
+ * All descriptors are in an epoll set of our own, since a GMainContext pays for each descriptor at each turn. Timers
+ * are in one queue, in the order of (deadline, creation). Other threads write to an eventfd in the same set; it is
+ * watched for edges, as the timerfd is, so that neither is ever read.
  *
- * A turn of a loop that has its thread (morrow__loop_turn_while ()):
+ * A loop that has its thread (morrow__loop_turn_while ()) turns by itself:
  *   1. take what other threads have posted
  *   2. run a batch of what is ready
- *   3. still something ready: every 100 us look at descriptors and timers, and let the context's other sources have a
- *      turn nothing ready: a turn of the context, which sleeps; our source is one of those that may wake it
+ *   3. still something ready: every 100 us look at descriptors and timers, and at the context's other sources
+ *   4. nothing ready: look for a reply for a few microseconds, if the last one came quickly; ask the context for how
+ *      long it can do without us; sleep in the epoll set
  *
- * A dispatch inside an application's main loop: the same, bounded in time; and when something is still ready, the
- * next turn is for others, so that sources of lower priority, redrawing among them, are not starved. */
+ *   The context's other sources are the user's. When they watch no descriptor, which is nearly always, the only
+ *   descriptor that the context itself wants to be polled is the one that other threads wake it by: that is in our
+ *   set, and so the loop sleeps in one system call that also brings the events. Otherwise the context polls, and our
+ *   source is one among the others, as in:
+ *
+ * A dispatch inside an application's main loop: the set's own descriptor is polled by the context, through the one
+ * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turn
+ * is for others, so that sources of lower priority, redrawing among them, are not starved.
+ *
+ * HOW LONG A timerfd is exact, but a system call each time that it is set; the time limit of epoll_pwait2 () costs
+ * nothing, but the kernel may be late by a thousandth of it, and by 50 us at least. So the latter serves short times,
+ * the former long ones; it is not set again for a later time, but wakes the loop once more than needed. */
 
 #include "config.h"
 
@@ -29,162 +40,52 @@
 #define POLL_INTERVAL   100    /* microseconds between two looks at descriptors, while something is ready */
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
 #define EVENTS_AT_ONCE  256
+#define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
 
-struct _MorrowFdWatch
+/* --- descriptors -------------------------------------------------------------------------------------------------- */
+
+gboolean
+morrow__reactor_control (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable)
 {
-  MorrowLoop  *loop;    /* borrowed: watches go before their loop */
-  int          fd;
-  GIOCondition condition;
-  MorrowFdFunc func;    /* NULL when freed inside a callback */
-  gpointer     data;
-  MorrowList   link;    /* among the dead */
-};
-
-struct _MorrowTimeout
-{
-  MorrowAlarm    alarm;
-  MorrowLoop    *loop;  /* borrowed */
-  MorrowWorkFunc func;
-  gpointer       data;
-};
-
-/* --- descriptors ------------------------------------------------------------------------------------------------- */
-
-static guint32
-epoll_events (GIOCondition condition)
-{
-  return (condition & G_IO_IN ? EPOLLIN : 0) | (condition & G_IO_OUT ? EPOLLOUT : 0) | (condition & G_IO_PRI ? EPOLLPRI : 0);
-}
-
-static GIOCondition
-io_condition (guint32 events)
-{
-  return (events & EPOLLIN ? G_IO_IN : 0) | (events & EPOLLOUT ? G_IO_OUT : 0) | (events & EPOLLPRI ? G_IO_PRI : 0) |
-         (events & EPOLLERR ? G_IO_ERR : 0) | (events & EPOLLHUP ? G_IO_HUP : 0);
-}
-
-static gboolean
-control (MorrowLoop *self, int operation, int fd, guint32 events, gpointer data)
-{
-  struct epoll_event event = { .events = events, .data.ptr = data };
+  struct epoll_event event = { .events = events, .data.ptr = pollable };
 
   return epoll_ctl (self->epoll_fd, operation, fd, &event) == 0;
 }
 
-/**
- * morrow_fd_watch_new: (skip)
- * @loop: the loop, on whose thread this is called
- * @fd: a descriptor that epoll can watch; it stays the caller's, and must stay open as long as the watch lives
- * @condition: what to watch for; errors and hang-ups always are
- * @func: (scope notified) (closure data): what to call, as often as the descriptor is ready
- * @data: (nullable): passed to @func
- *
- * Watches a descriptor, for those who bring another event-driven library to a loop. A descriptor has one watch at
- * most.
- *
- * Returns: (transfer full) (nullable): a watch; %NULL with `errno` set when the system refuses
- */
-MorrowFdWatch *
-morrow_fd_watch_new (MorrowLoop *loop, int fd, GIOCondition condition, MorrowFdFunc func, gpointer data)
+/* The eventfd: it has woken the loop, and that is all. */
+static void
+wakeup_ready (MorrowPollable *pollable, guint32 events)
 {
-  MorrowFdWatch *self;
-
-  g_return_val_if_fail (MORROW_IS_LOOP (loop), NULL);
-  g_return_val_if_fail (fd >= 0 && func != NULL, NULL);
-
-  self = g_new (MorrowFdWatch, 1);
-  *self = (MorrowFdWatch) { .loop = loop, .fd = fd, .condition = condition, .func = func, .data = data };
-  morrow__list_init (&self->link);
-  if (control (loop, EPOLL_CTL_ADD, fd, epoll_events (condition), self))
-    return self;
-
-  g_free (self);
-  return NULL;
-}
-
-/**
- * morrow_fd_watch_set_condition: (skip)
- * @self: a watch
- * @condition: what to watch for from now on
- *
- * Changes what is watched for; nothing but errors and hang-ups, for 0.
- */
-void
-morrow_fd_watch_set_condition (MorrowFdWatch *self, GIOCondition condition)
-{
-  g_return_if_fail (self != NULL);
-
-  if (self->condition == condition)
-    return;
-
-  self->condition = condition;
-  if (!control (self->loop, EPOLL_CTL_MOD, self->fd, epoll_events (condition), self))
-    g_warning ("A descriptor that is watched (%d) cannot be: %s", self->fd, g_strerror (errno));
-}
-
-/**
- * morrow_fd_watch_free: (skip)
- * @self: (transfer full): a watch
- *
- * Ends a watch: its function is not called any more. May be called inside any callback.
- */
-void
-morrow_fd_watch_free (MorrowFdWatch *self)
-{
-  g_return_if_fail (self != NULL);
-
-  /* When the caller has closed the descriptor already, the kernel has forgotten it. */
-  control (self->loop, EPOLL_CTL_DEL, self->fd, 0, NULL);
-  self->func = NULL;
-  if (self->loop->dispatching > 0)
-    morrow__list_append (&self->loop->dead_watches, &self->link);   /* events that name it may still be on the stack */
-  else
-    g_free (self);
 }
 
 static void
-free_dead_watches (MorrowLoop *self)
+timer_ready (MorrowPollable *pollable, guint32 events)
 {
-  morrow__list_foreach_safe (&self->dead_watches, node, after)
-    g_free (morrow__list_entry (node, MorrowFdWatch, link));
-  morrow__list_init (&self->dead_watches);
+  morrow__container_of (pollable, MorrowLoop, timer_pollable)->timer_armed = G_MAXINT64;
+}
+
+/* Another thread has called the context. */
+static void
+context_ready (MorrowPollable *pollable, guint32 events)
+{
+  morrow__container_of (pollable, MorrowLoop, context_pollable)->context_called = TRUE;
 }
 
 static void
-dispatch_event (MorrowLoop *self, const struct epoll_event *event)
+dispatch_events (MorrowLoop *self, const struct epoll_event *events, int n)
 {
-  MorrowFdWatch *watch = event->data.ptr;
-  guint64 expirations;
-
-  if (event->data.ptr == &self->wakeup)
-    {
-      morrow__wakeup_acknowledge (&self->wakeup);
-    }
-  else if (event->data.ptr == &self->timer_fd)
-    {
-      if (read (self->timer_fd, &expirations, sizeof expirations) > 0)
-        self->timer_armed = G_MAXINT64;
-    }
-  else if (watch->func != NULL)
-    {
-      watch->func (watch->fd, io_condition (event->events), watch->data);
-    }
-}
-
-static void
-poll_descriptors (MorrowLoop *self)
-{
-  struct epoll_event events[EVENTS_AT_ONCE];
-  int n = epoll_wait (self->epoll_fd, events, EVENTS_AT_ONCE, 0);
-
   self->dispatching++;
   for (int i = 0; i < n; i++)
-    dispatch_event (self, &events[i]);
+    {
+      MorrowPollable *pollable = events[i].data.ptr;
+
+      pollable->ready (pollable, events[i].events);
+    }
   if (--self->dispatching == 0 && !morrow__list_is_empty (&self->dead_watches))
-    free_dead_watches (self);
+    morrow__reactor_free_dead_watches (self);
 }
 
-/* --- time -------------------------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 void
 morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
@@ -200,86 +101,6 @@ morrow__alarm_unset (MorrowLoop *self, MorrowAlarm *alarm)
 }
 
 static void
-timeout_fire (MorrowAlarm *alarm)
-{
-  MorrowTimeout *self = (MorrowTimeout *) alarm;
-
-  /* Relaxed: written by this thread, or by none that runs any more. */
-  if (!atomic_load_explicit (&self->loop->closed, memory_order_relaxed))
-    self->func (self->data);
-}
-
-/**
- * morrow_timeout_new: (skip)
- * @loop: the loop, on whose thread this is called
- * @func: (scope notified) (closure data): what to call when the time has come
- * @data: (nullable): passed to @func
- *
- * Makes a time-out that is not set, for those who bring another event-driven library to a loop.
- *
- * Returns: (transfer full): a time-out
- */
-MorrowTimeout *
-morrow_timeout_new (MorrowLoop *loop, MorrowWorkFunc func, gpointer data)
-{
-  MorrowTimeout *self;
-
-  g_return_val_if_fail (MORROW_IS_LOOP (loop) && func != NULL, NULL);
-
-  self = g_new0 (MorrowTimeout, 1);
-  self->alarm.fire = timeout_fire;
-  self->loop = loop;
-  self->func = func;
-  self->data = data;
-  return self;
-}
-
-/**
- * morrow_timeout_set: (skip)
- * @self: a time-out
- * @deadline: when, in microseconds of the monotonic clock
- *
- * Sets it, once, in place of what it was set to before. A time that has passed is due on the loop's next turn, never
- * inside this call.
- */
-void
-morrow_timeout_set (MorrowTimeout *self, gint64 deadline)
-{
-  g_return_if_fail (self != NULL);
-
-  morrow__alarm_set (self->loop, &self->alarm, deadline);
-}
-
-/**
- * morrow_timeout_unset: (skip)
- * @self: a time-out
- *
- * Unsets it, whether it was set or not.
- */
-void
-morrow_timeout_unset (MorrowTimeout *self)
-{
-  g_return_if_fail (self != NULL);
-
-  morrow__alarm_unset (self->loop, &self->alarm);
-}
-
-/**
- * morrow_timeout_free: (skip)
- * @self: (transfer full): a time-out
- *
- * Unsets and frees it. May be called inside its own function.
- */
-void
-morrow_timeout_free (MorrowTimeout *self)
-{
-  g_return_if_fail (self != NULL);
-
-  morrow__alarm_unset (self->loop, &self->alarm);
-  g_free (self);
-}
-
-static void
 fire_due (MorrowLoop *self, gint64 now)
 {
   MorrowTimer *timer;
@@ -292,35 +113,137 @@ fire_due (MorrowLoop *self, gint64 now)
     }
 }
 
-/* Has the timerfd wake the loop for the earliest timer; it is set again only when that has changed. */
-void
-morrow__reactor_arm (MorrowLoop *self)
+/* Has the timerfd wake the loop at @deadline, or sooner. */
+static void
+arm_timer_fd (MorrowLoop *self, gint64 deadline)
 {
-  gint64 next = morrow__timers_next (&self->timers);
   struct itimerspec spec = { 0 };
 
-  if (next == self->timer_armed)
+  if (deadline >= self->timer_armed)
     return;
 
-  if (next != G_MAXINT64)
-    {
-      next = MAX (next, 1);   /* all zero would unset it */
-      spec.it_value.tv_sec = next / G_USEC_PER_SEC;
-      spec.it_value.tv_nsec = next % G_USEC_PER_SEC * 1000;
-    }
+  self->timer_armed = deadline;
+  deadline = MAX (deadline, 1);   /* all zero would unset it */
+  spec.it_value.tv_sec = deadline / G_USEC_PER_SEC;
+  spec.it_value.tv_nsec = deadline % G_USEC_PER_SEC * 1000;
   timerfd_settime (self->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-  self->timer_armed = next;
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------------- */
+/* --- the epoll set ------------------------------------------------------------------------------------------------ */
+
+/* FALSE when the system has no such call. */
+static gboolean
+wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microseconds, int *ret_n)
+{
+#ifdef HAVE_EPOLL_PWAIT2
+  static atomic_int missing;   /* any thread, relaxed: it only ever becomes TRUE */
+  struct timespec timeout = { microseconds / G_USEC_PER_SEC, microseconds % G_USEC_PER_SEC * 1000 };
+
+  if (!atomic_load_explicit (&missing, memory_order_relaxed))
+    {
+      *ret_n = epoll_pwait2 (self->epoll_fd, events, EVENTS_AT_ONCE, &timeout, NULL);
+      if (*ret_n >= 0 || errno != ENOSYS)
+        return TRUE;
+      atomic_store_explicit (&missing, TRUE, memory_order_relaxed);
+    }
+#endif
+  return FALSE;
+}
+
+/* Returns how many events came, until @deadline; less than 0 when a signal came. */
+static int
+wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
+{
+  if (deadline != G_MAXINT64)
+    {
+      gint64 left = deadline - morrow__clock_now ();
+      int n;
+
+      if (left <= 0)
+        return epoll_wait (self->epoll_fd, events, EVENTS_AT_ONCE, 0);
+      if (left <= SHORT_TIME && wait_short_time (self, events, left, &n))
+        return n;
+      arm_timer_fd (self, deadline);
+    }
+
+  return epoll_wait (self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+}
+
+/* Waits until @deadline at the latest, and deals with what has come: descriptors, then timers. */
+static void
+poll_until (MorrowLoop *self, gint64 deadline)
+{
+  struct epoll_event events[EVENTS_AT_ONCE];
+
+  dispatch_events (self, events, wait_until (self, events, deadline));
+  self->last_poll = morrow__clock_now ();
+  fire_due (self, self->last_poll);
+}
 
 void
 morrow__reactor_poll (MorrowLoop *self)
 {
-  poll_descriptors (self);
-  self->last_poll = morrow__clock_now ();
-  fire_due (self, self->last_poll);
+  poll_until (self, 0);
 }
+
+/* --- the context -------------------------------------------------------------------------------------------------- */
+
+typedef enum
+{
+  CONTEXT_QUIET,           /* nothing to do but what our epoll set would tell */
+  CONTEXT_READY,           /* a source wants to be dispatched, or has a time-out that is due */
+  CONTEXT_HAS_DESCRIPTORS  /* sources want descriptors to be polled, or the user's own function is to poll */
+} ContextState;
+
+/* A turn of the context's other sources: ours stands aside, but in a main loop that one of them runs meanwhile. */
+static void
+serve_context (MorrowLoop *self)
+{
+  self->context_called = FALSE;
+  self->stand_aside = g_main_depth () + 1;
+  g_main_context_iteration (self->context, FALSE);
+  self->stand_aside = 0;
+}
+
+/* The one descriptor that the context polls by itself has a place in our set, from the first time that we see it. */
+static gboolean
+hold_context_fd (MorrowLoop *self, int fd)
+{
+  if (G_UNLIKELY (self->context_fd != fd))
+    {
+      if (!morrow__reactor_control (self, EPOLL_CTL_ADD, fd, EPOLLIN, &self->context_pollable))
+        return FALSE;
+      self->context_fd = fd;
+    }
+  return TRUE;
+}
+
+/* Asks the context what its other sources want; @deadline becomes sooner when they want to be served before. */
+static ContextState
+ask_context (MorrowLoop *self, gint64 *deadline)
+{
+  GPollFD fds[2];   /* ours, and its own */
+  gint priority, timeout, n;
+
+  if (self->context_called)
+    return CONTEXT_READY;
+
+  self->stand_aside = g_main_depth () + 1;
+  g_main_context_prepare (self->context, &priority);
+  n = g_main_context_query (self->context, G_MAXINT, &timeout, fds, G_N_ELEMENTS (fds));
+  self->stand_aside = 0;
+
+  if (timeout == 0)
+    return CONTEXT_READY;
+  if (n != G_N_ELEMENTS (fds) || g_main_context_get_poll_func (self->context) != g_poll ||
+      !hold_context_fd (self, fds[0].fd != self->epoll_fd ? fds[0].fd : fds[1].fd))
+    return CONTEXT_HAS_DESCRIPTORS;
+  if (timeout > 0)
+    *deadline = MIN (*deadline, morrow__clock_now () + timeout * (gint64) 1000);
+  return CONTEXT_QUIET;
+}
+
+/* --- turns of a loop that has its thread -------------------------------------------------------------------------- */
 
 static void
 take_posted (MorrowLoop *self)
@@ -342,44 +265,23 @@ has_work (MorrowLoop *self)
   return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
-/* Looks at descriptors and timers, and lets the context's other sources have a turn, though something is ready. */
+/* Looks at descriptors, timers and the context's other sources, though something is ready. */
 static void
 poll_in_passing (MorrowLoop *self)
 {
+  gint64 deadline = G_MAXINT64;
+
   morrow__reactor_poll (self);
-  self->own_poll = TRUE;
-  g_main_context_iteration (self->context, FALSE);
-  self->own_poll = FALSE;
+  if (ask_context (self, &deadline) != CONTEXT_QUIET)
+    serve_context (self);
 }
 
-/* Turns of a loop that has its thread, for as long as @busy says so: it is asked again before the loop sleeps. */
-void
-morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data)
+static void
+poll_now_and_then (MorrowLoop *self)
 {
-  while (busy (data))
-    {
-      take_posted (self);
-      morrow__loop_run_batch (self, BATCH);
-
-      if (has_work (self))
-        {
-          if (morrow__clock_now () - self->last_poll >= POLL_INTERVAL)
-            poll_in_passing (self);
-        }
-      else if ((self->pool == NULL || !morrow__loop_pool_steal (self)) && busy (data))
-        {
-          g_main_context_iteration (self->context, TRUE);
-        }
-    }
+  if (morrow__clock_now () - self->last_poll >= POLL_INTERVAL)
+    poll_in_passing (self);
 }
-
-/* --- the source -------------------------------------------------------------------------------------------------- */
-
-struct _MorrowLoopSource
-{
-  GSource     source;
-  MorrowLoop *loop;   /* borrowed: the loop destroys its source */
-};
 
 /* Says that the loop is going to sleep, unless somebody has posted meanwhile (L1). */
 static gboolean
@@ -395,6 +297,98 @@ fall_asleep (MorrowLoop *self)
   return FALSE;
 }
 
+static void
+wake_up (MorrowLoop *self)
+{
+  /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
+  atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
+  if (self->counted_asleep)
+    morrow__loop_pool_slept (self);
+}
+
+static gboolean
+has_posts (gpointer data)
+{
+  return !morrow__mpsc_is_empty (&((MorrowLoop *) data)->inbox);
+}
+
+/* In the epoll set. Whether the next wait is worth a spin is told by how soon something was posted after the last
+ * poll, which is what the reply took and more. */
+static void
+sleep_until (MorrowLoop *self, gint64 deadline)
+{
+  gint64 before = self->last_poll;
+
+  if (!fall_asleep (self))
+    return;
+
+  poll_until (self, deadline);
+  wake_up (self);
+  morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
+}
+
+/* Nothing is ready: returns when something may be. */
+static void
+wait_for_work (MorrowLoop *self)
+{
+  gint64 deadline = morrow__timers_next (&self->timers);
+
+  if (morrow__spin_until (&self->spin, has_posts, self, deadline))
+    {
+      poll_now_and_then (self);
+      return;
+    }
+
+  switch (ask_context (self, &deadline))
+    {
+    case CONTEXT_QUIET:
+      sleep_until (self, morrow__clock_jump (deadline) ? 0 : deadline);
+      break;
+
+    case CONTEXT_READY:
+      serve_context (self);
+      morrow__reactor_poll (self);
+      break;
+
+    case CONTEXT_HAS_DESCRIPTORS:
+    default:
+      g_main_context_iteration (self->context, TRUE);
+      break;
+    }
+}
+
+/* Turns of a loop that has its thread, for as long as @busy says so: it is asked again before the loop sleeps. */
+void
+morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data)
+{
+  while (busy (data))
+    {
+      take_posted (self);
+      morrow__loop_run_batch (self, BATCH);
+
+      if (has_work (self) || (self->pool != NULL && morrow__loop_pool_steal (self)))
+        poll_now_and_then (self);
+      else if (busy (data))
+        wait_for_work (self);
+    }
+}
+
+/* --- the source --------------------------------------------------------------------------------------------------- */
+
+struct _MorrowLoopSource
+{
+  GSource     source;
+  MorrowLoop *loop;   /* borrowed: the loop destroys its source */
+  GPollFD     poll;   /* of the epoll set; not as g_source_add_unix_fd () has it, which dispatches us although we stand aside */
+};
+
+/* The loop itself has the context iterated, for the others; or a task does, which is no place to run others. */
+static gboolean
+stands_aside (MorrowLoop *self)
+{
+  return (self->stand_aside != 0 && self->stand_aside == g_main_depth () + 1) || self->home.current != NULL;
+}
+
 static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
@@ -402,7 +396,7 @@ loop_prepare (GSource *source, gint *timeout)
   gint64 next;
 
   *timeout = -1;
-  if (self->own_poll)
+  if (stands_aside (self))
     return FALSE;
   if (self->rest)
     {
@@ -414,20 +408,18 @@ loop_prepare (GSource *source, gint *timeout)
   if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) || !fall_asleep (self))
     return TRUE;
 
-  morrow__reactor_arm (self);
+  arm_timer_fd (self, next);
   return FALSE;
 }
 
 static gboolean
 loop_check (GSource *source)
 {
-  MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+  MorrowLoopSource *loop_source = (MorrowLoopSource *) source;
+  MorrowLoop *self = loop_source->loop;
 
-  /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
-  atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
-  if (self->counted_asleep)
-    morrow__loop_pool_slept (self);
-  if (self->own_poll)
+  wake_up (self);
+  if (stands_aside (self))
     return FALSE;
   if (self->rest)
     {
@@ -435,7 +427,7 @@ loop_check (GSource *source)
       return FALSE;
     }
 
-  return has_work (self) || g_source_query_unix_fd (source, self->source_tag) != 0;
+  return has_work (self) || loop_source->poll.revents != 0;
 }
 
 static gboolean
@@ -476,7 +468,9 @@ make_source (MorrowLoop *self)
   source->loop = self;
   self->source = &source->source;
   g_source_set_static_name (self->source, "morrow loop");
-  self->source_tag = g_source_add_unix_fd (self->source, self->epoll_fd, G_IO_IN);
+  source->poll = (GPollFD) { .fd = self->epoll_fd, .events = G_IO_IN };
+  g_source_add_poll (self->source, &source->poll);
+  g_source_set_can_recurse (self->source, TRUE);   /* otherwise GLib takes the descriptor out and in again around each dispatch */
   g_source_attach (self->source, self->context);
 }
 
@@ -492,6 +486,10 @@ gboolean
 morrow__reactor_init (MorrowLoop *self, GError **error)
 {
   self->timer_armed = G_MAXINT64;
+  self->context_fd = -1;
+  self->wakeup_pollable.ready = wakeup_ready;
+  self->timer_pollable.ready = timer_ready;
+  self->context_pollable.ready = context_ready;
   morrow__timers_init (&self->timers);
   morrow__list_init (&self->dead_watches);
 
@@ -510,8 +508,8 @@ morrow__reactor_init (MorrowLoop *self, GError **error)
   if (!morrow__wakeup_init (&self->wakeup, error))
     return FALSE;
 
-  if (!control (self, EPOLL_CTL_ADD, self->timer_fd, EPOLLIN, &self->timer_fd) ||
-      !control (self, EPOLL_CTL_ADD, morrow__wakeup_fd (&self->wakeup), EPOLLIN, &self->wakeup))
+  if (!morrow__reactor_control (self, EPOLL_CTL_ADD, self->timer_fd, EPOLLIN | EPOLLET, &self->timer_pollable) ||
+      !morrow__reactor_control (self, EPOLL_CTL_ADD, morrow__wakeup_fd (&self->wakeup), EPOLLIN | EPOLLET, &self->wakeup_pollable))
     {
       set_system_error (error, "epoll_ctl");
       return FALSE;
@@ -532,7 +530,7 @@ void
 morrow__reactor_clear (MorrowLoop *self)
 {
   morrow__timers_clear (&self->timers);
-  free_dead_watches (self);
+  morrow__reactor_free_dead_watches (self);
 
   if (self->source != NULL)
     {

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a loop waits: what wakes it, and who else is served on its context meanwhile.
+ */
+#include "config.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "exec/scene.h"
+
+/* --- the context's other sources --------------------------------------------------------------- */
+
+typedef struct
+{
+  guint          n;         /* how often a source was called */
+  guint          n_wanted;  /* after how many calls it is enough */
+  MorrowPromise *enough;    /* owned until then */
+  int            pipe[2];
+} Served;
+
+static gboolean
+serve (gpointer data)
+{
+  Served *self = data;
+
+  self->n++;
+  if (self->n < self->n_wanted)
+    return G_SOURCE_CONTINUE;
+
+  morrow_promise_resolve (self->enough);
+  g_clear_pointer (&self->enough, morrow_promise_unref);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+serve_fd (int fd, GIOCondition condition, gpointer data)
+{
+  char byte;
+
+  ck_assert_int_eq (read (fd, &byte, 1), 1);
+  return serve (data);
+}
+
+static MorrowFuture *
+begin_to_serve (Served *self, guint n_wanted)
+{
+  *self = (Served) { .n_wanted = n_wanted };
+  return new_pending (&self->enough);
+}
+
+static void
+attach (GSource *source, GSourceFunc func, gpointer data)
+{
+  g_source_set_callback (source, func, data, NULL);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  g_source_unref (source);
+}
+
+static gboolean
+stay_busy (gpointer data, GValue *result, GError **error)
+{
+  while (!morrow_future_is_settled (data))
+    {
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* With tasks that never wait, or without. */
+static void
+wait_for_served (Served *self, MorrowFuture *enough, gboolean busy)
+{
+  g_autoptr (MorrowFuture) one = morrow_create_task (morrow_coroutine (busy ? stay_busy : await_it, enough, NULL));
+  g_autoptr (MorrowFuture) two = morrow_create_task (morrow_coroutine (busy ? stay_busy : await_it, enough, NULL));
+
+  await_ok (one);
+  await_ok (two);
+  ck_assert_uint_eq (self->n, self->n_wanted);
+}
+
+static void
+serve_idle_source (gboolean busy)
+{
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 50);
+
+  attach (g_idle_source_new (), serve, &served);
+  wait_for_served (&served, enough, busy);
+}
+
+SCENE (idle_source_is_served_while_the_loop_has_nothing_to_do)
+{
+  serve_idle_source (FALSE);
+  return TRUE;
+}
+
+SCENE (idle_source_is_served_beside_tasks_that_never_wait)
+{
+  serve_idle_source (TRUE);
+  return TRUE;
+}
+
+static void
+serve_timeout_source (gboolean busy)
+{
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 5);
+  gint64 begin = g_get_monotonic_time ();
+
+  attach (g_timeout_source_new (2), serve, &served);
+  wait_for_served (&served, enough, busy);
+  ck_assert_int_ge (g_get_monotonic_time () - begin, 10 * 1000);
+}
+
+SCENE (timeout_source_is_served_while_the_loop_has_nothing_to_do)
+{
+  serve_timeout_source (FALSE);
+  return TRUE;
+}
+
+SCENE (timeout_source_is_served_beside_tasks_that_never_wait)
+{
+  serve_timeout_source (TRUE);
+  return TRUE;
+}
+
+static void
+serve_descriptor_source (gboolean busy)
+{
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 4);
+  GSource *source;
+
+  ck_assert_int_eq (pipe (served.pipe), 0);
+  ck_assert_int_eq (write (served.pipe[1], "abcd", 4), 4);
+  source = g_unix_fd_source_new (served.pipe[0], G_IO_IN);
+  attach (source, G_SOURCE_FUNC (serve_fd), &served);
+  wait_for_served (&served, enough, busy);
+  close (served.pipe[0]);
+  close (served.pipe[1]);
+}
+
+SCENE (descriptor_source_is_served_while_the_loop_has_nothing_to_do)
+{
+  serve_descriptor_source (FALSE);
+  return TRUE;
+}
+
+SCENE (descriptor_source_is_served_beside_tasks_that_never_wait)
+{
+  serve_descriptor_source (TRUE);
+  return TRUE;
+}
+
+/* A descriptor that has the number of one that was watched before. */
+SCENE (descriptor_source_after_descriptor_source_is_served)
+{
+  for (guint i = 0; i < 5; i++)
+    serve_descriptor_source (FALSE);
+  return TRUE;
+}
+
+/* --- the context, called by others ------------------------------------------------------------- */
+
+typedef struct
+{
+  Served        served;
+  GMainContext *context;
+} Outside;
+
+static gpointer
+attach_later (gpointer data)
+{
+  Outside *self = data;
+  GSource *source = g_idle_source_new ();
+
+  g_source_set_callback (source, serve, &self->served, NULL);
+  g_source_attach (source, self->context);
+  g_source_unref (source);
+  return NULL;
+}
+
+SCENE (source_attached_by_another_thread_wakes_the_loop)
+{
+  for (guint i = 0; i < 20; i++)
+    {
+      Outside outside = { .context = g_main_context_get_thread_default () };
+      g_autoptr (MorrowFuture) enough = begin_to_serve (&outside.served, 1);
+      GThread *thread = g_thread_new ("attach", attach_later, &outside);
+
+      await_ok (enough);
+      g_thread_join (thread);
+    }
+  return TRUE;
+}
+
+static int
+count_and_poll (GPollFD *fds, guint n_fds, int timeout)
+{
+  say ("poll");
+  return g_poll (fds, n_fds, timeout);
+}
+
+START_TEST (poll_function_of_the_user_is_the_one_that_polls)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = NULL;
+  g_autofree char *said = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_main_context_set_poll_func (context, count_and_poll);
+  loop = morrow_loop_new (context);
+  ck_assert (morrow_run_on (loop, morrow_sleep (0.001), NULL, &error));
+  said = take_said ();
+  ck_assert (g_str_has_prefix (said, "poll"));
+}
+END_TEST
+
+/* --- main loops inside ------------------------------------------------------------------------- */
+
+static gboolean
+quit_soon (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok = morrow_await (morrow_sleep (0.001), error);
+
+  g_main_loop_quit (data);
+  return ok;
+}
+
+static gboolean
+run_inner_loop (gpointer data)
+{
+  GMainLoop *inner = g_main_loop_new (g_main_context_get_thread_default (), FALSE);
+  MorrowFuture *task = morrow_create_task (morrow_coroutine (quit_soon, inner, NULL));
+
+  g_main_loop_run (inner);
+  ck_assert (morrow_future_is_settled (task));
+  morrow_future_unref (task);
+  g_main_loop_unref (inner);
+  return serve (data);
+}
+
+SCENE (tasks_go_on_in_a_main_loop_that_a_source_runs)
+{
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 3);
+
+  attach (g_idle_source_new (), run_inner_loop, &served);
+  await_ok (enough);
+  return TRUE;
+}
+
+static gboolean
+run_inner_loop_as_work (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  run_inner_loop (data);
+  return TRUE;
+}
+
+SCENE (tasks_go_on_in_a_main_loop_that_a_callback_runs)
+{
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 1);
+  g_autoptr (MorrowFuture) now = new_int (1);
+  g_autoptr (MorrowFuture) then = morrow_future_then (now, run_inner_loop_as_work, &served, NULL);
+
+  await_ok (enough);
+  return morrow_future_await (then, error);
+}
+
+static gboolean
+say_it (gpointer data, GValue *result, GError **error)
+{
+  say ("%s", (const char *) data);
+  return TRUE;
+}
+
+SCENE (task_that_iterates_the_context_does_not_run_other_tasks)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_it, "ran", NULL));
+
+  for (guint i = 0; i < 10; i++)
+    g_main_context_iteration (g_main_context_get_thread_default (), FALSE);
+  assert_said ("");
+  await_ok (task);
+  assert_said ("ran");
+  return TRUE;
+}
+
+/* --- sleeping ---------------------------------------------------------------------------------- */
+
+static guint
+count_sleeps (void)
+{
+  struct rusage usage;
+
+  ck_assert_int_eq (getrusage (RUSAGE_THREAD, &usage), 0);
+  return usage.ru_nvcsw;
+}
+
+static gpointer
+resolve_much_later (gpointer data)
+{
+  g_usleep (100 * 1000);   /* what is measured, not what is waited for */
+  morrow_promise_resolve (data);
+  morrow_promise_unref (data);
+  return NULL;
+}
+
+static gboolean
+never (gpointer data)
+{
+  ck_abort_msg ("this was to come much later");
+  return G_SOURCE_REMOVE;
+}
+
+SCENE (idle_loop_does_not_wake_up)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) far = morrow_sleep (1000);
+  GSource *source = g_timeout_source_new_seconds (1000);
+  GThread *thread = g_thread_new ("later", resolve_much_later, promise);
+  guint n;
+
+  g_source_set_callback (source, never, NULL, NULL);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  n = count_sleeps ();
+  await_ok (future);
+  ck_assert_uint_le (count_sleeps () - n, 3);
+  g_thread_join (thread);
+  morrow_future_cancel (far);
+  g_source_destroy (source);
+  g_source_unref (source);
+  return TRUE;
+}
+
+/* Short times and long ones are waited for by different means: they keep their order. */
+SCENE (short_and_long_sleeps_end_in_their_order_and_not_early)
+{
+  const double seconds[] = { 0.060, 0.001, 0.055, 0.020, 0.0002 };
+  const char *names[] = { "60 ms", "1 ms", "55 ms", "20 ms", "0.2 ms" };
+  const guint order[] = { 4, 1, 3, 2, 0 };
+  MorrowFuture *sleeps[G_N_ELEMENTS (seconds)];
+  gint64 begin = g_get_monotonic_time ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (seconds); i++)
+    sleeps[i] = morrow_sleep (seconds[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (seconds); i++)
+    {
+      guint this = order[i];
+
+      await_ok (sleeps[this]);
+      ck_assert_msg (g_get_monotonic_time () - begin >= seconds[this] * G_USEC_PER_SEC, "%s was early", names[this]);
+      for (guint k = i + 1; k < G_N_ELEMENTS (seconds); k++)
+        ck_assert_msg (!morrow_future_is_settled (sleeps[order[k]]) ||
+                         g_get_monotonic_time () - begin >= seconds[order[k]] * G_USEC_PER_SEC,
+                       "%s was early", names[order[k]]);
+      morrow_future_unref (sleeps[this]);
+    }
+  return TRUE;
+}
+
+SCENE (sleep_after_a_cancelled_earlier_one_ends_in_time)
+{
+  g_autoptr (MorrowFuture) earlier = morrow_sleep (0.060);
+  g_autoptr (MorrowFuture) later = morrow_sleep (0.080);
+  gint64 begin = g_get_monotonic_time ();
+
+  ck_assert (morrow_yield (NULL));
+  morrow_future_cancel (earlier);
+  await_ok (later);
+  ck_assert_int_ge (g_get_monotonic_time () - begin, 79 * 1000);
+  return TRUE;
+}
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+#define N_ROUNDS (2000 / morrow_check_slowness ())
+
+typedef struct
+{
+  MorrowExecutor *there;       /* owned */
+  guint           n_returned;  /* its thread, while a task runs there */
+} Game;
+
+static gboolean
+strike (gpointer data, GValue *result, GError **error)
+{
+  Game *self = data;
+
+  self->n_returned++;
+  return TRUE;
+}
+
+SCENE (posts_back_and_forth_between_two_threads_are_counted_exactly)
+{
+  Game game = { .there = morrow_loop_pool_new (1) };
+
+  for (guint i = 0; i < N_ROUNDS; i++)
+    {
+      g_autoptr (MorrowFuture) task = morrow_executor_spawn (game.there, morrow_coroutine (strike, &game, NULL));
+
+      await_ok (task);
+    }
+  ck_assert_uint_eq (game.n_returned, N_ROUNDS);
+  g_object_unref (game.there);
+  return TRUE;
+}
+
+/* Replies that come quickly are waited for by looking; sources and timers are served all the same. */
+SCENE (sources_are_served_while_replies_are_looked_for)
+{
+  Game game = { .there = morrow_loop_pool_new (1) };
+  Served served;
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&served, 3);
+
+  attach (g_timeout_source_new (1), serve, &served);
+  while (!morrow_future_is_settled (enough))
+    {
+      g_autoptr (MorrowFuture) task = morrow_executor_spawn (game.there, morrow_coroutine (strike, &game, NULL));
+
+      await_ok (task);
+    }
+  ck_assert_uint_eq (served.n, 3);
+  g_object_unref (game.there);
+  return TRUE;
+}
+
+/* --- inside an application's main loop --------------------------------------------------------- */
+
+static gboolean
+quit_after (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < 3; i++)
+    {
+      if (!morrow_await (morrow_sleep (0.001), error) || !morrow_yield (error))
+        return FALSE;
+    }
+  g_main_loop_quit (data);
+  return TRUE;
+}
+
+START_TEST (hosted_loop_wakes_for_its_timers_and_for_work_from_inside)
+{
+  g_autoptr (GMainLoop) main = g_main_loop_new (NULL, FALSE);
+  g_autoptr (MorrowExecutor) hosted = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (hosted, morrow_coroutine (quit_after, main, NULL));
+
+  g_main_loop_run (main);
+  ck_assert (morrow_future_is_settled (task));
+}
+END_TEST
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("reactor");
+  TCase *sources = morrow_check_add_case (suite, "sources");
+  TCase *inner = morrow_check_add_case (suite, "inner");
+  TCase *sleeping = morrow_check_add_case (suite, "sleeping");
+  TCase *threads = morrow_check_add_case (suite, "threads");
+  TCase *hosted = morrow_check_add_case (suite, "hosted");
+
+  tcase_add_test (sources, idle_source_is_served_while_the_loop_has_nothing_to_do);
+  tcase_add_test (sources, idle_source_is_served_beside_tasks_that_never_wait);
+  tcase_add_test (sources, timeout_source_is_served_while_the_loop_has_nothing_to_do);
+  tcase_add_test (sources, timeout_source_is_served_beside_tasks_that_never_wait);
+  tcase_add_test (sources, descriptor_source_is_served_while_the_loop_has_nothing_to_do);
+  tcase_add_test (sources, descriptor_source_is_served_beside_tasks_that_never_wait);
+  tcase_add_test (sources, descriptor_source_after_descriptor_source_is_served);
+  tcase_add_test (sources, source_attached_by_another_thread_wakes_the_loop);
+  tcase_add_test (sources, poll_function_of_the_user_is_the_one_that_polls);
+
+  tcase_add_test (inner, tasks_go_on_in_a_main_loop_that_a_source_runs);
+  tcase_add_test (inner, tasks_go_on_in_a_main_loop_that_a_callback_runs);
+  tcase_add_test (inner, task_that_iterates_the_context_does_not_run_other_tasks);
+
+  tcase_add_test (sleeping, idle_loop_does_not_wake_up);
+  tcase_add_test (sleeping, short_and_long_sleeps_end_in_their_order_and_not_early);
+  tcase_add_test (sleeping, sleep_after_a_cancelled_earlier_one_ends_in_time);
+
+  tcase_add_test (threads, posts_back_and_forth_between_two_threads_are_counted_exactly);
+  tcase_add_test (threads, sources_are_served_while_replies_are_looked_for);
+
+  tcase_add_test (hosted, hosted_loop_wakes_for_its_timers_and_for_work_from_inside);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (make_suite)
