@@ -18,7 +18,7 @@
  * One event loop on one thread. A task that waits parks its fiber, and another runs.
  *
  * A loop over an application's main context needs no run: it is one #GSource among the others, bounded in time, and
- * work given to it with morrow_executor_spawn () is done as the main loop turns.
+ * work given to it with morrow_executor_spawn () is done as the main loop turns. Its tasks keep it until they have ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoop, morrow_loop, MORROW_TYPE_EXECUTOR)
 
@@ -164,10 +164,15 @@ loop_post (MorrowExecutor *executor, MorrowJob *job)
   morrow__loop_post_held ((MorrowLoop *) executor, job);
 }
 
+/* A hosted loop turns as long as its context does, whoever still has a reference of it: its tasks hold it. */
 static void
 loop_start (MorrowExecutor *executor, MorrowFuture *task)
 {
-  morrow__loop_start ((MorrowLoop *) executor, (MorrowTask *) task);
+  MorrowLoop *self = (MorrowLoop *) executor;
+
+  if (self->hosted && self->broken == NULL)
+    morrow__executor_hold (executor);
+  morrow__loop_start (self, (MorrowTask *) task);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */

@@ -94,15 +94,24 @@ adopt (MorrowLoop *self, MorrowTask *task)
     morrow__task_sweep (task);
 }
 
+/* A task that has settled lives here no more. Whoever turns the loop has a reference of it. */
+static void
+let_go (MorrowLoop *self, MorrowTask *task)
+{
+  morrow__list_remove (&task->link);
+  if (self->pool != NULL)
+    morrow__loop_pool_task_ended (self);
+  else if (self->hosted)
+    morrow__executor_release (self->executor);
+  morrow_future_unref (&task->future);
+}
+
 static void
 run_task (MorrowLoop *self, MorrowTask *task)
 {
   morrow__task_run (task);
   self->home.current = NULL;
-  morrow__list_remove (&task->link);
-  if (self->pool != NULL)
-    morrow__loop_pool_task_ended (self);
-  morrow_future_unref (&task->future);
+  let_go (self, task);
 }
 
 /* Gives the stack away: to the task @job that goes on, or to the loop's own stack. Returns when this fiber is given
@@ -174,11 +183,8 @@ start_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *from)
   task->fiber = take_fiber (self, task, &error);
   if (G_UNLIKELY (task->fiber == NULL))
     {
-      morrow__list_remove (&task->link);
       morrow__task_abandon (task, error);
-      if (self->pool != NULL)
-        morrow__loop_pool_task_ended (self);
-      morrow_future_unref (&task->future);
+      let_go (self, task);
       return FALSE;
     }
 

@@ -383,6 +383,45 @@ SCENE (tsk_17_every_task_that_awaits_a_task_wakes)
   return TRUE;
 }
 
+/* --- on an application's context --------------------------------------------------------------- */
+
+static gboolean
+await_and_say (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok;
+
+  say ("starts");
+  ok = morrow_future_await (data, error) && morrow_yield (error);
+  say ("ends");
+  return ok;
+}
+
+START_TEST (task_of_a_hosted_loop_goes_on_when_its_user_has_dropped_the_loop)
+{
+  GMainContext *context = g_main_context_new ();
+  MorrowExecutor *loop = morrow_loop_new (context);
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (await_and_say, future, NULL));
+
+  g_object_add_weak_pointer (G_OBJECT (loop), (gpointer *) &loop);
+  g_object_unref (loop);
+  while (g_main_context_iteration (context, FALSE))
+    ;
+  assert_said ("starts");
+  ck_assert_ptr_nonnull (loop);
+
+  morrow_promise_resolve (promise);
+  while (g_main_context_iteration (context, FALSE))
+    ;
+  assert_said ("ends");
+  ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
+  ck_assert_ptr_null (loop);
+  morrow_promise_unref (promise);
+  g_main_context_unref (context);
+}
+END_TEST
+
 /* --- what a body gives ------------------------------------------------------------------------- */
 
 static gboolean
@@ -477,6 +516,7 @@ task_suite (void)
   tcase_add_test (wait, callback_that_awaits_gets_an_error);
   tcase_add_test (wait, plain_thread_that_awaits_or_yields_gets_an_error);
   tcase_add_test (wait, tsk_17_every_task_that_awaits_a_task_wakes);
+  tcase_add_test (wait, task_of_a_hosted_loop_goes_on_when_its_user_has_dropped_the_loop);
 
   tcase_add_test (end, body_that_returns_true_with_an_error_is_a_critical_and_fails);
   tcase_add_test (end, body_that_returns_false_without_an_error_is_a_critical_and_fails);
