@@ -255,7 +255,7 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
   else if (here != NULL && here->pool == self)
     morrow__loop_post_held (here, job);
   else
-    morrow__loop_post_held (next_loop (self), job);
+    morrow__loop_post (next_loop (self), job);   /* what holds the pool may be the job */
 }
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */

@@ -126,7 +126,7 @@ push_posted (MorrowLoop *self, MorrowJob *job)
     morrow__wakeup_signal (&self->wakeup);
 }
 
-/* From any thread, by who holds the loop's executor: it cannot close meanwhile. */
+/* From any thread, by who has a reference of the loop's executor that lasts beyond this call: it cannot close meanwhile. */
 void
 morrow__loop_post_held (MorrowLoop *self, MorrowJob *job)
 {
@@ -158,10 +158,11 @@ morrow__loop_post (MorrowLoop *self, MorrowJob *job)
   atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
 }
 
+/* The hold that the caller has may be the job's, which goes with it; and what is held may have been abandoned. */
 static void
 loop_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  morrow__loop_post_held ((MorrowLoop *) executor, job);
+  morrow__loop_post ((MorrowLoop *) executor, job);
 }
 
 /* A hosted loop turns as long as its context does, whoever still has a reference of it: its tasks hold it. */
