@@ -103,7 +103,7 @@ morrow__mpsc_push_chain (MorrowMpsc      *mpsc,
   return morrow__mpsc_push_reversed (mpsc, last, first);
 }
 
-/* The consumer only.  Appends everything pushed so far to @out, oldest first. */
+/* The consumer only, or several: each takes what the others have not.  Appends everything pushed so far to @out, oldest first. */
 static inline void
 morrow__mpsc_take_all (MorrowMpsc  *mpsc,
                        MorrowQueue *out)

@@ -5,8 +5,8 @@
 
 #include "exec/loop-private.h"
 
-/* Keeps what has started, moves what has not into the deque. */
-void     morrow__loop_pool_sort_posted (MorrowLoop *loop, MorrowQueue *posted);
+/* Moves what was offered from outside into the deque. */
+void     morrow__loop_pool_take_offers (MorrowLoop *loop);
 
 gboolean morrow__loop_pool_steal       (MorrowLoop *loop);
 gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);

@@ -3,7 +3,8 @@
  * another loop that has nothing to do may steal it; where it starts, it stays. A loop takes its own newest task
  * first, which keeps few alive at once; others steal the oldest.
  *
- * Main, and what else is outside, hands tasks to the loops in turn.
+ * Main, and what else is outside, offers tasks to the loops in turn. Offers too may be taken by any loop, since the one
+ * whose turn it was may be busy: the loop that takes them puts them all into its deque.
  *
  * GOING TO SLEEP
  *   P1: who creates a task pushes it, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks
@@ -49,6 +50,7 @@ struct _MorrowLoopPool
   atomic_int             stopping;
 
   pthread_mutex_t        lock;
+  pthread_cond_t         ended;       /* with the lock: a task has ended in a sweep */
   GPtrArray             *runners;     /* under the lock: the loops of mains whose runs are ending; borrowed */
 };
 
@@ -57,6 +59,8 @@ struct _MorrowLoopPool
  *
  * Several event loops, a thread each. A task that waits parks its fiber; it stays on the loop where it started, and
  * one that has not started is taken by whichever loop has time.
+ *
+ * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW_TYPE_EXECUTOR)
 
@@ -117,7 +121,7 @@ morrow__loop_pool_has_work (MorrowLoop *loop)
 
   for (guint i = 0; i < self->loops->len; i++)
     {
-      if (morrow__deque_size (&loop_at (self, i)->deque) > 0)
+      if (morrow__deque_size (&loop_at (self, i)->deque) > 0 || !morrow__mpsc_is_empty (&loop_at (self, i)->offers))
         {
           morrow__loop_pool_slept (loop);
           return TRUE;
@@ -144,29 +148,30 @@ add_own (atomic_ulong *counter)
   atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
 }
 
-void
-morrow__loop_pool_sort_posted (MorrowLoop *loop, MorrowQueue *posted)
+/* Moves what was offered to @from into the deque of @loop, which may be the same. */
+static gboolean
+take_offers (MorrowLoop *loop, MorrowLoop *from)
 {
-  MorrowQueue kept = MORROW__QUEUE_INIT;
+  MorrowQueue offers = MORROW__QUEUE_INIT;
   MorrowQueueNode *node;
-  gboolean any = FALSE;
 
-  while ((node = morrow__queue_pop (posted)) != NULL)
-    {
-      MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+  if (morrow__mpsc_is_empty (&from->offers))
+    return FALSE;
 
-      if (!morrow__loop_job_starts (job))
-        {
-          morrow__queue_push (&kept, node);
-          continue;
-        }
-      morrow__deque_push (&loop->deque, morrow__task_of_job (job));
-      any = TRUE;
-    }
+  morrow__mpsc_take_all (&from->offers, &offers);
+  if (morrow__queue_is_empty (&offers))
+    return FALSE;                               /* somebody else was faster */
 
-  if (any)
-    wake_thief (loop->pool);
-  *posted = kept;
+  while ((node = morrow__queue_pop (&offers)) != NULL)
+    morrow__deque_push (&loop->deque, morrow__task_of_job (morrow__queue_entry (node, MorrowJob, node)));
+  wake_thief (loop->pool);
+  return TRUE;
+}
+
+void
+morrow__loop_pool_take_offers (MorrowLoop *loop)
+{
+  take_offers (loop, loop);
 }
 
 gboolean
@@ -179,7 +184,7 @@ morrow__loop_pool_steal (MorrowLoop *loop)
     {
       MorrowLoop *victim = loop_at (self, (first + i) % self->loops->len);
 
-      if (victim != loop && morrow__deque_steal_half (&victim->deque, &loop->deque) > 0)
+      if (victim != loop && (morrow__deque_steal_half (&victim->deque, &loop->deque) > 0 || take_offers (loop, victim)))
         return TRUE;
     }
 
@@ -192,10 +197,12 @@ morrow__loop_pool_is_sweeping (MorrowLoop *loop)
   return atomic_load_explicit (&loop->pool->n_sweeping, memory_order_relaxed) > 0;
 }
 
+/* All who wait for the end of a sweep. */
 static void
 wake_runners (MorrowLoopPool *self)
 {
   pthread_mutex_lock (&self->lock);
+  pthread_cond_broadcast (&self->ended);
   for (guint i = 0; i < self->runners->len; i++)
     morrow__wakeup_signal (&((MorrowLoop *) g_ptr_array_index (self->runners, i))->wakeup);
   pthread_mutex_unlock (&self->lock);
@@ -216,6 +223,16 @@ next_loop (MorrowLoopPool *self)
   static __thread guint turn;
 
   return loop_at (self, turn++ % self->loops->len);
+}
+
+/* From outside. */
+static void
+offer (MorrowLoopPool *self, MorrowTask *task)
+{
+  morrow__loop_mark_start (task);
+  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
+  morrow__mpsc_push (&next_loop (self)->offers, &task->job.node);
+  wake_thief (self);
 }
 
 static void
@@ -240,8 +257,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
       return;
     }
 
-  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
-  morrow__loop_start (next_loop (self), (MorrowTask *) future);
+  offer (self, (MorrowTask *) future);
 }
 
 static void
@@ -368,9 +384,9 @@ loop_pool_get_n_threads (MorrowExecutor *executor)
 static gboolean
 goes_on (gpointer data)
 {
-  MorrowLoopPool *self = data;
+  MorrowLoop *loop = data;
 
-  return !atomic_load_explicit (&self->stopping, memory_order_acquire);
+  return !atomic_load_explicit (&loop->pool->stopping, memory_order_acquire) || morrow__loop_has_tasks (loop);
 }
 
 static gpointer
@@ -378,9 +394,13 @@ worker_main (gpointer data)
 {
   MorrowLoop *loop = data;
 
+  /* The pool is complete. */
+  pthread_mutex_lock (&loop->pool->lock);
+  pthread_mutex_unlock (&loop->pool->lock);
+
   /* The context is the loop's own, and nobody else has it: it can be had. */
   morrow__loop_take_thread (loop, NULL);
-  morrow__loop_turn_while (loop, goes_on, loop->pool);
+  morrow__loop_turn_while (loop, goes_on, loop);
   morrow__loop_close (loop);
   morrow__loop_yield_thread (loop);
   return NULL;
@@ -402,45 +422,106 @@ add_loop (MorrowLoopPool *self, GError **error)
     }
 }
 
-/* The loops are complete before the first thread runs, since each looks at all. A thread that cannot be had leaves
- * its loop to the thieves. */
+/* A loop whose thread cannot be had goes again, as do those after it. Threads look at all loops: they wait at the lock
+ * until it is known which there are. */
 static void
 start_threads (MorrowLoopPool *self)
 {
-  for (guint i = 0; i < self->loops->len; i++)
+  GError *error = NULL;
+
+  pthread_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->loops->len && error == NULL; i++)
     {
-      GError *error = NULL;
       GThread *thread = g_thread_try_new ("morrow-loop", worker_main, loop_at (self, i), &error);
 
       if (thread != NULL)
-        {
-          g_ptr_array_add (self->threads, thread);
-          continue;
-        }
-      g_set_error (&self->broken, MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for an event loop: %s", error->message);
-      g_error_free (error);
-      return;
+        g_ptr_array_add (self->threads, thread);
     }
+  g_ptr_array_set_size (self->loops, self->threads->len);
+  pthread_mutex_unlock (&self->lock);
+
+  if (error != NULL && self->threads->len == 0)
+    g_set_error (&self->broken, MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for an event loop: %s", error->message);
+  g_clear_error (&error);
+}
+
+/* Cancels what is still alive, waits until it has ended, and ends the threads. */
+static void
+shut_down (MorrowLoopPool *self)
+{
+  atomic_fetch_add_explicit (&self->n_sweeping, 1, memory_order_relaxed);
+  post_sweeps (self);
+  pthread_mutex_lock (&self->lock);
+  while (has_tasks (self))
+    pthread_cond_wait (&self->ended, &self->lock);
+  pthread_mutex_unlock (&self->lock);
+
+  atomic_store_explicit (&self->stopping, TRUE, memory_order_release);
+  for (guint i = 0; i < self->threads->len; i++)
+    morrow__wakeup_signal (&loop_at (self, i)->wakeup);
+  for (guint i = 0; i < self->threads->len; i++)
+    g_thread_join (g_ptr_array_index (self->threads, i));
+  g_ptr_array_set_size (self->threads, 0);
+}
+
+static gpointer
+drop (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+/* The last reference may go on one of the pool's own threads, with a callback, which cannot wait for itself: another
+ * thread then waits for it. It is started once this one is out of the unref, by a job. */
+typedef struct
+{
+  MorrowJob       job;
+  MorrowLoopPool *pool;   /* owned */
+} Farewell;
+
+static void
+farewell_run (MorrowJob *job, gboolean closed)
+{
+  Farewell *self = (Farewell *) job;
+  GThread *thread = g_thread_try_new ("morrow-end", drop, self->pool, NULL);
+
+  if (thread != NULL)
+    g_thread_unref (thread);                    /* where none can be had, the pool stays */
+  g_free (self);
+}
+
+/* The loop of the calling thread, if it is one of the pool's. */
+static MorrowLoop *
+own_loop (MorrowLoopPool *self)
+{
+  guint i;
+
+  return g_ptr_array_find (self->threads, g_thread_self (), &i) ? loop_at (self, i) : NULL;
+}
+
+static void
+bid_farewell (MorrowLoopPool *self, MorrowLoop *here)
+{
+  Farewell *farewell = g_new (Farewell, 1);
+
+  farewell->job.run = farewell_run;
+  farewell->pool = g_object_ref (self);
+  morrow__loop_post (here, &farewell->job);
 }
 
 static void
 morrow_loop_pool_dispose (GObject *object)
 {
   MorrowLoopPool *self = MORROW_LOOP_POOL (object);
+  MorrowLoop *here = own_loop (self);
 
-  atomic_store_explicit (&self->stopping, TRUE, memory_order_release);
-  for (guint i = 0; i < self->threads->len; i++)
-    morrow__wakeup_signal (&loop_at (self, i)->wakeup);
-  for (guint i = 0; i < self->threads->len; i++)
+  if (here != NULL)
     {
-      GThread *thread = g_ptr_array_index (self->threads, i);
-
-      if (thread != g_thread_self () && morrow__executor_is_ours (&self->parent_instance))
-        g_thread_join (thread);
-      else
-        g_thread_unref (thread);
+      bid_farewell (self, here);
+      return;
     }
-  g_ptr_array_set_size (self->threads, 0);
+  if (self->threads->len > 0 && morrow__executor_is_ours (&self->parent_instance))
+    shut_down (self);
 
   G_OBJECT_CLASS (morrow_loop_pool_parent_class)->dispose (object);
 }
@@ -453,6 +534,7 @@ morrow_loop_pool_finalize (GObject *object)
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
   g_ptr_array_unref (self->runners);
+  pthread_cond_destroy (&self->ended);
   pthread_mutex_destroy (&self->lock);
   g_clear_error (&self->broken);
   G_OBJECT_CLASS (morrow_loop_pool_parent_class)->finalize (object);
@@ -476,6 +558,7 @@ morrow_loop_pool_init (MorrowLoopPool *self)
   self->threads = g_ptr_array_new ();
   self->runners = g_ptr_array_new ();
   pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->ended, NULL);
   self->fence = syscall (SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
 }
 

@@ -61,6 +61,7 @@ struct _MorrowLoop
 
   /* Any thread. */
   MorrowMpsc       inbox;          /* jobs from other threads */
+  MorrowMpsc       offers;         /* on a pool: tasks from outside, that any of its loops may start */
   atomic_int       asleep;         /* L1 */
   atomic_int       posting;        /* L2 */
   atomic_int       closed;         /* set on the loop's thread, when it runs no more user code */
@@ -108,6 +109,7 @@ MorrowLoop *morrow__loop_here         (void);
 gboolean    morrow__loop_take_thread  (MorrowLoop *self, GError **error);
 void        morrow__loop_yield_thread (MorrowLoop *self);
 void        morrow__loop_unbind       (MorrowLoop *self);
+gboolean    morrow__loop_has_tasks    (MorrowLoop *self);
 void        morrow__loop_drain        (MorrowLoop *self);
 void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
 void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
@@ -121,7 +123,6 @@ extern const MorrowHomeClass morrow__loop_home_class;
 
 void        morrow__loop_start        (MorrowLoop *self, MorrowTask *task);
 void        morrow__loop_mark_start   (MorrowTask *task);
-gboolean    morrow__loop_job_starts   (MorrowJob *job);
 gboolean    morrow__loop_has_ready    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);

@@ -219,13 +219,19 @@ morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
   morrow__loop_turn_while (self, is_pending, future);
 }
 
+/* Tasks that live here, or anything queued. */
+gboolean
+morrow__loop_has_tasks (MorrowLoop *self)
+{
+  return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
+}
+
 static gboolean
 has_leftovers (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox) ||
-         morrow__lane_is_busy (self->executor, self);
+  return morrow__loop_has_tasks (self) || morrow__lane_is_busy (self->executor, self);
 }
 
 /* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */
@@ -341,6 +347,7 @@ morrow_loop_init (MorrowLoop *self)
   self->wakeup.fd = -1;
   self->home.klass = &morrow__loop_home_class;
   morrow__mpsc_init (&self->inbox);
+  morrow__mpsc_init (&self->offers);
   morrow__queue_init (&self->ready);
   morrow__list_init (&self->tasks);
   morrow__deque_init (&self->deque);

@@ -248,15 +248,10 @@ ask_context (MorrowLoop *self, gint64 *deadline)
 static void
 take_posted (MorrowLoop *self)
 {
-  MorrowQueue posted = MORROW__QUEUE_INIT;
-
-  if (morrow__mpsc_is_empty (&self->inbox))
-    return;
-
-  morrow__mpsc_take_all (&self->inbox, &posted);
+  if (!morrow__mpsc_is_empty (&self->inbox))
+    morrow__mpsc_take_all (&self->inbox, &self->ready);
   if (self->pool != NULL)
-    morrow__loop_pool_sort_posted (self, &posted);
-  morrow__queue_splice (&self->ready, &posted);
+    morrow__loop_pool_take_offers (self);
 }
 
 static gboolean
@@ -309,7 +304,9 @@ wake_up (MorrowLoop *self)
 static gboolean
 has_posts (gpointer data)
 {
-  return !morrow__mpsc_is_empty (&((MorrowLoop *) data)->inbox);
+  MorrowLoop *self = data;
+
+  return !morrow__mpsc_is_empty (&self->inbox) || !morrow__mpsc_is_empty (&self->offers);
 }
 
 /* In the epoll set. Whether the next wait is worth a spin is told by how soon something was posted after the last

@@ -42,18 +42,20 @@ pop_ready (MorrowLoop *self)
   return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
 }
 
-/* On a pool, what is ready goes before what has not started, but for every 64th job: neither starves the other. */
+/* On a pool, what is ready goes before what has not started, and of that the newest goes first. Every 64th job is the
+ * oldest that has not started: nothing starves. */
 static MorrowJob *
 pop_pool_job (MorrowLoop *self)
 {
-  MorrowJob *job = NULL;
+  gboolean usual = (self->tick & 63) != 0;
+  MorrowJob *job = usual ? pop_ready (self) : NULL;
   MorrowTask *task;
 
-  if ((self->tick & 63) != 0)
-    job = pop_ready (self);
-  if (job == NULL && (task = morrow__deque_pop (&self->deque)) != NULL)
-    job = &task->job;
-  return job != NULL ? job : pop_ready (self);
+  if (job != NULL)
+    return job;
+
+  task = usual ? morrow__deque_pop (&self->deque) : morrow__deque_steal (&self->deque);
+  return task != NULL ? &task->job : pop_ready (self);
 }
 
 /* The next job that there is fuel for. */
@@ -222,12 +224,6 @@ void
 morrow__loop_mark_start (MorrowTask *task)
 {
   task->job.run = start_run;
-}
-
-gboolean
-morrow__loop_job_starts (MorrowJob *job)
-{
-  return job->run == start_run;
 }
 
 /* Queues a task that has not started; from any thread, by who holds the executor. */

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pools of loops: where tasks start, where they stay, in which order, and how a pool ends.
+ */
+#include "config.h"
+
+#include "exec/models.h"
+
+#include <pthread.h>
+
+static void
+spawn_forgotten (MorrowExecutor *executor, MorrowCoroutineFunc func, gpointer data)
+{
+  morrow_future_unref (morrow_executor_spawn (executor, morrow_coroutine (func, data, NULL)));
+}
+
+/* --- where tasks run --------------------------------------------------------------------------- */
+
+static gboolean
+stay_on_thread (gpointer data, GValue *result, GError **error)
+{
+  GThread *thread = g_thread_self ();
+  MorrowLoop *loop = morrow_loop_get_current ();
+
+  ck_assert_ptr_nonnull (loop);
+  ck_assert_ptr_eq (morrow_executor_get_current (), data);
+  for (guint i = 0; i < 100; i++)
+    {
+      if (!(i % 10 == 0 ? morrow_await (morrow_sleep (0), error) : morrow_yield (error)))
+        return FALSE;
+      ck_assert_ptr_eq (g_thread_self (), thread);
+      ck_assert_ptr_eq (morrow_loop_get_current (), loop);
+    }
+  return TRUE;
+}
+
+static gboolean
+gather_those_who_stay (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *tasks[50];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_coroutine (stay_on_thread, data, NULL);
+  return morrow_await (morrow_gatherv (tasks, G_N_ELEMENTS (tasks)), error);
+}
+
+START_TEST (task_that_has_started_stays_on_its_loop)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (3);
+
+  ck_assert_uint_eq (morrow_executor_get_n_threads (pool), 3);
+  run_scene_on (pool, gather_those_who_stay, pool);
+}
+END_TEST
+
+/* --- stealing ---------------------------------------------------------------------------------- */
+
+enum
+{
+  N_OTHERS = 20
+};
+
+/* One task that keeps its thread busy until all others have run. */
+typedef struct
+{
+  pthread_mutex_t lock;      /* which the thread sanitizer knows */
+  pthread_cond_t  changed;
+  guint           n_ran;     /* under the lock: of the others */
+  gboolean        is_busy;   /* likewise: the one has started */
+} Hog;
+
+#define HOG { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
+
+static gboolean
+count_ran (gpointer data, GValue *result, GError **error)
+{
+  Hog *self = data;
+
+  pthread_mutex_lock (&self->lock);
+  self->n_ran++;
+  pthread_cond_broadcast (&self->changed);
+  pthread_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+/* Blocks the thread. */
+static void
+wait_for_others (Hog *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->is_busy = TRUE;
+  pthread_cond_broadcast (&self->changed);
+  while (self->n_ran < N_OTHERS)
+    pthread_cond_wait (&self->changed, &self->lock);
+  pthread_mutex_unlock (&self->lock);
+}
+
+static void
+wait_for_hog (Hog *self)
+{
+  pthread_mutex_lock (&self->lock);
+  while (!self->is_busy)
+    pthread_cond_wait (&self->changed, &self->lock);
+  pthread_mutex_unlock (&self->lock);
+}
+
+static gboolean
+create_and_hog (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < N_OTHERS; i++)
+    spawn_forgotten (morrow_executor_get_current (), count_ran, data);
+  wait_for_others (data);
+  return TRUE;
+}
+
+static gboolean
+await_one_that_creates_and_hogs (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (create_and_hog, data, NULL)), error);
+}
+
+START_TEST (tasks_that_have_not_started_are_stolen_from_a_busy_loop)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Hog hog = HOG;
+
+  run_scene_on (pool, await_one_that_creates_and_hogs, &hog);
+  ck_assert_uint_eq (hog.n_ran, N_OTHERS);
+}
+END_TEST
+
+static gboolean
+hog_thread (gpointer data, GValue *result, GError **error)
+{
+  wait_for_others (data);
+  return TRUE;
+}
+
+START_TEST (tasks_offered_from_outside_do_not_wait_for_a_busy_loop)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Hog hog = HOG;
+  g_autoptr (MorrowFuture) busy = morrow_executor_spawn (pool, morrow_coroutine (hog_thread, &hog, NULL));
+  gboolean ok;
+
+  wait_for_hog (&hog);
+  for (guint i = 0; i < N_OTHERS; i++)
+    spawn_forgotten (pool, count_ran, &hog);
+  ok = morrow_future_wait (busy, NULL);
+  ck_assert (ok);
+  ck_assert_uint_eq (hog.n_ran, N_OTHERS);
+}
+END_TEST
+
+static gboolean
+sleep_a_little (gpointer data, GValue *result, GError **error)
+{
+  atomic_int *slept = data;
+  gboolean ok = morrow_await (morrow_sleep (0.001), error);
+
+  atomic_store (slept, TRUE);
+  return ok;
+}
+
+/* Creates its own successor, for as long as the sleeper sleeps: there is always something to steal. */
+static gboolean
+go_on_while_asleep (gpointer data, GValue *result, GError **error)
+{
+  atomic_int *slept = data;
+
+  if (!atomic_load (slept))
+    spawn_forgotten (morrow_executor_get_current (), go_on_while_asleep, data);
+  return TRUE;
+}
+
+static gboolean
+sleep_beside_a_stream_of_tasks (gpointer data, GValue *result, GError **error)
+{
+  static atomic_int slept[4];
+  MorrowFuture *sleeps[4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (sleeps); i++)
+    {
+      sleeps[i] = morrow_create_task (morrow_coroutine (sleep_a_little, &slept[i], NULL));
+      for (guint j = 0; j < 4; j++)
+        spawn_forgotten (morrow_executor_get_current (), go_on_while_asleep, &slept[i]);
+    }
+  return morrow_await (morrow_allv (sleeps, G_N_ELEMENTS (sleeps)), error);
+}
+
+START_TEST (neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  g_autoptr (MorrowFuture) sleeper = morrow_executor_spawn (pool, morrow_coroutine (sleep_beside_a_stream_of_tasks, NULL, NULL));
+  GError *error = NULL;
+  gboolean ok = morrow_future_wait (sleeper, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+}
+END_TEST
+
+/* --- order ------------------------------------------------------------------------------------- */
+
+static gboolean
+say_name (gpointer data, GValue *result, GError **error)
+{
+  say ("%s", (const char *) data);
+  return TRUE;
+}
+
+static gboolean
+create_three (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_gather (morrow_coroutine (say_name, (gpointer) "a", NULL), morrow_coroutine (say_name, (gpointer) "b", NULL),
+                                      morrow_coroutine (say_name, (gpointer) "c", NULL), NULL), error);
+}
+
+START_TEST (loop_of_a_pool_starts_its_newest_task_first)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (create_three, NULL, NULL));
+
+  ck_assert (morrow_future_wait (task, NULL));
+  assert_said ("c; b; a");
+}
+END_TEST
+
+/* Progress of those that yield while new ones are created without end, and the reverse. */
+typedef struct
+{
+  guint    n_yields;
+  guint    n_created;
+  gboolean stop;
+} Fairness;
+
+static gboolean
+create_my_successor (gpointer data, GValue *result, GError **error)
+{
+  Fairness *self = data;
+
+  self->n_created++;
+  if (!self->stop)
+    spawn_forgotten (morrow_executor_get_current (), create_my_successor, self);
+  return TRUE;
+}
+
+static gboolean
+yield_until_both_have_got_on (gpointer data, GValue *result, GError **error)
+{
+  Fairness *self = data;
+
+  spawn_forgotten (morrow_executor_get_current (), create_my_successor, self);
+  while (self->n_yields < 1000 || self->n_created < 1000)
+    {
+      self->n_yields++;
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  self->stop = TRUE;
+  return TRUE;
+}
+
+START_TEST (neither_new_tasks_nor_yielding_ones_starve)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+  Fairness fairness = { 0 };
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (yield_until_both_have_got_on, &fairness, NULL));
+
+  ck_assert (morrow_future_wait (task, NULL));
+}
+END_TEST
+
+/* --- the end of a pool ------------------------------------------------------------------------- */
+
+typedef struct
+{
+  atomic_uint n_waiting;
+  atomic_uint n_cancelled;
+} Waiters;
+
+static gboolean
+wait_for_ever (gpointer data, GValue *result, GError **error)
+{
+  Waiters *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+  g_autoptr (GError) why = NULL;
+
+  atomic_fetch_add (&self->n_waiting, 1);
+  ck_assert (!morrow_future_await (never_settles, &why));
+  assert_cancelled (why);
+  atomic_fetch_add (&self->n_cancelled, 1);
+  g_propagate_error (error, g_steal_pointer (&why));
+  return FALSE;
+}
+
+START_TEST (pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (2);
+  Waiters waiters = { 0 };
+  MorrowFuture *tasks[30];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_executor_spawn (pool, morrow_coroutine (wait_for_ever, &waiters, NULL));
+  g_object_unref (pool);
+
+  ck_assert_uint_eq (atomic_load (&waiters.n_cancelled), atomic_load (&waiters.n_waiting));
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    {
+      ck_assert (morrow_future_is_cancelled (tasks[i]));   /* before its first step, some of them */
+      morrow_future_unref (tasks[i]);
+    }
+}
+END_TEST
+
+static void
+clear_pool_flag (gpointer data, GObject *was)
+{
+  atomic_store ((atomic_int *) data, FALSE);
+}
+
+static gboolean
+do_nothing (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
+attach_callback (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_future_then (data, do_nothing, NULL, NULL));
+  return TRUE;
+}
+
+START_TEST (pool_whose_last_reference_goes_on_its_own_thread_ends)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  MorrowExecutor *pool = morrow_loop_pool_new (2);
+  atomic_int is_alive = TRUE;
+  guint n_threads = count_threads () - 2;
+
+  g_object_weak_ref (G_OBJECT (pool), clear_pool_flag, &is_alive);
+  run_scene_on (pool, attach_callback, future);
+  g_object_unref (pool);
+  ck_assert (atomic_load (&is_alive));   /* the callback's */
+
+  morrow_promise_resolve (promise);
+  while (atomic_load (&is_alive) || count_threads () > n_threads)
+    g_thread_yield ();
+}
+END_TEST
+
+typedef struct
+{
+  MorrowExecutor *pool;
+  Waiters         waiters;
+} Round;
+
+static gboolean
+leave_waiters_over (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < 3; i++)
+    spawn_forgotten (morrow_executor_get_current (), wait_for_ever, data);
+  return TRUE;
+}
+
+static gpointer
+run_rounds (gpointer data)
+{
+  Round *round = data;
+
+  for (guint i = 0; i < 1000 / morrow_check_slowness (); i++)
+    run_scene_on (round->pool, leave_waiters_over, &round->waiters);
+  return NULL;
+}
+
+START_TEST (two_runs_on_one_pool_both_end)
+{
+  Round round = { .pool = morrow_loop_pool_new (2) };
+  GThread *threads[2];
+
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("run", run_rounds, &round);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+
+  g_object_unref (round.pool);
+  ck_assert_uint_eq (atomic_load (&round.waiters.n_waiting), atomic_load (&round.waiters.n_cancelled));
+}
+END_TEST
+
+static Suite *
+loop_pool_suite (void)
+{
+  Suite *suite = suite_create ("loop-pool");
+  TCase *stealing = morrow_check_add_case (suite, "stealing");
+  TCase *order = morrow_check_add_case (suite, "order");
+  TCase *end = morrow_check_add_case (suite, "end");
+
+  tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
+  tcase_add_test (stealing, tasks_that_have_not_started_are_stolen_from_a_busy_loop);
+  tcase_add_test (stealing, tasks_offered_from_outside_do_not_wait_for_a_busy_loop);
+  tcase_add_test (stealing, neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks);
+
+  tcase_add_test (order, loop_of_a_pool_starts_its_newest_task_first);
+  tcase_add_test (order, neither_new_tasks_nor_yielding_ones_starve);
+
+  tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
+  tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
+  tcase_add_test (end, two_runs_on_one_pool_both_end);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (loop_pool_suite)
