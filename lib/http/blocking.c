@@ -22,7 +22,8 @@ typedef struct
 {
   MorrowEasy easy;
   CURLM     *multi;        /* owned */
-  guint      generation;   /* immutable */
+  guint      generation;   /* immutable, as is the next */
+  gpointer   inherited;    /* what the parent process has left here */
 } Blocking;
 
 static void
@@ -43,12 +44,14 @@ static GPrivate this_thread = G_PRIVATE_INIT (blocking_free);
 static Blocking *
 get_blocking (void)
 {
-  Blocking *self = g_private_get (&this_thread);
+  Blocking *inherited = g_private_get (&this_thread);
+  Blocking *self = inherited;
 
   if (self != NULL && self->generation == morrow__http_generation ())
     return self;
 
   self = g_new0 (Blocking, 1);
+  self->inherited = inherited;
   self->generation = morrow__http_generation ();
   morrow__easy_init (&self->easy);
   self->multi = curl_multi_init ();
