@@ -142,6 +142,8 @@ morrow__loop_post_held (MorrowLoop *self, MorrowJob *job)
 void
 morrow__loop_post (MorrowLoop *self, MorrowJob *job)
 {
+  gboolean closed;
+
   if (G_LIKELY (morrow__home == &self->home))
     {
       morrow__loop_post_held (self, job);
@@ -151,11 +153,13 @@ morrow__loop_post (MorrowLoop *self, MorrowJob *job)
   /* L2: relaxed going in, since the loop is there now; release going out, pairs with the acquire in
    * morrow__loop_close (). */
   atomic_fetch_add_explicit (&self->posting, 1, memory_order_relaxed);
-  if (self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_acquire))
-    job->run (job, TRUE);
-  else
+  closed = self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_acquire);
+  if (!closed)
     push_posted (self, job);
   atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
+
+  if (closed)
+    job->run (job, TRUE);   /* last: it may let go of the loop */
 }
 
 /* The hold that the caller has may be the job's, which goes with it; and what is held may have been abandoned. */
