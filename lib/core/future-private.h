@@ -16,15 +16,16 @@
  * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock.
  *
  * ORDERINGS
- *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome is an acquire.
- *       So whoever sees SETTLED sees the outcome, which nobody writes again.
+ *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome
+ *       is an acquire. So whoever sees SETTLED sees the outcome, which nobody writes again.
  *   W2  a waiter is pushed with release; lock (acquire) takes the list. So whoever settles sees the waiter's fields.
  *   R1  an unref that is not the last is a release; the last is an acquire. So who frees sees what all others did.
  *
- * WAITERS A waiter is a hook in the memory of whoever waits. It is either in the list or not:
- *   morrow__future_unsubscribe () either takes it out (and notify will never be called), or says that it is too late
- *   (and notify is called, or has been). notify runs in the thread that settles; it must not run user code and must
- *   not block: it puts the waiter's owner somewhere. When it returns the waiter may be gone. */
+ * WAITERS
+ *   A waiter is a hook in the memory of whoever waits. It is either in the list or not: morrow__future_unsubscribe ()
+ *   either takes it out (and notify will never be called), or says that it is too late (and notify is called, or has
+ *   been). notify runs in the thread that settles; it must not run user code and must not block: it puts the waiter's
+ *   owner somewhere. When it returns the waiter may be gone. */
 
 #pragma once
 

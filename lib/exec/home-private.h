@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A home is where a started task lives for good: a loop, which parks its fiber, or a thread, which blocks.
  *
- * VISITING Tasks, and a loop's sleeps, live in a home, but do not hold it. Who cancels one from outside reaches for its
- *   home:
+ * VISITING
+ *   Tasks, and a loop's sleeps, live in a home, but do not hold it. Who cancels one from outside reaches for its home.
  *   H1: the visitor counts itself, then looks whether the future has settled; a home that goes has settled all that
  *   lives there, then waits until there is no visitor. Both go through one counter by exchanges, so that one of the two
  *   sees the other: when a visitor sees a future that has not settled, its home is there until the visitor leaves. */

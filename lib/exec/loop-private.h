@@ -5,10 +5,11 @@
  * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
  * thread touches it.
  *
- * SLEEPING Other threads put jobs into the inbox, and wake the loop if it may be asleep. L1: the poster pushes, then
- *   looks at asleep; the loop sets asleep, then looks at the inbox. Both are sequentially consistent, so that at
- *   least one sees the other: no job is left lying, and a burst of jobs costs one wake-up, since whoever finds asleep
- *   set clears it.
+ * SLEEPING
+ *   Other threads put jobs into the inbox, and wake the loop if it may be asleep.
+ *   L1: the poster pushes, then looks at asleep; the loop sets asleep, then looks at the inbox. Both are sequentially
+ *   consistent, so that at least one sees the other: no job is left lying, and a burst of jobs costs one wake-up, since
+ *   whoever finds asleep set clears it.
  *   L2: posting counts the posters inside morrow__loop_post (); a loop is not freed before they have left. */
 
 #pragma once

@@ -20,7 +20,8 @@
  *   reference of it (T2).
  *
  * CANCELLING (the cancel field): the number of requests, and three bits, of which LINKED is cancellable.c's.
- *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever the number of requests
+ *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever
+ *             the number of requests
  *   STICKY    the task is being swept up: every suspension point fails from now on, but for a shield
  *
  *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it

@@ -4,7 +4,7 @@
  *
  * A WAIT ON A WORKER
  *   1. Somebody else can run what is queued: an idle worker, or one that may still be added. Then the worker just
- *   blocks.
+ *      blocks.
  *   2. All workers that there may be are blocked. Then nobody runs what is queued, and each blocked worker runs, on
  *      its own stack, what it waits for and what has not started: the awaited task itself, or those of an awaited
  *      gather.
