@@ -229,6 +229,7 @@ run_awaited (MorrowFuture *future, gpointer data)
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
 static __thread gboolean is_worker;   /* this thread: whether it counts among the workers */
+static __thread gboolean is_orphan;   /* this thread: a worker that ran a job which let go of the last of the pool */
 
 static gboolean
 before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
@@ -311,7 +312,7 @@ worker_main (gpointer data)
   MorrowJob *job;
 
   is_worker = TRUE;
-  while ((job = take_job (self)) != NULL)
+  while (!is_orphan && (job = take_job (self)) != NULL)
     job->run (job, FALSE);
   morrow__thread_home_leave (home);
   return NULL;
@@ -478,6 +479,7 @@ morrow_thread_pool_finalize (GObject *object)
 {
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
+  is_orphan = is_worker && home_here ()->executor == self;
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->blocked);
   pthread_cond_destroy (&self->ended);

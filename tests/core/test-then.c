@@ -206,6 +206,40 @@ START_TEST (callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go)
 END_TEST
 
 static gboolean
+attach_here (gpointer data, GValue *result, GError **error)
+{
+  Leftover *self = data;
+
+  self->called = morrow_future_then (self->future, say_settled, (gpointer) "called", NULL);
+  return TRUE;
+}
+
+START_TEST (callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go)
+{
+  gssize live = morrow__cache_live ();
+  MorrowExecutor *pools[] = { morrow_thread_pool_new (2), morrow_loop_pool_new (2) };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pools); i++)
+    {
+      Leftover left;
+
+      left.future = new_pending (&left.promise);
+      ck_assert (morrow_run_on (pools[i], morrow_coroutine (attach_here, &left, NULL), NULL, NULL));
+      g_object_unref (pools[i]);
+      ck_assert (morrow_promise_resolve (left.promise));
+      ck_assert (morrow_future_wait (left.called, NULL));
+      assert_said ("called");
+      morrow_future_unref (left.called);
+      morrow_future_unref (left.future);
+      morrow_promise_unref (left.promise);
+    }
+
+  while (morrow__cache_live () != live)
+    g_thread_yield ();                      /* the worker is on its way out */
+}
+END_TEST
+
+static gboolean
 leave_callback_on_a_sleep (gpointer data, GValue *result, GError **error)
 {
   MorrowFuture *sleep = morrow_sleep (3600);
@@ -225,15 +259,6 @@ START_TEST (callback_on_a_sleep_goes_with_the_loop)
   morrow_future_unref (called);
 }
 END_TEST
-
-static gboolean
-attach_here (gpointer data, GValue *result, GError **error)
-{
-  Leftover *self = data;
-
-  self->called = morrow_future_then (self->future, say_settled, (gpointer) "called", NULL);
-  return TRUE;
-}
 
 START_TEST (callback_that_comes_between_two_runs_runs_in_the_second)
 {
@@ -504,6 +529,7 @@ then_suite (void)
   tcase_add_test (when, callback_whose_future_is_dropped_still_runs);
   tcase_add_test (when, callback_on_a_coroutine_starts_it_as_a_task);
   tcase_add_test (when, callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go);
+  tcase_add_test (when, callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go);
   tcase_add_test (when, callback_on_a_sleep_goes_with_the_loop);
   tcase_add_test (when, callback_that_comes_between_two_runs_runs_in_the_second);
 
