@@ -76,6 +76,7 @@ test_scripts = \
   tests/meta/style.sh \
   tests/meta/gir.sh \
   tests/meta/install.sh \
+  tests/meta/map.sh \
   tests/meta/readme.sh
 
 # Built beside the tests, run by hand.
