@@ -251,6 +251,18 @@ SCENE (gat_09_errors_returned_stand_at_their_places_and_all_are_waited_for)
   return TRUE;
 }
 
+SCENE (gat_09_error_returned_that_nobody_looks_at_reports_itself)
+{
+  g_autoptr (MorrowFuture) failed = new_failed ("overlooked");
+  MorrowFuture *gather = morrow_gather_full (&failed, 1, MORROW_GATHER_RETURN_ERRORS, 0);
+
+  failed = NULL;
+  await_ok (gather);
+  morrow_check_expect_warning ("*was never looked at: overlooked");
+  morrow_future_unref (gather);
+  return TRUE;
+}
+
 static gboolean
 await_stage_and_say (gpointer data, GValue *result, GError **error)
 {
@@ -625,6 +637,7 @@ gather_suite (void)
   tcase_add_test (failure, gat_08_failures_after_the_first_are_not_reported);
   tcase_add_test (failure, gat_08_first_failure_that_nobody_looks_at_is_reported_once);
   tcase_add_test (failure, gat_09_errors_returned_stand_at_their_places_and_all_are_waited_for);
+  tcase_add_test (failure, gat_09_error_returned_that_nobody_looks_at_reports_itself);
   tcase_add_test (failure, gat_10_child_cancelled_is_the_gathers_failure_and_not_its_cancel);
   tcase_add_test (failure, gat_11_with_errors_returned_a_cancelled_child_is_one_of_them);
 

@@ -4,6 +4,8 @@
  */
 #include "config.h"
 
+#include <stdatomic.h>
+
 #include "exec/scene.h"
 
 /* A pending future, and a task that does something with it. */
@@ -799,6 +801,71 @@ SCENE (cancel_of_another_waiter_leaves_a_coroutine_to_the_task_that_runs_it)
   return TRUE;
 }
 
+/* A round of a race: main runs a coroutine in place, another thread cancels it. */
+typedef struct
+{
+  atomic_uintptr_t coroutine;   /* main gives it, with a reference; the other thread takes it */
+  atomic_int       accepted;    /* the other thread: what its cancel returned; -1 before */
+  guint            n_rounds;
+} Race;
+
+static gpointer
+cancel_each (gpointer data)
+{
+  Race *race = data;
+
+  for (guint i = 0; i < race->n_rounds; i++)
+    {
+      MorrowFuture *coroutine;
+
+      while ((coroutine = (MorrowFuture *) atomic_exchange (&race->coroutine, 0)) == NULL)
+        g_thread_yield ();
+      atomic_store (&race->accepted, morrow_future_cancel (coroutine));
+      morrow_future_unref (coroutine);
+    }
+  return NULL;
+}
+
+static gboolean
+yield_a_little (gpointer data, GValue *result, GError **error)
+{
+  for (gsize i = 0; i < GPOINTER_TO_SIZE (data); i++)
+    {
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+SCENE (cancel_from_another_thread_races_with_what_runs_in_place)
+{
+  Race race = { .n_rounds = 3000 / morrow_check_slowness () };
+  GThread *thread = g_thread_new ("other", cancel_each, &race);
+
+  for (gsize i = 0; i < race.n_rounds; i++)
+    {
+      g_autoptr (MorrowFuture) coroutine = morrow_coroutine (yield_a_little, GSIZE_TO_POINTER (i % 8), NULL);
+      gboolean ok;
+
+      atomic_store (&race.accepted, -1);
+      atomic_store (&race.coroutine, (guintptr) morrow_future_ref (coroutine));
+      ok = morrow_future_await (coroutine, NULL);
+      while (atomic_load (&race.accepted) < 0)
+        g_thread_yield ();
+
+      /* What was accepted was a request to this task, or kept the coroutine from running; what was refused was neither. */
+      if (morrow_future_get_cancelling (morrow_current_task ()) == 0)
+        ck_assert (ok != atomic_load (&race.accepted));
+      else
+        ck_assert (atomic_load (&race.accepted));
+      morrow_future_uncancel (morrow_current_task ());
+    }
+
+  g_thread_join (thread);
+  ck_assert_uint_eq (morrow_future_get_cancelling (morrow_current_task ()), 0);
+  return TRUE;
+}
+
 static gboolean
 await_oneself_in_place (gpointer data, GValue *result, GError **error)
 {
@@ -874,6 +941,7 @@ cancel_suite (void)
   tcase_add_test (shared, can_19_cancelling_the_last_waiter_cancels_the_future);
   tcase_add_test (shared, cancel_of_another_waiter_leaves_a_coroutine_to_the_task_that_runs_it);
   tcase_add_test (shared, coroutine_that_awaits_itself_fails);
+  tcase_add_test (shared, cancel_from_another_thread_races_with_what_runs_in_place);
   tcase_add_test (shared, can_19_callback_counts_as_somebody_who_waits);
 
   return suite;
