@@ -192,7 +192,7 @@ task_run (MorrowJob *job, gboolean closed)
   MorrowTask *task = morrow__task_of_job (job);
   MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
 
-  if (!morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED))
+  if (!morrow__task_claim (task, MORROW_TASK_OFFERED, MORROW_TASK_CLAIMED))
     ;                                           /* whoever waited for it has run it */
   else if (!closed)
     run_claimed (self, task);
@@ -216,7 +216,8 @@ run_awaited (MorrowFuture *future, gpointer data)
       if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
         future->ops->visit_awaited (future, run_awaited, data);
     }
-  else if (task->job.run == task_run && morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED))
+  else if (morrow__task_get_state (task) == MORROW_TASK_OFFERED && task->offered_by == home_here ()->executor &&
+           morrow__task_claim (task, MORROW_TASK_OFFERED, MORROW_TASK_CLAIMED))
     {
       morrow__future_ref (future);
       run_claimed (home_here ()->executor, task);
@@ -318,6 +319,17 @@ worker_main (gpointer data)
   return NULL;
 }
 
+/* Under the lock. */
+static void
+offer (MorrowThreadPool *self, MorrowTask *task)
+{
+  morrow__list_append (&self->tasks, &task->link);
+  task->offered_by = &self->parent_instance;
+
+  /* Release: pairs with the load in morrow__task_get_state (), of a worker that awaits it. */
+  atomic_store_explicit (&task->state, MORROW_TASK_OFFERED, memory_order_release);
+}
+
 /* Takes the job, or gives back why nobody ever will run it. */
 static GError *
 enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep)
@@ -332,7 +344,7 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
       g_clear_error (&error);
       morrow__queue_push (&self->queue, &job->node);
       if (task != NULL)
-        morrow__list_append (&self->tasks, &task->link);
+        offer (self, task);
       pthread_cond_signal (&self->work);
     }
   else
