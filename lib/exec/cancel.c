@@ -25,16 +25,27 @@ cancel_lazy (MorrowTask *self, const char *message)
   return TRUE;
 }
 
-/* What runs in place is a part of its host. FALSE when it has ended. */
-static gboolean
-cancel_host (MorrowTask *self, const char *message)
+/* The host of what runs in place; NULL when that has ended. */
+MorrowTask *
+morrow__task_ref_host (MorrowTask *self)
 {
   MorrowTask *host = self->host;
 
   if (!morrow__future_claim (&self->future))
-    return FALSE;
+    return NULL;
   morrow__future_ref (&host->future);                  /* T2 */
   morrow__future_unclaim (&self->future);
+  return host;
+}
+
+/* What runs in place is a part of its host. FALSE when it has ended. */
+static gboolean
+cancel_host (MorrowTask *self, const char *message)
+{
+  MorrowTask *host = morrow__task_ref_host (self);
+
+  if (host == NULL)
+    return FALSE;
 
   morrow_future_cancel_with_message (&host->future, message);
   morrow_future_unref (&host->future);

@@ -57,7 +57,7 @@ inline_idle (MorrowThreadHome *home)
   gboolean any;
 
   home->home.current = NULL;                    /* callbacks run outside any task */
-  any = run_callbacks (home->executor, FALSE);
+  any = run_callbacks (atomic_load_explicit (&home->executor, memory_order_relaxed), FALSE);
   home->home.current = current;
   return any;
 }

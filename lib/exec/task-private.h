@@ -9,10 +9,10 @@
  *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
  *       '----> PLACING ----> IN_PLACE          which settles it without running it
  *
- *   LAZY -> QUEUED and LAZY -> PLACING race between threads: each is a compare-and-swap, and whoever wins runs it. A
- *   thread pool goes from QUEUED to OFFERED when the task is in its queue, and OFFERED -> CLAIMED is another race, since
- *   the awaiting worker may take the task from there. A loop has its tasks to itself, and leaves both out. WOKEN is a
- *   thread home's.
+ *   LAZY -> QUEUED and LAZY -> PLACING race between threads, and so does POOLED -> CLAIMED on a thread pool, where the
+ *   awaiting worker may take the task from the queue: each is a compare-and-swap, and whoever wins runs it. A loop has
+ *   its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, and
+ *   WOKEN a thread home's.
  *
  *   A task that waits in a queue touches two cache lines: what the third holds is valid from STARTED or IN_PLACE on.
  *
@@ -46,7 +46,7 @@ typedef enum
 {
   MORROW_TASK_LAZY,
   MORROW_TASK_QUEUED,
-  MORROW_TASK_OFFERED,    /* queued on a thread pool: its workers may claim it */
+  MORROW_TASK_POOLED,     /* queued on a thread pool, complete: whoever waits for it there may claim it too */
   MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
   MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
   MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
@@ -77,14 +77,16 @@ struct _MorrowTask
     MorrowTask            *host;            /* in place: immutable; borrowed (T2) */
   };
   MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
-                                               awaiting call; on a thread pool others read it under the pool's lock */
+                                               awaiting call */
   union
   {
     MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */
-    MorrowExecutor        *offered_by;      /* immutable from OFFERED on: a thread pool */
+    _Atomic (MorrowThreadPool *) pool;      /* while POOLED: where; borrowed */
+    _Atomic (MorrowFuture *) blocked_on;    /* on a thread pool, under its lock: awaiting, for the others there.
+                                               Both relaxed, and atomic since who reads pool may be too late */
   };
   MorrowList               link;            /* the home's thread: among the tasks alive there; a thread pool's from
-                                               OFFERED on, under its lock */
+                                               QUEUED on, under its lock */
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowTask, waiter) == 128 || GLIB_SIZEOF_VOID_P != 8);
@@ -111,6 +113,7 @@ gboolean morrow__task_take_request    (MorrowTask *self, GError **error);
 
 /* Cancelling: from any thread, and on the home's. */
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
+MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__cancellable_cancel   (MorrowFuture *future);

@@ -371,20 +371,10 @@ task_is_wanted (MorrowFuture *future)
   return state == MORROW_TASK_PLACING || state == MORROW_TASK_IN_PLACE;
 }
 
-/* On a thread pool, under its lock: what a parked task waits for is known, what a running one may still do is not. */
-static gboolean
-task_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
-{
-  MorrowTask *self = (MorrowTask *) future;
-
-  return morrow__task_get_home (self) != NULL && self->awaiting != NULL && visit (self->awaiting, data);
-}
-
 const MorrowFutureOps morrow__task_ops = {
   .kind = "task",
   .cancel = morrow__task_cancel,
   .start = task_start,
   .free_kind = task_free,
   .is_wanted = task_is_wanted,
-  .visit_awaited = task_visit_awaited,
 };

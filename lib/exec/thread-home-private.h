@@ -25,7 +25,8 @@ struct _MorrowThreadHome
   MorrowHome            home;
   MorrowParker          parker;     /* any thread unparks it */
   const MorrowBlocking *blocking;   /* the thread */
-  gpointer              executor;   /* the thread: whose tasks it runs now; borrowed */
+  _Atomic (gpointer)    executor;   /* the thread; any, relaxed, who knows of a task here that has not settled: whose
+                                       tasks it runs now; borrowed */
   GPtrArray            *parked;     /* the thread: the tasks that wait on its stack, the topmost last; borrowed */
   MorrowHome           *outer_home; /* the thread: what to put back */
   MorrowExecutor       *outer_executor;

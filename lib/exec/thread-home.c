@@ -154,7 +154,7 @@ morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *block
   MorrowThreadHome *self = take_home ();
 
   self->blocking = blocking;
-  self->executor = executor;
+  atomic_store_explicit (&self->executor, executor, memory_order_relaxed);
   self->outer_home = morrow__home;
   self->outer_executor = morrow__executor_current;
   morrow__home = &self->home;

@@ -7,7 +7,7 @@
  *      blocks.
  *   2. All workers that there may be are blocked. Then nobody runs what is queued, and each blocked worker runs, on
  *      its own stack, what it waits for and what has not started: the awaited task itself, or those of an awaited
- *      gather.
+ *      gather. Callbacks, which do not wait, are run by any of them.
  *   3. Nothing of that kind is left, and what it waits for can only come from tasks that wait themselves, in a
  *      circle: then the wait fails, with MORROW_ERROR_DEADLOCK. A promise, a timer, a thread, another executor's task
  *      count as able to settle, since they may be.
@@ -34,11 +34,13 @@ struct _MorrowThreadPool
 
   guint          max_threads;   /* immutable */
 
-  pthread_mutex_t         lock;          /* for all below */
-  pthread_cond_t          work;          /* there is something in the queue, or the pool stops */
-  pthread_cond_t          ended;         /* a task has ended */
-  MorrowQueue    queue;         /* jobs */
-  guint          n_queued;
+  pthread_mutex_t lock;         /* for all below; recursive, since who looks at a gather may be the one to settle it,
+                                   which may start the next of its tasks here */
+  pthread_cond_t work;          /* there is something in a queue, or the pool stops */
+  pthread_cond_t ended;         /* a task has ended */
+  MorrowQueue    callbacks;     /* jobs that do not wait: they go first */
+  MorrowQueue    queue;         /* tasks */
+  guint          n_queued;      /* in both */
   MorrowList     tasks;         /* those that were started and have not ended */
   GPtrArray     *threads;       /* GThread, owned */
   GPtrArray     *blocked;       /* MorrowThreadHome: those that wait, main's among them; borrowed */
@@ -54,6 +56,8 @@ struct _MorrowThreadPool
  *
  * Worker threads that run one task each at a time; a task that waits blocks its worker. What one does without an
  * event loop.
+ *
+ * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowThreadPool, morrow_thread_pool, MORROW_TYPE_EXECUTOR)
 
@@ -66,6 +70,12 @@ static guint
 n_workers_at_most (MorrowThreadPool *self)
 {
   return self->no_more ? self->threads->len : self->max_threads;
+}
+
+static MorrowThreadPool *
+executor_of (MorrowHome *home)
+{
+  return atomic_load_explicit (&morrow__container_of (home, MorrowThreadHome, home)->executor, memory_order_relaxed);
 }
 
 /* Nobody is there to take from the queue, now or later. */
@@ -93,6 +103,16 @@ want_worker (MorrowThreadPool *self, GError **error)
     self->no_more = TRUE;
 }
 
+static MorrowQueueNode *
+take_from (MorrowThreadPool *self, MorrowQueue *queue)
+{
+  MorrowQueueNode *node = morrow__queue_pop (queue);
+
+  if (node != NULL)
+    self->n_queued--;
+  return node;
+}
+
 static void
 unpark_blocked (MorrowThreadPool *self)
 {
@@ -102,10 +122,25 @@ unpark_blocked (MorrowThreadPool *self)
 
 /* --- deadlock ---------------------------------------------------------------------------------------------------- */
 
+static MorrowFuture *
+get_blocked_on (MorrowTask *task)
+{
+  return atomic_load_explicit (&task->blocked_on, memory_order_relaxed);
+}
+
+static void
+set_blocked_on (MorrowTask *task, MorrowFuture *future)
+{
+  atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
+}
+
+/* A future is hopeless when it waits for nothing but hopeless futures. A circle is taken to be so until one of its
+ * members proves not to be; what was concluded from that meanwhile is thrown away, and the search begins again. */
 typedef struct
 {
   MorrowThreadPool *pool;
-  GHashTable       *seen;   /* MorrowFuture to whether it is hopeless; TRUE while it is being looked at, which closes a circle */
+  GHashTable       *seen;         /* MorrowFuture to whether it is hopeless, as far as is known */
+  gboolean          was_mistaken; /* one that had been taken to be hopeless is not */
 } Search;
 
 static gboolean is_hopeless (MorrowFuture *future, gpointer data);
@@ -113,11 +148,27 @@ static gboolean is_hopeless (MorrowFuture *future, gpointer data);
 static gboolean
 search_task (MorrowTask *task, Search *search)
 {
+  MorrowTask *host = morrow__task_get_host (task) != NULL ? morrow__task_ref_host (task) : NULL;
   MorrowHome *home = morrow__task_get_home (task);
+  gboolean hopeless;
 
-  if (home == NULL || home->klass != morrow__home->klass || ((MorrowThreadHome *) home)->executor != search->pool)
+  if (host != NULL)
+    {
+      hopeless = is_hopeless (&host->future, search);
+      morrow_future_unref (&host->future);
+      return hopeless;
+    }
+  if (home == NULL || home->klass != morrow__home->klass || executor_of (home) != search->pool)
     return FALSE;                                /* not started, or somebody else's */
-  return task->awaiting != NULL && is_hopeless (task->awaiting, search);
+  return get_blocked_on (task) != NULL && is_hopeless (get_blocked_on (task), search);
+}
+
+static gboolean
+search_awaited (MorrowFuture *future, Search *search)
+{
+  if (morrow__future_is_task (future))
+    return search_task ((MorrowTask *) future, search);
+  return future->ops->visit_awaited != NULL && future->ops->visit_awaited (future, is_hopeless, search);
 }
 
 /* Whether nothing can settle @future any more. */
@@ -126,36 +177,48 @@ is_hopeless (MorrowFuture *future, gpointer data)
 {
   Search *search = data;
   gpointer known;
-  gboolean hopeless;
 
-  if (morrow__future_is_settled (future) || future->ops->visit_awaited == NULL)
+  if (morrow__future_is_settled (future))
     return FALSE;
   if (g_hash_table_lookup_extended (search->seen, future, NULL, &known))
     return GPOINTER_TO_INT (known);
 
   g_hash_table_insert (search->seen, future, GINT_TO_POINTER (TRUE));
-  if (morrow__future_is_task (future))
-    hopeless = search_task ((MorrowTask *) future, search);
-  else
-    hopeless = future->ops->visit_awaited (future, is_hopeless, search);
-  g_hash_table_insert (search->seen, future, GINT_TO_POINTER (hopeless));
+  if (search_awaited (future, search))
+    return TRUE;
 
-  return hopeless;
+  search->was_mistaken = TRUE;
+  g_hash_table_insert (search->seen, future, GINT_TO_POINTER (FALSE));
+  return FALSE;
 }
 
 static gboolean
-check_hope (MorrowThreadPool *self, MorrowTask *task, MorrowFuture *awaited, GError **error)
+is_true (gpointer key, gpointer value, gpointer data)
+{
+  return GPOINTER_TO_INT (value);
+}
+
+static gboolean
+check_hope (MorrowThreadPool *self, MorrowTask *task, GError **error)
 {
   Search search = { .pool = self, .seen = g_hash_table_new (NULL, NULL) };
   gboolean hopeless;
 
-  g_hash_table_insert (search.seen, &task->future, GINT_TO_POINTER (TRUE));
-  hopeless = is_hopeless (awaited, &search);
+  do
+    {
+      search.was_mistaken = FALSE;
+      hopeless = is_hopeless (&task->future, &search);
+      g_hash_table_foreach_remove (search.seen, is_true, NULL);
+    }
+  while (hopeless && search.was_mistaken);
   g_hash_table_unref (search.seen);
 
   if (hopeless)
-    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
-                         "This wait would last for ever: what is awaited waits, in a circle, for tasks of the same thread pool that wait for it");
+    {
+      set_blocked_on (task, NULL);               /* which breaks the circle for the others */
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
+                           "This wait would last for ever: what is awaited waits, in a circle, for tasks of the same thread pool that wait for it");
+    }
   return !hopeless;
 }
 
@@ -181,6 +244,7 @@ home_here (void)
 static void
 run_claimed (MorrowThreadPool *self, MorrowTask *task)
 {
+  set_blocked_on (task, NULL);
   morrow__thread_home_run (home_here (), task);
   task_ended (self, task);
 }
@@ -192,7 +256,7 @@ task_run (MorrowJob *job, gboolean closed)
   MorrowTask *task = morrow__task_of_job (job);
   MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
 
-  if (!morrow__task_claim (task, MORROW_TASK_OFFERED, MORROW_TASK_CLAIMED))
+  if (!morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED))
     ;                                           /* whoever waited for it has run it */
   else if (!closed)
     run_claimed (self, task);
@@ -204,11 +268,19 @@ task_run (MorrowJob *job, gboolean closed)
   morrow_future_unref (&task->future);
 }
 
+static gboolean
+claim_here (MorrowThreadPool *self, MorrowTask *task)
+{
+  /* Acquire, in the look at the state: pairs with the release in enqueue (), for pool. */
+  return morrow__task_get_state (task) == MORROW_TASK_POOLED && atomic_load_explicit (&task->pool, memory_order_relaxed) == self &&
+         morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED);
+}
+
 /* Runs what a blocked worker waits for and what has not started. TRUE when it did. */
 static gboolean
 run_awaited (MorrowFuture *future, gpointer data)
 {
-  MorrowTask *task = (MorrowTask *) future;
+  MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
   gboolean *did = data;
 
   if (!morrow__future_is_task (future))
@@ -216,11 +288,10 @@ run_awaited (MorrowFuture *future, gpointer data)
       if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
         future->ops->visit_awaited (future, run_awaited, data);
     }
-  else if (morrow__task_get_state (task) == MORROW_TASK_OFFERED && task->offered_by == home_here ()->executor &&
-           morrow__task_claim (task, MORROW_TASK_OFFERED, MORROW_TASK_CLAIMED))
+  else if (claim_here (self, (MorrowTask *) future))
     {
       morrow__future_ref (future);
-      run_claimed (home_here ()->executor, task);
+      run_claimed (self, (MorrowTask *) future);
       morrow_future_unref (future);
       *did = TRUE;
     }
@@ -230,15 +301,15 @@ run_awaited (MorrowFuture *future, gpointer data)
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
 static __thread gboolean is_worker;   /* this thread: whether it counts among the workers */
-static __thread gboolean is_orphan;   /* this thread: a worker that ran a job which let go of the last of the pool */
 
 static gboolean
 before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
 {
-  MorrowThreadPool *self = home->executor;
+  MorrowThreadPool *self = executor_of (&home->home);
   gboolean hope;
 
   pthread_mutex_lock (&self->lock);
+  set_blocked_on (task, awaited);
   if (home->parked->len == 1)
     {
       g_ptr_array_add (self->blocked, home);
@@ -247,21 +318,42 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   want_worker (self, NULL);
   if (all_are_blocked (self))
     unpark_blocked (self);                      /* each looks at what it waits for */
-  hope = check_hope (self, task, awaited, error);
+  hope = check_hope (self, task, error);
   pthread_mutex_unlock (&self->lock);
 
   return hope;
 }
 
+/* Outside any task, though on the stack of one. */
+static void
+run_callback (MorrowThreadHome *home, MorrowQueueNode *node)
+{
+  MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+  MorrowTask *current = home->home.current;
+
+  home->home.current = NULL;
+  job->run (job, FALSE);
+  home->home.current = current;
+}
+
 static gboolean
 idle_wait (MorrowThreadHome *home)
 {
-  MorrowThreadPool *self = home->executor;
+  MorrowThreadPool *self = executor_of (&home->home);
+  MorrowQueueNode *callback = NULL;
   gboolean all_blocked, did = FALSE;
 
   pthread_mutex_lock (&self->lock);
   all_blocked = all_are_blocked (self);
+  if (all_blocked && is_worker)
+    callback = take_from (self, &self->callbacks);
   pthread_mutex_unlock (&self->lock);
+
+  if (callback != NULL)
+    {
+      run_callback (home, callback);
+      return TRUE;
+    }
 
   for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
     run_awaited (((MorrowTask *) g_ptr_array_index (home->parked, i - 1))->awaiting, &did);
@@ -271,10 +363,10 @@ idle_wait (MorrowThreadHome *home)
 static void
 after_wait (MorrowThreadHome *home, MorrowTask *task)
 {
-  MorrowThreadPool *self = home->executor;
+  MorrowThreadPool *self = executor_of (&home->home);
 
   pthread_mutex_lock (&self->lock);
-  task->awaiting = NULL;
+  set_blocked_on (task, NULL);
   if (home->parked->len == 1)
     {
       g_ptr_array_remove_fast (self->blocked, home);
@@ -295,14 +387,32 @@ take_job (MorrowThreadPool *self)
 
   pthread_mutex_lock (&self->lock);
   self->n_idle++;
-  while ((node = morrow__queue_pop (&self->queue)) == NULL && !self->stopping)
+  while ((node = take_from (self, &self->callbacks)) == NULL && (node = take_from (self, &self->queue)) == NULL && !self->stopping)
     pthread_cond_wait (&self->work, &self->lock);
   self->n_idle--;
-  if (node != NULL)
-    self->n_queued--;
   pthread_mutex_unlock (&self->lock);
 
   return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
+}
+
+static gpointer
+drop (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+/* The last reference may go on one of the pool's own threads, with a callback, which cannot wait for itself: another
+ * thread then waits for it. It is started once this one is out of the unref. */
+static __thread MorrowThreadPool *farewell;   /* this thread: owned */
+
+static void
+bid_farewell (void)
+{
+  GThread *thread = g_thread_try_new ("morrow-end", drop, g_steal_pointer (&farewell), NULL);
+
+  if (thread != NULL)
+    g_thread_unref (thread);                    /* where none can be had, the pool stays */
 }
 
 static gpointer
@@ -313,21 +423,24 @@ worker_main (gpointer data)
   MorrowJob *job;
 
   is_worker = TRUE;
-  while (!is_orphan && (job = take_job (self)) != NULL)
-    job->run (job, FALSE);
+  while ((job = take_job (self)) != NULL)
+    {
+      job->run (job, FALSE);
+      if (G_UNLIKELY (farewell != NULL))
+        bid_farewell ();
+    }
   morrow__thread_home_leave (home);
   return NULL;
 }
 
 /* Under the lock. */
 static void
-offer (MorrowThreadPool *self, MorrowTask *task)
+add_task (MorrowThreadPool *self, MorrowTask *task)
 {
   morrow__list_append (&self->tasks, &task->link);
-  task->offered_by = &self->parent_instance;
-
-  /* Release: pairs with the load in morrow__task_get_state (), of a worker that awaits it. */
-  atomic_store_explicit (&task->state, MORROW_TASK_OFFERED, memory_order_release);
+  atomic_store_explicit (&task->pool, self, memory_order_relaxed);
+  /* Release: pairs with the acquire in claim_here (). */
+  atomic_store_explicit (&task->state, MORROW_TASK_POOLED, memory_order_release);
 }
 
 /* Takes the job, or gives back why nobody ever will run it. */
@@ -342,10 +455,12 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
   if (self->threads->len > 0)
     {
       g_clear_error (&error);
-      morrow__queue_push (&self->queue, &job->node);
+      morrow__queue_push (task != NULL ? &self->queue : &self->callbacks, &job->node);
       if (task != NULL)
-        offer (self, task);
+        add_task (self, task);
       pthread_cond_signal (&self->work);
+      if (all_are_blocked (self))
+        unpark_blocked (self);                  /* it may be what one of them waits for */
     }
   else
     {
@@ -445,6 +560,7 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   MorrowInterrupt interrupt;
 
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
+  set_blocked_on ((MorrowTask *) main, NULL);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
   finish (self);
@@ -461,11 +577,12 @@ thread_pool_get_n_threads (MorrowExecutor *executor)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-/* Lets the workers do what is queued, and ends them. */
+/* Cancels what is still alive, waits until it has ended, and ends the workers once they have done what was submitted. */
 static void
-morrow_thread_pool_dispose (GObject *object)
+shut_down (MorrowThreadPool *self)
 {
-  MorrowThreadPool *self = MORROW_THREAD_POOL (object);
+  sweep (self);
+  wait_for_tasks (self);
 
   pthread_mutex_lock (&self->lock);
   self->stopping = TRUE;
@@ -473,15 +590,22 @@ morrow_thread_pool_dispose (GObject *object)
   pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < self->threads->len; i++)
-    {
-      GThread *thread = g_ptr_array_index (self->threads, i);
-
-      if (thread != g_thread_self () && morrow__executor_is_ours (&self->parent_instance))
-        g_thread_join (thread);
-      else
-        g_thread_unref (thread);
-    }
+    g_thread_join (g_ptr_array_index (self->threads, i));
   g_ptr_array_set_size (self->threads, 0);
+}
+
+static void
+morrow_thread_pool_dispose (GObject *object)
+{
+  MorrowThreadPool *self = MORROW_THREAD_POOL (object);
+
+  if (g_ptr_array_find (self->threads, g_thread_self (), NULL))
+    {
+      farewell = g_object_ref (self);
+      return;
+    }
+  if (morrow__executor_is_ours (&self->parent_instance))
+    shut_down (self);
 
   G_OBJECT_CLASS (morrow_thread_pool_parent_class)->dispose (object);
 }
@@ -491,7 +615,6 @@ morrow_thread_pool_finalize (GObject *object)
 {
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
-  is_orphan = is_worker && home_here ()->executor == self;
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->blocked);
   pthread_cond_destroy (&self->ended);
@@ -515,9 +638,15 @@ morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
 static void
 morrow_thread_pool_init (MorrowThreadPool *self)
 {
-  pthread_mutex_init (&self->lock, NULL);
+  pthread_mutexattr_t recursive;
+
+  pthread_mutexattr_init (&recursive);
+  pthread_mutexattr_settype (&recursive, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init (&self->lock, &recursive);
+  pthread_mutexattr_destroy (&recursive);
   pthread_cond_init (&self->work, NULL);
   pthread_cond_init (&self->ended, NULL);
+  morrow__queue_init (&self->callbacks);
   morrow__queue_init (&self->queue);
   morrow__list_init (&self->tasks);
   self->threads = g_ptr_array_new ();

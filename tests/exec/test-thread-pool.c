@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pools of threads: who runs what while a worker waits, which waits are hopeless, and how a pool
+ * ends.
+ */
+#include "config.h"
+
+#include "exec/models.h"
+
+#include <pthread.h>
+
+/* --- the number of workers --------------------------------------------------------------------- */
+
+enum
+{
+  N_WORKERS = 3
+};
+
+typedef struct
+{
+  pthread_barrier_t all;
+  atomic_uint       n_running;
+  atomic_uint       n_running_at_most;
+} Crowd;
+
+static gboolean
+meet_the_others (gpointer data, GValue *result, GError **error)
+{
+  Crowd *self = data;
+  guint n = atomic_fetch_add (&self->n_running, 1) + 1;
+  guint most = atomic_load (&self->n_running_at_most);
+
+  while (n > most && !atomic_compare_exchange_weak (&self->n_running_at_most, &most, n))
+    ;
+  pthread_barrier_wait (&self->all);
+  atomic_fetch_sub (&self->n_running, 1);
+  return TRUE;
+}
+
+static gboolean
+gather_a_crowd (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *tasks[N_WORKERS * 20];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_coroutine (meet_the_others, data, NULL);
+  return morrow_await (morrow_gatherv (tasks, G_N_ELEMENTS (tasks)), error);
+}
+
+START_TEST (as_many_tasks_run_at_once_as_there_are_workers_and_no_more)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (N_WORKERS);
+  Crowd crowd = { .n_running = 0 };
+  guint n_threads = count_threads ();
+
+  ck_assert_uint_eq (morrow_executor_get_n_threads (pool), N_WORKERS);
+  pthread_barrier_init (&crowd.all, NULL, N_WORKERS);
+  run_scene_on (pool, gather_a_crowd, &crowd);
+  ck_assert_uint_eq (atomic_load (&crowd.n_running_at_most), N_WORKERS);
+  ck_assert_uint_le (count_threads (), n_threads + N_WORKERS + 1);   /* and a sanitizer's own */
+  pthread_barrier_destroy (&crowd.all);
+}
+END_TEST
+
+/* --- helping ----------------------------------------------------------------------------------- */
+
+static gboolean
+return_thread (gpointer data, GValue *result, GError **error)
+{
+  return morrow_return_pointer (result, g_thread_self ());
+}
+
+static gboolean
+await_task_on_full_pool (gpointer data, GValue *result, GError **error)
+{
+  gpointer thread = morrow_await_pointer (morrow_create_task (morrow_coroutine (return_thread, NULL, NULL)), error);
+
+  ck_assert_ptr_eq (thread, g_thread_self ());
+  return TRUE;
+}
+
+static gboolean
+await_as_task (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine ((MorrowCoroutineFunc) data, NULL, NULL)), error);
+}
+
+START_TEST (worker_that_waits_on_a_full_pool_runs_what_it_waits_for)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_scene_on (pool, await_as_task, await_task_on_full_pool);
+}
+END_TEST
+
+/* data: how deep.  Gathers three of itself, and counts the leaves. */
+static gboolean
+count_leaves (gpointer data, GValue *result, GError **error)
+{
+  gint depth = GPOINTER_TO_INT (data), n = 0;
+  MorrowFuture *children[3];
+  MorrowResults *results;
+
+  if (depth == 0)
+    return morrow_return_int (result, 1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (children); i++)
+    children[i] = morrow_coroutine (count_leaves, GINT_TO_POINTER (depth - 1), NULL);
+  results = morrow_await_boxed (morrow_gatherv (children, G_N_ELEMENTS (children)), error);
+  if (results == NULL)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (children); i++)
+    n += morrow_results_get_int (results, i);
+  morrow_results_unref (results);
+  return morrow_return_int (result, n);
+}
+
+START_TEST (nested_gathers_end_on_a_full_pool)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+  g_auto (GValue) result = G_VALUE_INIT;
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (pool, morrow_coroutine (count_leaves, GINT_TO_POINTER (5), NULL), &result, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_int_eq (g_value_get_int (&result), 3 * 3 * 3 * 3 * 3);
+}
+END_TEST
+
+static gboolean
+say_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  ck_assert_ptr_null (morrow_current_task ());
+  say ("called");
+  return TRUE;
+}
+
+static gboolean
+await_callback (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) sleep = morrow_sleep (0.001);
+
+  return morrow_await (morrow_future_then (sleep, say_callback, NULL, NULL), error);
+}
+
+START_TEST (callback_that_a_full_pool_waits_for_is_called)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_scene_on (pool, await_as_task, await_callback);
+  assert_said ("called");
+}
+END_TEST
+
+static gboolean
+await_with_limit (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *futures[] = { morrow_sleep (0.001), morrow_coroutine (return_thread, NULL, NULL) };
+
+  /* The second starts when the first has settled, by which time all workers are blocked. */
+  return morrow_await (morrow_gather_full (futures, 2, MORROW_GATHER_DEFAULT, 1), error);
+}
+
+START_TEST (task_that_starts_while_all_workers_wait_for_it_is_run)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_scene_on (pool, await_as_task, await_with_limit);
+}
+END_TEST
+
+/* --- hopeless waits ---------------------------------------------------------------------------- */
+
+enum
+{
+  MAX_CIRCLE = 4
+};
+
+/* Task i awaits task i + 1, the last the first. */
+typedef struct
+{
+  guint         n;
+  MorrowFuture *tasks[MAX_CIRCLE];   /* complete before the gate opens */
+  MorrowFuture *gate;
+  atomic_uint   n_deadlocks;
+} Circle;
+
+typedef struct
+{
+  Circle *circle;
+  guint   i;
+} Member;
+
+static gboolean
+await_next (gpointer data, GValue *result, GError **error)
+{
+  const Member *self = data;
+  Circle *circle = self->circle;
+  g_autoptr (GError) why = NULL;
+
+  if (!morrow_future_await (circle->gate, error))
+    return FALSE;
+  if (morrow_future_await (circle->tasks[(self->i + 1) % circle->n], &why))
+    return TRUE;
+
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_DEADLOCK);
+  atomic_fetch_add (&circle->n_deadlocks, 1);
+  return TRUE;
+}
+
+static gboolean
+make_circle (gpointer data, GValue *result, GError **error)
+{
+  Circle *circle = data;
+  Member members[MAX_CIRCLE];
+  MorrowPromise *open;
+  gboolean ok = TRUE;
+
+  circle->gate = new_pending (&open);
+  for (guint i = 0; i < circle->n; i++)
+    {
+      members[i] = (Member) { circle, i };
+      circle->tasks[i] = morrow_create_task (morrow_coroutine (await_next, &members[i], NULL));
+    }
+  morrow_promise_resolve (open);
+  morrow_promise_unref (open);
+
+  for (guint i = 0; i < circle->n; i++)
+    ok = morrow_future_await (circle->tasks[i], ok ? error : NULL) && ok;
+  for (guint i = 0; i < circle->n; i++)
+    morrow_future_unref (circle->tasks[i]);
+  morrow_future_unref (circle->gate);
+  return ok;
+}
+
+/* _i: the number of workers. */
+START_TEST (circle_of_tasks_is_broken_once)
+{
+  for (guint n = 2; n <= MAX_CIRCLE; n++)
+    {
+      g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+      Circle circle = { .n = n };
+
+      run_scene_on (pool, make_circle, &circle);
+      ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+    }
+}
+END_TEST
+
+/* Awaits, borrowing; where that is hopeless, counts and goes on. When it was hopeless for main, this may be swept. */
+static gboolean
+await_in_circle (MorrowFuture *future, atomic_uint *n_deadlocks)
+{
+  g_autoptr (GError) why = NULL;
+
+  if (morrow_future_await (future, &why))
+    return TRUE;
+
+  if (g_error_matches (why, MORROW_ERROR, MORROW_ERROR_DEADLOCK))
+    atomic_fetch_add (n_deadlocks, 1);
+  else
+    assert_cancelled (why);
+  return TRUE;
+}
+
+typedef struct
+{
+  MorrowFuture *main;         /* borrowed */
+  atomic_uint   n_deadlocks;
+} Pair;
+
+static gboolean
+await_main (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+
+  return await_in_circle (self->main, &self->n_deadlocks);
+}
+
+static gboolean
+await_who_awaits_main (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+  g_autoptr (MorrowFuture) both = NULL;
+
+  self->main = morrow_current_task ();
+  both = morrow_shield (morrow_gather (morrow_coroutine (await_main, self, NULL), morrow_coroutine (return_thread, NULL, NULL), NULL));
+  return await_in_circle (both, &self->n_deadlocks);
+}
+
+START_TEST (circle_through_main_and_a_gather_is_broken_once)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+  Pair pair = { NULL };
+
+  run_scene_on (pool, await_who_awaits_main, &pair);
+  ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 1);
+}
+END_TEST
+
+static gboolean
+await_in_place (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+  g_autoptr (MorrowFuture) other = morrow_create_task (morrow_coroutine (await_main, self, NULL));
+
+  return await_in_circle (other, &self->n_deadlocks);
+}
+
+static gboolean
+await_coroutine_in_place (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+
+  self->main = morrow_coroutine (await_in_place, self, NULL);
+  return morrow_await (self->main, error);
+}
+
+START_TEST (circle_through_a_coroutine_that_runs_in_place_is_broken_once)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+  Pair pair = { NULL };
+
+  run_scene_on (pool, await_coroutine_in_place, &pair);
+  ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 1);
+}
+END_TEST
+
+static gboolean
+await_it_of_promise (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (data, error);
+}
+
+static gpointer
+resolve_slowly (gpointer promise)
+{
+  g_usleep (1000);                        /* for the wait to begin, which it need not have */
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  return NULL;
+}
+
+static gboolean
+await_what_a_thread_resolves (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  GThread *thread = g_thread_new (NULL, resolve_slowly, promise);
+  gboolean ok = morrow_await (morrow_all (morrow_coroutine (await_it_of_promise, future, NULL),
+                                          morrow_coroutine (await_it_of_promise, future, NULL), NULL), error);
+
+  g_thread_join (thread);
+  return ok;
+}
+
+START_TEST (wait_for_what_a_thread_outside_settles_is_not_hopeless)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_scene_on (pool, await_as_task, await_what_a_thread_resolves);
+}
+END_TEST
+
+static gboolean
+await_on_the_other (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_executor_spawn (data, morrow_coroutine (return_thread, NULL, NULL)), error);
+}
+
+static gboolean
+await_across (gpointer data, GValue *result, GError **error)
+{
+  MorrowExecutor **pools = data;
+
+  return morrow_await (morrow_executor_spawn (pools[0], morrow_coroutine (await_on_the_other, pools[1], NULL)), error);
+}
+
+START_TEST (wait_for_the_task_of_another_pool_is_not_hopeless)
+{
+  MorrowExecutor *pools[] = { morrow_thread_pool_new (1), morrow_thread_pool_new (1) };
+
+  run_scene_on (pools[0], await_across, pools);
+  g_object_unref (pools[0]);
+  g_object_unref (pools[1]);
+}
+END_TEST
+
+static gboolean
+await_self (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (morrow_current_task (), error);
+}
+
+START_TEST (task_that_awaits_itself_is_told_so)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  g_autoptr (GError) error = run_failing_on (pool, await_as_task, await_self);
+
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT);
+}
+END_TEST
+
+/* --- cancelling -------------------------------------------------------------------------------- */
+
+static gboolean
+wait_and_be_cancelled (gpointer data, GValue *result, GError **error)
+{
+  atomic_uint *n_waiting = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+  gboolean ok;
+
+  atomic_fetch_add (n_waiting, 1);
+  ok = morrow_future_await (never_settles, error);
+  ck_assert (!ok);
+  return FALSE;
+}
+
+static gboolean
+cancel_both_kinds (gpointer data, GValue *result, GError **error)
+{
+  atomic_uint n_waiting = 0;
+  g_autoptr (MorrowFuture) blocked = morrow_create_task (morrow_coroutine (wait_and_be_cancelled, &n_waiting, NULL));
+  g_autoptr (MorrowFuture) queued = NULL;
+
+  while (atomic_load (&n_waiting) == 0)
+    ck_assert (morrow_yield (error));
+  queued = morrow_create_task (morrow_coroutine (wait_and_be_cancelled, &n_waiting, NULL));
+  ck_assert (morrow_future_cancel (queued));
+  ck_assert (morrow_future_cancel (blocked));
+  await_cancelled (blocked);
+  await_cancelled (queued);
+  ck_assert_uint_eq (atomic_load (&n_waiting), 1);
+  return TRUE;
+}
+
+START_TEST (task_that_blocks_its_worker_can_be_cancelled_and_one_that_is_queued_too)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_scene_on (pool, cancel_both_kinds, NULL);
+}
+END_TEST
+
+/* --- the end of a pool ------------------------------------------------------------------------- */
+
+START_TEST (pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it)
+{
+  MorrowExecutor *pool = morrow_thread_pool_new (2);
+  MorrowFuture *tasks[10];
+  atomic_uint n_waiting = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_executor_spawn (pool, morrow_coroutine (wait_and_be_cancelled, &n_waiting, NULL));
+  g_object_unref (pool);
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    {
+      ck_assert (morrow_future_is_cancelled (tasks[i]));
+      morrow_future_unref (tasks[i]);
+    }
+}
+END_TEST
+
+static void
+count_work (gpointer data)
+{
+  atomic_fetch_add ((atomic_uint *) data, 1);
+}
+
+START_TEST (pool_that_is_dropped_does_the_work_that_was_submitted)
+{
+  MorrowExecutor *pool = morrow_thread_pool_new (2);
+  atomic_uint n_done = 0;
+
+  for (guint i = 0; i < 1000; i++)
+    morrow_executor_submit (pool, count_work, &n_done, NULL);
+  g_object_unref (pool);
+  ck_assert_uint_eq (atomic_load (&n_done), 1000);
+}
+END_TEST
+
+static void
+clear_flag (gpointer data, GObject *was)
+{
+  atomic_store ((atomic_int *) data, FALSE);
+}
+
+static gboolean
+do_nothing (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
+attach_callback (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_future_then (data, do_nothing, NULL, NULL));
+  return TRUE;
+}
+
+START_TEST (pool_whose_last_reference_goes_on_its_own_thread_ends)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  guint n_threads = count_threads ();
+  MorrowExecutor *pool = morrow_thread_pool_new (2);
+  atomic_int is_alive = TRUE;
+
+  g_object_weak_ref (G_OBJECT (pool), clear_flag, &is_alive);
+  run_scene_on (pool, attach_callback, future);
+  g_object_unref (pool);
+  ck_assert (atomic_load (&is_alive));   /* the callback's */
+
+  morrow_promise_resolve (promise);
+  while (atomic_load (&is_alive) || count_threads () > n_threads + 1)
+    g_thread_yield ();
+}
+END_TEST
+
+static Suite *
+thread_pool_suite (void)
+{
+  Suite *suite = suite_create ("thread-pool");
+  TCase *helping = morrow_check_add_case (suite, "helping");
+  TCase *hopeless = morrow_check_add_case (suite, "hopeless");
+  TCase *end = morrow_check_add_case (suite, "end");
+
+  tcase_add_test (helping, as_many_tasks_run_at_once_as_there_are_workers_and_no_more);
+  tcase_add_test (helping, worker_that_waits_on_a_full_pool_runs_what_it_waits_for);
+  tcase_add_loop_test (helping, nested_gathers_end_on_a_full_pool, 1, 4);
+  tcase_add_test (helping, callback_that_a_full_pool_waits_for_is_called);
+  tcase_add_test (helping, task_that_starts_while_all_workers_wait_for_it_is_run);
+
+  tcase_add_loop_test (hopeless, circle_of_tasks_is_broken_once, 1, MAX_CIRCLE + 1);
+  tcase_add_loop_test (hopeless, circle_through_main_and_a_gather_is_broken_once, 1, 3);
+  tcase_add_loop_test (hopeless, circle_through_a_coroutine_that_runs_in_place_is_broken_once, 1, 3);
+  tcase_add_test (hopeless, wait_for_what_a_thread_outside_settles_is_not_hopeless);
+  tcase_add_test (hopeless, wait_for_the_task_of_another_pool_is_not_hopeless);
+  tcase_add_test (hopeless, task_that_awaits_itself_is_told_so);
+
+  tcase_add_test (end, task_that_blocks_its_worker_can_be_cancelled_and_one_that_is_queued_too);
+  tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
+  tcase_add_test (end, pool_that_is_dropped_does_the_work_that_was_submitted);
+  tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (thread_pool_suite)
