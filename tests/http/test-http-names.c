@@ -6,6 +6,25 @@
 #include "http/http-check.h"
 #include "http/names.h"
 
+#include <dlfcn.h>
+
+static gint refuse_threads;   /* Any thread, atomically. */
+
+/* In GLib's place, for the library. */
+GThread *
+g_thread_try_new (const char *name, GThreadFunc func, gpointer data, GError **error)
+{
+  GThread *(*next) (const char *, GThreadFunc, gpointer, GError **);
+
+  if (g_atomic_int_get (&refuse_threads))
+    {
+      g_set_error_literal (error, G_THREAD_ERROR, G_THREAD_ERROR_AGAIN, "there are none");
+      return NULL;
+    }
+  next = dlsym (RTLD_NEXT, "g_thread_try_new");
+  return next (name, func, data, error);
+}
+
 #define N_AT_ONCE 20
 
 typedef struct
@@ -182,6 +201,52 @@ START_TEST (what_nobody_waits_for_any_more_is_not_looked_up)
 }
 END_TEST
 
+START_TEST (a_lookup_without_a_thread_fails_and_the_next_one_is_tried)
+{
+  g_auto (Fetch) got = { 0 };
+
+  names_use ();
+  refuse_threads = TRUE;
+  fetch (LOOP, &got, "http://unknown.example/", "");
+  ck_assert (g_error_matches (got.error, MORROW_ERROR, MORROW_ERROR_NO_THREAD));
+  ck_assert_int_eq (names_n_asked, 0);
+
+  refuse_threads = FALSE;
+  fetch_clear (&got);
+  fetch (LOOP, &got, "http://unknown.example/", "");
+  assert_curl_error (got.error, CURLE_COULDNT_RESOLVE_HOST, got.uri);
+}
+END_TEST
+
+/* Two names at once, and one thread, which is silent at first. */
+static gboolean
+share_a_thread (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *first = morrow_create_task (morrow_http_get ("http://silent.example:1/", NULL));
+  MorrowFuture *second;
+
+  while (g_atomic_int_get (&names_n_silent) < 1)
+    if (!morrow_await (morrow_sleep (0.001), error))
+      return FALSE;
+
+  g_atomic_int_set (&refuse_threads, TRUE);
+  second = morrow_create_task (morrow_http_get ("http://silent2.example:1/", NULL));
+  if (!morrow_yield (error))
+    return FALSE;
+  names_speak ();
+  assert_not_connected (first);
+  assert_not_connected (second);
+  return TRUE;
+}
+
+START_TEST (lookups_share_the_threads_that_there_are)
+{
+  names_use ();
+  run (LOOP, share_a_thread, NULL);
+  ck_assert_int_eq (names_n_asked, 2);
+}
+END_TEST
+
 static Suite *
 names_suite (void)
 {
@@ -194,6 +259,8 @@ names_suite (void)
   tcase_add_loop_test (tcase, each_address_of_a_name_is_tried, 0, N_MODELS);
   tcase_add_loop_test (tcase, an_address_is_not_looked_up, 0, N_MODELS);
   tcase_add_test (tcase, what_nobody_waits_for_any_more_is_not_looked_up);
+  tcase_add_test (tcase, lookups_share_the_threads_that_there_are);
+  tcase_add_test (tcase, a_lookup_without_a_thread_fails_and_the_next_one_is_tried);
   suite_add_tcase (suite, tcase);
   return suite;
 }
