@@ -91,7 +91,7 @@ compare: all
 	compare/morrow-compare gather
 .PHONY: compare
 # What basic operations cost, beside other runtimes: compare/micro/run builds the programs of those that are installed.
-noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/echo-client
+noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/glib compare/micro/echo-client
 compare_micro_morrow_SOURCES = compare/micro/morrow.c compare/micro/bench.h
 compare_micro_morrow_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_morrow_LDFLAGS = $(AM_LDFLAGS) -no-install
@@ -103,9 +103,18 @@ compare_micro_limits_SOURCES = \
   compare/micro/echo-server.h
 compare_micro_limits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_limits_LDADD = -lpthread
+compare_micro_glib_SOURCES = compare/micro/glib.c
+compare_micro_glib_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+compare_micro_glib_LDADD = $(GLIB_LIBS)
 compare_micro_echo_client_SOURCES = compare/micro/echo-client.c
 compare_micro_echo_client_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-EXTRA_DIST += compare/micro/run
+EXTRA_DIST += \
+  compare/micro/run \
+  compare/micro/go.go \
+  compare/micro/tokio/Cargo.toml \
+  compare/micro/tokio/src/main.rs \
+  compare/micro/boost.cc \
+  compare/micro/asyncio_program.py
 
 compare-micro: compare/micro/morrow compare/micro/limits compare/micro/echo-client
 	$(AM_V_at)$(srcdir)/compare/micro/run --build $(abs_top_builddir)

@@ -59,7 +59,7 @@ static void
 open_connections (Load *load, int port)
 {
   struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons ((uint16_t) port),
-                                 .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+                                 .sin_addr = { htonl (INADDR_LOOPBACK) } };
   const int one = 1;
 
   for (size_t i = 0; i < load->n_fds; i++)
