@@ -396,6 +396,7 @@ skynet (const char *name)
 /* --- echo -------------------------------------------------------------------------------------- */
 
 static int epoll_fd;
+static unsigned n_ready;   /* fibers that have something to do */
 
 /* A descriptor that one fiber waits for, registered once and edge-triggered. */
 struct Connection
@@ -407,6 +408,7 @@ struct Connection
 static void
 wait_until_ready (Connection *connection)
 {
+  n_ready--;
   connection->waiter = fibers::context::active ();
   connection->waiter->suspend ();
 }
@@ -440,6 +442,7 @@ serve (int fd)
         wait_until_ready (&connection);
     }
   close (fd);
+  n_ready--;
 }
 
 static void
@@ -449,14 +452,17 @@ accept_for_ever (Connection *listener)
     {
       const int fd = echo_accept (listener->fd);
 
-      if (fd >= 0)
-        fibers::fiber (serve, fd).detach ();
-      else
-        wait_until_ready (listener);
+      if (fd < 0)
+        {
+          wait_until_ready (listener);
+          continue;
+        }
+      n_ready++;
+      fibers::fiber (serve, fd).detach ();
     }
 }
 
-/* The main fiber has the next turn when no other is ready any more. */
+/* The main fiber polls when no other is ready any more. */
 static void
 echo (const char *)
 {
@@ -468,10 +474,12 @@ echo (const char *)
   input.fd = STDIN_FILENO;
   add_to_epoll (&listener);
   add_to_epoll (&input);
+  n_ready++;
   fibers::fiber (accept_for_ever, &listener).detach ();
   for (;;)
     {
-      yield ();
+      while (n_ready > 0)
+        yield ();
       const int n = epoll_wait (epoll_fd, events, 512, -1);
 
       for (int i = 0; i < n; i++)
@@ -481,7 +489,10 @@ echo (const char *)
           if (ready == &input)
             bench_leave ();
           if (ready->waiter != nullptr)
-            fibers::context::active ()->schedule (std::exchange (ready->waiter, nullptr));
+            {
+              n_ready++;
+              fibers::context::active ()->schedule (std::exchange (ready->waiter, nullptr));
+            }
         }
     }
 }
