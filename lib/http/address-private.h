@@ -6,18 +6,19 @@
 #include <curl/curl.h>
 #include <glib.h>
 
-/* The task that makes the request. All strings are owned. */
+/* The task that makes the request. All strings are owned, host and port by curl's allocator. */
 typedef struct
 {
   CURLU   *url;
   char    *text;         /* the whole URL, for curl */
-  char    *shown;        /* without a user's name and password, for everybody else */
+  char    *public_text;  /* without a user's name and password; NULL when it has neither */
   char    *host;         /* in the form in which names are looked up */
   char    *port;
   char    *origin;       /* scheme, host and port */
   gboolean is_numeric;   /* the host is an address */
 } MorrowAddress;
 
-gboolean morrow__address_parse  (MorrowAddress *self, const char *uri, GError **error);
-gboolean morrow__address_follow (MorrowAddress *self, const char *location, GError **error);
-void     morrow__address_clear  (MorrowAddress *self);
+gboolean    morrow__address_parse  (MorrowAddress *self, const char *uri, GError **error);
+gboolean    morrow__address_follow (MorrowAddress *self, const char *location, GError **error);
+const char *morrow__address_show   (MorrowAddress *self);
+void        morrow__address_clear  (MorrowAddress *self);

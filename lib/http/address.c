@@ -8,27 +8,23 @@
 #include "http/address-private.h"
 #include "http/error-private.h"
 
+/* The caller's, by curl's allocator; NULL when there is no such part. */
 static char *
 get_part (CURLU *url, CURLUPart part, unsigned flags)
 {
   char *text = NULL;
-  char *copy;
 
-  if (curl_url_get (url, part, &text, flags) != CURLUE_OK)
-    return NULL;
-  copy = g_strdup (text);
-  curl_free (text);
-  return copy;
+  return curl_url_get (url, part, &text, flags) == CURLUE_OK ? text : NULL;
 }
 
 static void
 clear_parts (MorrowAddress *self)
 {
   g_clear_pointer (&self->text, g_free);
-  g_clear_pointer (&self->shown, g_free);
-  g_clear_pointer (&self->host, g_free);
-  g_clear_pointer (&self->port, g_free);
+  g_clear_pointer (&self->public_text, g_free);
   g_clear_pointer (&self->origin, g_free);
+  g_clear_pointer (&self->host, curl_free);
+  g_clear_pointer (&self->port, curl_free);
 }
 
 void
@@ -38,22 +34,28 @@ morrow__address_clear (MorrowAddress *self)
   curl_url_cleanup (g_steal_pointer (&self->url));
 }
 
+static char *
+get_text (CURLU *url)
+{
+  char *text = get_part (url, CURLUPART_URL, 0);
+  char *copy = g_strdup (text);
+
+  curl_free (text);
+  return copy;
+}
+
 /* The URL as it may be shown. */
 static char *
-without_password (CURLU *url, const char *text)
+get_public_text (CURLU *url)
 {
-  CURLU *copy;
-  char *shown;
+  CURLU *copy = curl_url_dup (url);
+  char *text;
 
-  if (strchr (text, '@') == NULL)
-    return g_strdup (text);
-
-  copy = curl_url_dup (url);
   curl_url_set (copy, CURLUPART_USER, NULL, 0);
   curl_url_set (copy, CURLUPART_PASSWORD, NULL, 0);
-  shown = get_part (copy, CURLUPART_URL, 0);
+  text = get_text (copy);
   curl_url_cleanup (copy);
-  return shown;
+  return text;
 }
 
 static gboolean
@@ -67,42 +69,48 @@ check_scheme (const char *scheme, GError **error)
   return FALSE;
 }
 
-/* Takes the URL apart. An address of IPv6 stands in brackets. */
+/* Takes the text, and takes the URL apart. An address of IPv6 stands in brackets. */
 static gboolean
-take_parts (MorrowAddress *self, GError **error)
+take_parts (MorrowAddress *self, const char *scheme, char *text, GError **error)
 {
-  g_autofree char *scheme = get_part (self->url, CURLUPART_SCHEME, 0);
-
-  if (!check_scheme (scheme, error))
-    return FALSE;
-
   clear_parts (self);
-  self->text = get_part (self->url, CURLUPART_URL, 0);
+  self->text = text;
+  if (strchr (text, '@') != NULL)
+    self->public_text = get_public_text (self->url);
+
   self->host = get_part (self->url, CURLUPART_HOST, CURLU_PUNYCODE);
   self->port = get_part (self->url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-  if (self->text == NULL || self->host == NULL || self->port == NULL)
+  if (self->host == NULL || self->port == NULL)
     {
       morrow__http_error_set (error, CURLE_URL_MALFORMAT,
                               "Its host's name is not one that can be looked up");
       return FALSE;
     }
 
-  self->shown = without_password (self->url, self->text);
   self->is_numeric = self->host[0] == '[' || g_hostname_is_ip_address (self->host);
   self->origin = g_strconcat (scheme, "://", self->host, ":", self->port, NULL);
   return TRUE;
 }
 
+/* Text that is given needs no taking together again. */
 static gboolean
-set_url (MorrowAddress *self, const char *text, unsigned flags, GError **error)
+go_to (MorrowAddress *self, const char *where, unsigned flags, const char *text, GError **error)
 {
-  CURLUcode code = curl_url_set (self->url, CURLUPART_URL, text, flags | CURLU_NON_SUPPORT_SCHEME);
+  CURLUcode code = curl_url_set (self->url, CURLUPART_URL, where, flags | CURLU_NON_SUPPORT_SCHEME);
+  char *scheme;
+  gboolean ok;
 
-  if (code == CURLUE_OK)
-    return TRUE;
+  if (code != CURLUE_OK)
+    {
+      morrow__http_error_set (error, CURLE_URL_MALFORMAT, "%s", curl_url_strerror (code));
+      return FALSE;
+    }
 
-  morrow__http_error_set (error, CURLE_URL_MALFORMAT, "%s", curl_url_strerror (code));
-  return FALSE;
+  scheme = get_part (self->url, CURLUPART_SCHEME, 0);
+  ok = check_scheme (scheme, error) &&
+       take_parts (self, scheme, text != NULL ? g_strdup (text) : get_text (self->url), error);
+  curl_free (scheme);
+  return ok;
 }
 
 /* Fails on what is no URL, and on one that is neither http nor https. */
@@ -111,13 +119,20 @@ morrow__address_parse (MorrowAddress *self, const char *uri, GError **error)
 {
   *self = (MorrowAddress) { .url = curl_url () };
 
-  return set_url (self, uri, 0, error) && take_parts (self, error);
+  return go_to (self, uri, 0, uri, error);
 }
 
 /* Goes where a response's Location says, which may be relative, and which servers do not always
- * encode as they should. */
+ * encode as they should. When it fails the address stays where it was. */
 gboolean
 morrow__address_follow (MorrowAddress *self, const char *location, GError **error)
 {
-  return set_url (self, location, CURLU_URLENCODE, error) && take_parts (self, error);
+  return go_to (self, location, CURLU_URLENCODE, NULL, error);
+}
+
+/* Borrowed; NULL before it is known. */
+const char *
+morrow__address_show (MorrowAddress *self)
+{
+  return self->public_text != NULL ? self->public_text : self->text;
 }

@@ -19,7 +19,7 @@
 #include "http/error-private.h"
 #include "http/process-private.h"
 
-#define MAX_SPARES    256
+#define MAX_SPARES    1024
 #define MAX_IDLE      1024L   /* connections kept by a shard */
 #define MIN_IDLE      4L
 

@@ -253,7 +253,7 @@ go (Visit *self, GError **error)
 static MorrowHttpResponse *
 take_response (Visit *self)
 {
-  self->response->uri = g_steal_pointer (&self->address.shown);
+  self->response->uri = g_strdup (morrow__address_show (&self->address));
   self->response->n_redirects = self->n_redirects;
   return g_steal_pointer (&self->response);
 }
@@ -261,7 +261,9 @@ take_response (Visit *self)
 static const char *
 shown_uri (Visit *self, Request *request)
 {
-  return self->address.shown != NULL ? self->address.shown : request->uri;
+  const char *shown = morrow__address_show (&self->address);
+
+  return shown != NULL ? shown : request->uri;
 }
 
 static void

@@ -17,7 +17,7 @@
 #include "http/error-private.h"
 #include "http/transfer-private.h"
 
-#define RECEIVE_BUFFER (64 * 1024L)
+#define RECEIVE_BUFFER (16 * 1024L)
 
 /* --- what comes in -------------------------------------------------------------------------- */
 
@@ -120,6 +120,7 @@ restrict_protocols (CURL *curl)
   curl_easy_setopt (curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt (curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt (curl, CURLOPT_PROXY, "");
+  curl_easy_setopt (curl, CURLOPT_NOPROXY, "*");   /* or it would ask the environment each time */
   curl_easy_setopt (curl, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 }
 
