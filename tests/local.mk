@@ -51,6 +51,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 
 # Executors and runs.
 test_programs += \
+  tests/exec/test-interrupt \
   tests/exec/test-loop-pool \
   tests/exec/test-run \
   tests/exec/test-scheduling \
