@@ -18,7 +18,8 @@ morrow_headers = \
   lib/morrow/promise.h \
   lib/morrow/awaitable.h \
   lib/morrow/executor.h \
-  lib/morrow/reactor.h
+  lib/morrow/reactor.h \
+  lib/morrow/io.h
 
 morrow_curl_headers = lib/morrow/http.h
 
@@ -84,6 +85,8 @@ morrow_sources = \
   lib/exec/scheduler.c \
   lib/exec/reactor.c \
   lib/exec/watch.c \
+  lib/exec/pause-private.h \
+  lib/exec/pause.c \
   lib/exec/sleep.c \
   lib/exec/loop-pool-private.h \
   lib/exec/loop-pool.c \
@@ -97,7 +100,12 @@ morrow_sources = \
   lib/exec/service.c \
   lib/exec/interrupt-private.h \
   lib/exec/interrupt.c \
-  lib/exec/run.c
+  lib/exec/run.c \
+  lib/io/fd-private.h \
+  lib/io/fd.c \
+  lib/io/slot-private.h \
+  lib/io/slot.c \
+  lib/io/calls.c
 
 # In reading order: what a request is, then what it is made of, from the outside in.
 morrow_curl_sources = \

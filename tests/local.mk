@@ -58,6 +58,9 @@ test_programs += \
   tests/exec/test-thread-pool \
   tests/exec/test-reactor
 
+# Descriptors.
+test_programs += tests/io/test-fd
+
 # Those that run the programs of the build.
 test_programs += \
   tests/compare/test-pictures \

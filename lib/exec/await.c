@@ -330,12 +330,5 @@ morrow_yield (GError **error)
     }
 
   morrow__home->klass->yield (morrow__home, self);
-
-  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
-    {
-      if (!morrow__task_take_cancel (self, error))
-        g_propagate_error (error, morrow__cancelled_error (NULL));
-      return FALSE;
-    }
-  return TRUE;
+  return !morrow__task_fail_cancelled (self, error);
 }

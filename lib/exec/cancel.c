@@ -159,6 +159,23 @@ morrow__task_take_request (MorrowTask *self, GError **error)
   return TRUE;
 }
 
+/* TRUE, and the error to fail with, when a request is pending, or when the task is being swept up: then each suspension
+ * point fails. The home's thread. */
+gboolean
+morrow__task_fail_cancelled (MorrowTask *self, GError **error)
+{
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
+
+  if (G_LIKELY (!(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY))))
+    return FALSE;
+  if (morrow__task_take_cancel (self, error))
+    return TRUE;
+
+  if (cancel & MORROW__CANCEL_STICKY)
+    g_propagate_error (error, morrow__cancelled_error (NULL));
+  return (cancel & MORROW__CANCEL_STICKY) != 0;
+}
+
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
  * request is passed on to what it waits for, and it goes on when that has settled. One that is not parked, or that
  * has been woken, finds the request pending. */
@@ -168,7 +185,11 @@ morrow__task_deliver_cancel (MorrowTask *self)
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_seq_cst);
   MorrowFuture *awaited = self->awaiting;
 
-  if (awaited == NULL || self->interrupted || !(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+  if (!(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+    return;
+  if (self->paused)
+    morrow__pause_end (self->pause);   /* it goes on, and finds the request pending */
+  if (awaited == NULL || self->interrupted)
     return;
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;

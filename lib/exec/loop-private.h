@@ -141,3 +141,15 @@ void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpoin
 
 /* watch.c */
 void        morrow__reactor_free_dead_watches (MorrowLoop *self);
+
+/* In a task, for something done that might have been a wait: it uses up fuel as a job does, so that a task that never
+ * has to wait does not keep the loop to itself. FALSE when the task is to yield. */
+static inline gboolean
+morrow__loop_burn (MorrowLoop *self)
+{
+  if (self->fuel == 0)
+    return FALSE;
+
+  self->fuel--;
+  return TRUE;
+}

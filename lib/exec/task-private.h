@@ -54,6 +54,8 @@ typedef enum
   MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
 } MorrowTaskState;
 
+typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
+
 struct _MorrowTask
 {
   MorrowFuture             future;          /* while it is pending, its outcome holds the function's name */
@@ -67,10 +69,15 @@ struct _MorrowTask
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */
   guint                    stack_kib : 30;  /* before it starts: the size of its stack, 0 for the default */
+  guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
   guint                    interrupted : 1; /* the home's thread: a cancel has detached it from what it awaited */
 
   /* Valid from STARTED or IN_PLACE on. */
-  MorrowWaiter             waiter;          /* the awaited future's, while parked */
+  union
+  {
+    MorrowWaiter           waiter;          /* the awaited future's, while parked */
+    MorrowPause           *pause;           /* the home's thread: or what it waits for that is no future; borrowed */
+  };
   union
   {
     MorrowHome            *home;            /* immutable: see T1 */
@@ -110,6 +117,8 @@ void     morrow__task_abandon         (MorrowTask *self, GError *error);
 /* Waiting, in the task that runs: FALSE when a cancel came instead, or an error. */
 gboolean morrow__task_wait            (MorrowTask *self, MorrowFuture *future, GError **error);
 gboolean morrow__task_take_request    (MorrowTask *self, GError **error);
+gboolean morrow__task_fail_cancelled  (MorrowTask *self, GError **error);
+void     morrow__pause_end            (MorrowPause *self);
 
 /* Cancelling: from any thread, and on the home's. */
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);

@@ -95,6 +95,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   atomic_init (&self->cancel_message, NULL);
   self->id = take_id ();
   self->stack_kib = 0;
+  self->paused = FALSE;
   self->interrupted = FALSE;
   return &self->future;
 }

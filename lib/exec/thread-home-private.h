@@ -11,7 +11,8 @@ typedef struct _MorrowThreadHome MorrowThreadHome;
 /* What the executor does around a wait. */
 typedef struct
 {
-  /* Before the thread blocks: may run other work meanwhile; FALSE and an error when nothing could ever wake it. */
+  /* Before the thread blocks: may run other work meanwhile; FALSE and an error when nothing could ever wake it.
+   * @awaited is NULL when it is a descriptor that it waits for. */
   gboolean (*before) (MorrowThreadHome *self, MorrowTask *task, MorrowFuture *awaited, GError **error);
 
   /* Each time before the thread sleeps: may run other work; TRUE when it did, so that the wait is looked at again. */
@@ -40,3 +41,16 @@ void              morrow__thread_home_leave (MorrowThreadHome *self);
 /* On the home's stack, inside whatever runs there: runs a task that the caller has claimed, and drops the executor's
  * reference. */
 void              morrow__thread_home_run   (MorrowThreadHome *self, MorrowTask *task);
+
+/* A wait for a descriptor. */
+typedef struct
+{
+  int                fd;
+  int                events;     /* poll ()'s */
+  gint64             deadline;   /* G_MAXINT64 for none */
+  const atomic_uint *flags;      /* when one of @stop is set in these, the wait is over; whoever sets it unparks the home */
+  guint              stop;
+} MorrowPoll;
+
+gboolean          morrow__thread_home_poll  (MorrowThreadHome *self, const MorrowPoll *wait, GError **error);
+MorrowThreadHome *morrow__thread_home_here  (void);

@@ -60,6 +60,17 @@ sleep_until_woken (MorrowThreadHome *self, MorrowTask *task)
     }
 }
 
+/* The topmost task goes on. */
+static void
+finish_wait (MorrowThreadHome *self, MorrowTask *task)
+{
+  atomic_store_explicit (&task->state, MORROW_TASK_STARTED, memory_order_relaxed);
+  if (self->blocking->after != NULL)
+    self->blocking->after (self, task);
+  g_ptr_array_set_size (self->parked, self->parked->len - 1);
+  self->home.current = task;
+}
+
 static gboolean
 thread_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
 {
@@ -73,17 +84,52 @@ thread_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError *
 
   if (hopeless == NULL)
     sleep_until_woken (self, task);
-  atomic_store_explicit (&task->state, MORROW_TASK_STARTED, memory_order_relaxed);
-
-  if (self->blocking->after != NULL)
-    self->blocking->after (self, task);
-  g_ptr_array_set_size (self->parked, self->parked->len - 1);
-  home->current = task;
+  finish_wait (self, task);
   if (hopeless == NULL)
     return TRUE;
 
   g_propagate_error (error, hopeless);
   return FALSE;
+}
+
+static gboolean
+poll_until_over (MorrowThreadHome *self, MorrowTask *task, const MorrowPoll *wait, GError **error)
+{
+  gboolean ready = FALSE;
+
+  /* Acquire: what was done before the flag was set is visible. */
+  while (!ready && !(atomic_load_explicit (wait->flags, memory_order_acquire) & wait->stop))
+    {
+      deliver_cancels (self);
+      if (morrow__task_fail_cancelled (task, error))
+        return FALSE;
+      if (morrow__clock_now () >= wait->deadline)
+        {
+          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
+          return FALSE;
+        }
+      if ((self->blocking->idle == NULL || !self->blocking->idle (self)) &&
+          !morrow__parker_poll (&self->parker, wait->fd, wait->events, wait->deadline, &ready, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* In the task that runs here: blocks the thread until the wait is over. FALSE when a cancel came instead, or the
+ * deadline. */
+gboolean
+morrow__thread_home_poll (MorrowThreadHome *self, const MorrowPoll *wait, GError **error)
+{
+  MorrowTask *task = self->home.current;
+  gboolean ok;
+
+  g_ptr_array_add (self->parked, task);
+  if (self->blocking->before != NULL)
+    self->blocking->before (self, task, NULL, NULL);
+  ok = poll_until_over (self, task, wait, error);
+  finish_wait (self, task);
+  return ok;
 }
 
 static void
@@ -115,6 +161,13 @@ static const MorrowHomeClass thread_home_class = {
   .poke = thread_poke,
   .yield = thread_yield,
 };
+
+/* The home that tasks run on here, NULL where none does, or a loop. */
+MorrowThreadHome *
+morrow__thread_home_here (void)
+{
+  return morrow__home != NULL && morrow__home->klass == &thread_home_class ? of_home (morrow__home) : NULL;
+}
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
 

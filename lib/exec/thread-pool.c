@@ -356,7 +356,12 @@ idle_wait (MorrowThreadHome *home)
     }
 
   for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
-    run_awaited (((MorrowTask *) g_ptr_array_index (home->parked, i - 1))->awaiting, &did);
+    {
+      MorrowTask *parked = g_ptr_array_index (home->parked, i - 1);
+
+      if (parked->awaiting != NULL)             /* else it waits for a descriptor */
+        run_awaited (parked->awaiting, &did);
+    }
   return did;
 }
 

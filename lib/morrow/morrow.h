@@ -17,3 +17,4 @@
 #include <morrow/awaitable.h>
 #include <morrow/executor.h>
 #include <morrow/reactor.h>
+#include <morrow/io.h>

@@ -18,6 +18,7 @@ typedef struct _MorrowLoop       MorrowLoop;
 typedef struct _MorrowThreadPool MorrowThreadPool;
 typedef struct _MorrowLoopPool   MorrowLoopPool;
 typedef struct _MorrowInline     MorrowInline;
+typedef struct _MorrowFd         MorrowFd;
 typedef struct _MorrowFdWatch    MorrowFdWatch;
 typedef struct _MorrowTimeout    MorrowTimeout;
 

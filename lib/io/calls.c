@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The system's calls on a descriptor, in a task. Each is tried first, and waits only when the system would block, or
+ * when the last one has told that it would: a read of a TCP socket that came up short has emptied it. Of other kinds
+ * that cannot be said: a packet, a line or a message with descriptors ends a read too. */
+
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <morrow/task.h>
+#include <morrow/value.h>
+
+#include "io/fd-private.h"
+
+/* One of the calls, with its arguments. */
+typedef struct
+{
+  const char      *name;
+  int              events;    /* what it waits for, as poll () has it */
+  gboolean         is_read;   /* of everything that there is, into buffer */
+  gpointer         buffer;
+  gsize            size;
+  int              flags;
+  struct sockaddr *address;
+  socklen_t       *length;
+} Call;
+
+static void
+set_error (const char *name, int code, GError **error)
+{
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: %s", name, g_strerror (code));
+}
+
+static inline void
+note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
+{
+  if (n > 0 && (gsize) n < call->size && self->kind == MORROW_FD_TCP &&
+      here != NULL && self->slot != NULL && self->slot->loop == here && !self->slot->is_unsteady)
+    self->slot->dry |= MORROW_SIDE_IN;
+}
+
+/* Does @call by @once, which does it without blocking. */
+static inline __attribute__ ((always_inline)) gssize
+perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const Call *call), gint64 deadline, GError **error)
+{
+  MorrowLoop *here = morrow__loop_here ();
+  guint sides = morrow__fd_sides (call->events);
+  gssize n = -1;
+  gboolean wait;
+
+  if (!morrow__fd_begin (self, sides, here, error))
+    return -1;
+
+  wait = morrow__fd_is_dry (self, sides, here);
+  while (!wait || morrow__fd_wait (self, call->events, here, deadline, error))
+    {
+      n = once (self, call);
+      wait = n < 0 && errno == EAGAIN;
+      if (!wait)
+        break;
+    }
+
+  if (n < 0 && !wait)
+    set_error (call->name, errno, error);
+  else if (call->is_read)
+    note_short_read (self, call, n, here);
+  morrow__fd_end (self, sides);
+  return n;
+}
+
+/* --- reading and writing ----------------------------------------------------------------------------------------- */
+
+static gssize
+recv_once (MorrowFd *self, const Call *call)
+{
+  return TEMP_FAILURE_RETRY (recv (self->fd, call->buffer, call->size, call->flags | MSG_DONTWAIT));
+}
+
+/**
+ * morrow_fd_recv:
+ * @self: a socket
+ * @buffer: (out caller-allocates) (array length=size) (element-type guint8): where to put what comes
+ * @size: the size of @buffer, in bytes
+ * @flags: those of recv ()
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Receives what there is, at most @size bytes, and waits when there is nothing.
+ *
+ * Returns: how many bytes came; 0 at the end; -1 with @error set
+ */
+gssize
+morrow_fd_recv (MorrowFd *self, gpointer buffer, gsize size, int flags, gint64 deadline, GError **error)
+{
+  Call call = { .name = "recv", .events = POLLIN, .is_read = flags == 0, .buffer = buffer, .size = size, .flags = flags };
+
+  g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
+
+  return perform (self, &call, recv_once, deadline, error);
+}
+
+static gssize
+send_once (MorrowFd *self, const Call *call)
+{
+  return TEMP_FAILURE_RETRY (send (self->fd, call->buffer, call->size, call->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/**
+ * morrow_fd_send:
+ * @self: a socket
+ * @buffer: (array length=size) (element-type guint8): what to send
+ * @size: how many bytes
+ * @flags: those of send (); there is never a SIGPIPE
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Sends as much as there is room for, and waits when there is none.
+ *
+ * Returns: how many bytes were sent, perhaps not all; -1 with @error set
+ */
+gssize
+morrow_fd_send (MorrowFd *self, gconstpointer buffer, gsize size, int flags, gint64 deadline, GError **error)
+{
+  Call call = { .name = "send", .events = POLLOUT, .buffer = (gpointer) buffer, .size = size, .flags = flags };
+
+  g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
+
+  return perform (self, &call, send_once, deadline, error);
+}
+
+static gssize
+read_once (MorrowFd *self, const Call *call)
+{
+  return TEMP_FAILURE_RETRY (read (self->fd, call->buffer, call->size));
+}
+
+/**
+ * morrow_fd_read:
+ * @self: a descriptor
+ * @buffer: (out caller-allocates) (array length=size) (element-type guint8): where to put what comes
+ * @size: the size of @buffer, in bytes
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Reads what there is, at most @size bytes, and waits when there is nothing.
+ *
+ * Returns: how many bytes came; 0 at the end; -1 with @error set
+ */
+gssize
+morrow_fd_read (MorrowFd *self, gpointer buffer, gsize size, gint64 deadline, GError **error)
+{
+  Call call = { .name = "read", .events = POLLIN, .is_read = TRUE, .buffer = buffer, .size = size };
+
+  g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
+
+  return perform (self, &call, read_once, deadline, error);
+}
+
+static gssize
+write_once (MorrowFd *self, const Call *call)
+{
+  if (self->kind != MORROW_FD_OTHER)
+    return send_once (self, call);
+  return TEMP_FAILURE_RETRY (write (self->fd, call->buffer, call->size));
+}
+
+/**
+ * morrow_fd_write:
+ * @self: a descriptor
+ * @buffer: (array length=size) (element-type guint8): what to write
+ * @size: how many bytes
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Writes as much as there is room for, and waits when there is none. A pipe without a reader raises SIGPIPE, as
+ * always, unless the program ignores that; a socket does not.
+ *
+ * Returns: how many bytes were written, perhaps not all; -1 with @error set
+ */
+gssize
+morrow_fd_write (MorrowFd *self, gconstpointer buffer, gsize size, gint64 deadline, GError **error)
+{
+  Call call = { .name = "write", .events = POLLOUT, .buffer = (gpointer) buffer, .size = size };
+
+  g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
+
+  return perform (self, &call, write_once, deadline, error);
+}
+
+/* --- connections ------------------------------------------------------------------------------------------------- */
+
+/* A connection that was lost before it could be accepted: the next is wanted. */
+static gboolean
+is_lost (int code)
+{
+  switch (code)
+    {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EINTR:
+      return TRUE;
+    default:
+      return FALSE;
+    }
+}
+
+static gssize
+accept_once (MorrowFd *self, const Call *call)
+{
+  int fd;
+
+  do
+    fd = accept4 (self->fd, call->address, call->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  while (fd < 0 && is_lost (errno));
+  return fd;
+}
+
+/**
+ * morrow_fd_accept: (skip)
+ * @self: a socket that listens
+ * @address: (nullable): where to put the peer's address
+ * @length: (nullable): the size of @address, then that of the address
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Accepts a connection. The new descriptor does not block, is closed on exec, and is the caller's: give it to
+ * morrow_fd_new (). A connection that was lost meanwhile is passed over. When no descriptor is left
+ * (%G_IO_ERROR_TOO_MANY_OPEN_FILES) the connection keeps waiting for a later call.
+ *
+ * Returns: a descriptor; -1 with @error set
+ */
+int
+morrow_fd_accept (MorrowFd *self, struct sockaddr *address, socklen_t *length, gint64 deadline, GError **error)
+{
+  Call call = { .name = "accept", .events = POLLIN, .address = address, .length = length };
+
+  g_return_val_if_fail (self != NULL, -1);
+
+  return (int) perform (self, &call, accept_once, deadline, error);
+}
+
+/* What the descriptor is ready for, of poll ()'s @events, errors and hang-ups; at this moment. */
+static int
+poll_now (MorrowFd *self, int events)
+{
+  struct pollfd poll_fd = { .fd = self->fd, .events = events };
+
+  return TEMP_FAILURE_RETRY (poll (&poll_fd, 1, 0)) > 0 ? poll_fd.revents : 0;
+}
+
+/* Waits until the connection that is under way has been made, or has failed. */
+static int
+finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **error)
+{
+  int code = 0;
+  socklen_t length = sizeof code;
+
+  /* An edge may be an old one, from before the call. */
+  do
+    {
+      if (!morrow__fd_wait (self, POLLOUT, here, deadline, error))
+        return -1;
+    }
+  while (!poll_now (self, POLLOUT));
+
+  if (getsockopt (self->fd, SOL_SOCKET, SO_ERROR, &code, &length) != 0)
+    code = errno;
+  if (code == 0)
+    return 0;
+  set_error ("connect", code, error);
+  return -1;
+}
+
+/**
+ * morrow_fd_connect: (skip)
+ * @self: a socket
+ * @address: whom to connect to
+ * @length: the size of the address
+ * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
+ * @error: return location for an error
+ *
+ * Connects a socket. After a failure, a cancel or a deadline it is of no more use, and is to be closed.
+ *
+ * Returns: 0; -1 with @error set
+ */
+int
+morrow_fd_connect (MorrowFd *self, const struct sockaddr *address, socklen_t length, gint64 deadline, GError **error)
+{
+  MorrowLoop *here = morrow__loop_here ();
+  int result;
+
+  g_return_val_if_fail (self != NULL && address != NULL, -1);
+
+  if (!morrow__fd_begin (self, MORROW_SIDE_OUT, here, error))
+    return -1;
+
+  result = connect (self->fd, address, length);
+  if (result < 0 && (errno == EINPROGRESS || errno == EINTR))
+    result = finish_connect (self, here, deadline, error);
+  else if (result < 0)
+    set_error ("connect", errno, error);
+  morrow__fd_end (self, MORROW_SIDE_OUT);
+  return result;
+}
+
+/* --- readiness --------------------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowFd *fd;       /* owned */
+  int       events;
+} Ready;
+
+static void
+ready_free (gpointer data)
+{
+  Ready *self = data;
+
+  morrow_fd_unref (self->fd);
+  g_free (self);
+}
+
+/* The one place where the system is asked before, and after, a wait: what others have done to the descriptor, behind
+ * our back, is not known. */
+static gboolean
+wait_until_ready (gpointer data, GValue *result, GError **error)
+{
+  Ready *self = data;
+  MorrowLoop *here = morrow__loop_here ();
+  guint sides = morrow__fd_sides (self->events);
+  int events = 0;
+
+  if (!morrow__fd_begin (self->fd, sides, here, error))
+    return FALSE;
+
+  do
+    events = poll_now (self->fd, self->events);
+  while (events == 0 && morrow__fd_wait (self->fd, self->events, here, G_MAXINT64, error));
+
+  morrow__fd_end (self->fd, sides);
+  return events != 0 && morrow_return_int (result, events);
+}
+
+/**
+ * morrow_fd_ready:
+ * @self: a descriptor
+ * @condition: what to wait for: %G_IO_IN, %G_IO_OUT, %G_IO_PRI, or several of them
+ *
+ * Makes a future that resolves when @self is ready, for calls that are not here. It is lazy, as a coroutine is: to
+ * await it, or to combine it, starts it. Its value is a #GIOCondition: what the descriptor is ready for, with
+ * %G_IO_ERR and %G_IO_HUP, as an int.
+ *
+ * Returns: (transfer full): a future of an int
+ */
+MorrowFuture *
+morrow_fd_ready (MorrowFd *self, GIOCondition condition)
+{
+  Ready *ready;
+
+  g_return_val_if_fail (self != NULL, NULL);
+  g_return_val_if_fail (condition != 0 && !(condition & ~(G_IO_IN | G_IO_OUT | G_IO_PRI)), NULL);
+
+  /* GLib has taken its values from the system's. */
+  ready = g_new (Ready, 1);
+  *ready = (Ready) { .fd = morrow_fd_ref (self), .events = (int) condition };
+  return morrow_coroutine_at (wait_until_ready, ready, ready_free, "morrow_fd_ready", NULL);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of a descriptor.
+ *
+ * WHO MAY (the use field) Each side is used by one call at a time: the call sets the side's bit when it begins and takes
+ *   it off when it ends, waits and all. CLOSED is set once, by whoever closes. The descriptor is given back to the
+ *   system by the closer, or, when calls are still under way, by the last of them to end: so that no call is made on a
+ *   number that means something else by then. Who begins acquires what the one before released.
+ *
+ * WHERE A CALL WAITS On a loop, in the slot. It is made at the first wait there; at a wait on another loop it moves,
+ *   which takes both sides. On a thread, in poll (), with the thread's home as the side's poller. Whoever closes sets
+ *   CLOSED under the lock, and wakes who has entered himself under the lock before; who comes later finds CLOSED. */
+
+#pragma once
+
+#include <poll.h>
+#include <pthread.h>
+
+#include <morrow/io.h>
+
+#include "exec/thread-home-private.h"
+#include "io/slot-private.h"
+
+#define MORROW_FD_CLOSED 4u   /* beside the sides */
+
+typedef enum
+{
+  MORROW_FD_OTHER,
+  MORROW_FD_SOCKET,
+  MORROW_FD_TCP
+} MorrowFdKind;
+
+struct _MorrowFd
+{
+  atomic_uint       ref_count;   /* any thread */
+  atomic_uint       use;         /* any thread: see "Who may" */
+  int               fd;          /* immutable */
+  MorrowFdKind      kind;        /* immutable */
+  MorrowSlot       *slot;        /* written under the lock by whoever has both sides; read under it, or on a loop by who has one */
+  MorrowThreadHome *pollers[2];  /* under the lock: those that wait for a side; never freed */
+  pthread_mutex_t   lock;
+};
+
+/* Around each call: FALSE, and the error, when it may not be. @here is the loop that the calling task is on, NULL on a
+ * thread. */
+gboolean morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error);
+void     morrow__fd_end   (MorrowFd *self, guint sides);
+
+/* Within, when the system would block: waits for poll ()'s @events, which are of the call's sides. May return early.
+ * FALSE, and the error, when a cancel came instead, or the deadline, when the descriptor was closed, or when it cannot
+ * be waited for. */
+gboolean morrow__fd_wait  (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error);
+
+static inline guint
+morrow__fd_sides (int events)
+{
+  return (events & (POLLIN | POLLPRI) ? MORROW_SIDE_IN : 0) | (events & POLLOUT ? MORROW_SIDE_OUT : 0);
+}
+
+/* Whether a wait is to come before the call. */
+static inline gboolean
+morrow__fd_is_dry (MorrowFd *self, guint sides, MorrowLoop *here)
+{
+  return here != NULL && self->slot != NULL && self->slot->loop == here && (self->slot->dry & sides);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A descriptor: made, used by one reader and one writer at a time, waited for, closed. See fd-private.h. The calls are
+ * in calls.c. */
+
+#include "config.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <morrow/error.h>
+
+#include "base/cache-private.h"
+#include "io/fd-private.h"
+
+/**
+ * MorrowFd: (ref-func morrow_fd_ref) (unref-func morrow_fd_unref)
+ *
+ * A descriptor that tasks read, write and wait for: a socket, a pipe, a terminal, an eventfd ...
+ *
+ * A call is made at once, and only when the system says that it would block does the task wait. On a loop that parks
+ * the task's fiber; elsewhere it blocks the task's thread. One task may read and one may write at the same time; a
+ * second of a kind gets %G_IO_ERROR_PENDING. A descriptor may pass from one thread to another, as data does between
+ * tasks; but tasks that use it at the same time are on the same loop, or all on threads.
+ */
+G_DEFINE_BOXED_TYPE (MorrowFd, morrow_fd, morrow_fd_ref, morrow_fd_unref)
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static MorrowFdKind
+get_kind (int fd)
+{
+  int protocol = 0;
+  socklen_t length = sizeof protocol;
+
+  if (getsockopt (fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0)
+    return MORROW_FD_OTHER;
+  return protocol == IPPROTO_TCP ? MORROW_FD_TCP : MORROW_FD_SOCKET;
+}
+
+/**
+ * morrow_fd_new:
+ * @fd: a descriptor, which is taken: it is closed by morrow_fd_close (), or with the last reference
+ *
+ * Makes a #MorrowFd of a descriptor, and makes that non-blocking, which everybody notices who has the same open file.
+ * To keep one's own, give a dup ().
+ *
+ * Returns: (transfer full): a descriptor that tasks can use
+ */
+MorrowFd *
+morrow_fd_new (int fd)
+{
+  MorrowFd *self;
+  int flags;
+
+  g_return_val_if_fail (fd >= 0, NULL);
+
+  self = morrow__cache_alloc (sizeof (MorrowFd));
+  *self = (MorrowFd) { .fd = fd, .kind = get_kind (fd), .lock = PTHREAD_MUTEX_INITIALIZER };
+  atomic_init (&self->ref_count, 1);
+  atomic_init (&self->use, 0);
+
+  flags = fcntl (fd, F_GETFL);
+  if (flags >= 0 && !(flags & O_NONBLOCK))
+    fcntl (fd, F_SETFL, flags | O_NONBLOCK);
+  return self;
+}
+
+/**
+ * morrow_fd_ref:
+ * @self: a descriptor
+ *
+ * Takes a reference.
+ *
+ * Returns: (transfer full): @self
+ */
+MorrowFd *
+morrow_fd_ref (MorrowFd *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
+  return self;
+}
+
+/**
+ * morrow_fd_unref:
+ * @self: (transfer full): a descriptor
+ *
+ * Drops a reference. The last closes the descriptor, if it is open.
+ */
+void
+morrow_fd_unref (MorrowFd *self)
+{
+  g_return_if_fail (self != NULL);
+
+  /* Acquire and release: what was done with other references comes before. */
+  if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) != 1)
+    return;
+
+  morrow_fd_close (self);
+  pthread_mutex_destroy (&self->lock);
+  morrow__cache_free (sizeof (MorrowFd), self);
+}
+
+/**
+ * morrow_fd_get_fd:
+ * @self: a descriptor
+ *
+ * Gives the descriptor itself, which stays @self's.
+ *
+ * Returns: the descriptor; -1 when it has been closed
+ */
+int
+morrow_fd_get_fd (MorrowFd *self)
+{
+  g_return_val_if_fail (self != NULL, -1);
+
+  return atomic_load_explicit (&self->use, memory_order_relaxed) & MORROW_FD_CLOSED ? -1 : self->fd;
+}
+
+/* --- use --------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+set_closed_error (GError **error)
+{
+  g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The descriptor has been closed");
+  return FALSE;
+}
+
+static gboolean
+set_pending_error (guint sides, GError **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING, "Another task %s this descriptor at the same time",
+               sides & MORROW_SIDE_IN ? "reads from" : "writes to");
+  return FALSE;
+}
+
+/* What never waits uses up the loop's time all the same. */
+static gboolean
+give_way (MorrowLoop *here, GError **error)
+{
+  MorrowTask *task = here->home.current;
+
+  if (task == NULL)
+    return TRUE;
+
+  morrow__loop_home_class.yield (&here->home, task);
+  return !morrow__task_fail_cancelled (task, error);
+}
+
+static gboolean
+take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
+{
+  guint use = atomic_load_explicit (&self->use, memory_order_relaxed);
+
+  do
+    {
+      if (G_UNLIKELY (use & MORROW_FD_CLOSED))
+        return set_closed_error (error);
+      if (G_UNLIKELY (use & sides & ~mine))
+        return set_pending_error (use & sides & ~mine, error);
+    }
+  /* Acquire: pairs with the release in morrow__fd_end (). */
+  while (!atomic_compare_exchange_weak_explicit (&self->use, &use, use | sides, memory_order_acquire, memory_order_relaxed));
+
+  return TRUE;
+}
+
+gboolean
+morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+{
+  if (here != NULL && G_UNLIKELY (!morrow__loop_burn (here)) && !give_way (here, error))
+    return FALSE;
+
+  return take_sides (self, sides, 0, error);
+}
+
+static void close_for_good (MorrowFd *self);
+
+void
+morrow__fd_end (MorrowFd *self, guint sides)
+{
+  /* Release: pairs with the acquire in take_sides (). Acquire: of what the other side did, before the close. */
+  if (G_UNLIKELY (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
+    close_for_good (self);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+is_closed (MorrowFd *self)
+{
+  /* Relaxed: nothing follows from it but the error. */
+  return atomic_load_explicit (&self->use, memory_order_relaxed) & MORROW_FD_CLOSED;
+}
+
+/* The caller has both sides. */
+static MorrowSlot *
+replace_slot (MorrowFd *self, MorrowLoop *here, GError **error)
+{
+  MorrowSlot *slot = NULL;
+
+  pthread_mutex_lock (&self->lock);
+  if (is_closed (self))
+    {
+      set_closed_error (error);
+    }
+  else
+    {
+      if (self->slot != NULL)
+        morrow__slot_let_go (self->slot, self->fd);
+      self->slot = slot = morrow__slot_new (here, self->fd, error);
+    }
+  pthread_mutex_unlock (&self->lock);
+
+  return slot;
+}
+
+/* The slot on the loop @here, which is made or moved there if need be. */
+static MorrowSlot *
+take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+{
+  MorrowSlot *slot = self->slot;
+
+  if (G_LIKELY (slot != NULL && slot->loop == here))
+    return slot;
+  if (!take_sides (self, MORROW_SIDES, sides, error))
+    return NULL;
+
+  slot = replace_slot (self, here, error);
+  /* Release: pairs with the acquire in take_sides (). */
+  atomic_fetch_and_explicit (&self->use, ~(MORROW_SIDES & ~sides), memory_order_release);
+  return slot;
+}
+
+static gboolean
+wait_on_loop (MorrowFd *self, guint sides, MorrowLoop *here, gint64 deadline, GError **error)
+{
+  MorrowSlot *slot = take_slot (self, sides, here, error);
+
+  if (slot == NULL || !morrow__slot_wait (slot, sides, deadline, error))
+    return FALSE;
+  return G_LIKELY (!is_closed (self)) || set_closed_error (error);
+}
+
+/* Says where the sides are waited for; FALSE when it is too late. */
+static gboolean
+set_pollers (MorrowFd *self, guint sides, MorrowThreadHome *home)
+{
+  gboolean open;
+
+  pthread_mutex_lock (&self->lock);
+  open = !is_closed (self);
+  for (guint i = 0; i < G_N_ELEMENTS (self->pollers); i++)
+    {
+      if (sides & 1u << i)
+        self->pollers[i] = home;
+    }
+  pthread_mutex_unlock (&self->lock);
+
+  return open;
+}
+
+static gboolean
+wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, gint64 deadline, GError **error)
+{
+  MorrowPoll wait = {
+    .fd = self->fd, .events = events, .deadline = deadline, .flags = &self->use, .stop = MORROW_FD_CLOSED
+  };
+  guint sides = morrow__fd_sides (events);
+  gboolean ok = TRUE;
+
+  if (set_pollers (self, sides, home))
+    ok = morrow__thread_home_poll (home, &wait, error);
+  set_pollers (self, sides, NULL);
+  return ok && (!is_closed (self) || set_closed_error (error));
+}
+
+gboolean
+morrow__fd_wait (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error)
+{
+  if (G_UNLIKELY (morrow__home == NULL || morrow__home->current == NULL))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can wait for a descriptor");
+      return FALSE;
+    }
+
+  if (here != NULL)
+    return wait_on_loop (self, morrow__fd_sides (events), here, deadline, error);
+  return wait_on_thread (self, events, morrow__thread_home_here (), deadline, error);
+}
+
+/* --- closing ----------------------------------------------------------------------------------------------------- */
+
+/* Nobody uses it any more. */
+static void
+close_for_good (MorrowFd *self)
+{
+  MorrowSlot *slot;
+
+  pthread_mutex_lock (&self->lock);
+  slot = g_steal_pointer (&self->slot);
+  pthread_mutex_unlock (&self->lock);
+
+  if (slot != NULL)
+    morrow__slot_let_go (slot, self->fd);
+  close (self->fd);
+}
+
+/* On its way to the loop where tasks wait. */
+typedef struct
+{
+  MorrowJob job;
+  MorrowFd *fd;   /* owned */
+} Wake;
+
+/* The slot does not move any more, since the descriptor is closed; it may be gone. */
+static void
+wake_run (MorrowJob *job, gboolean closed)
+{
+  Wake *self = (Wake *) job;
+
+  pthread_mutex_lock (&self->fd->lock);
+  if (!closed && self->fd->slot != NULL)
+    morrow__slot_wake (self->fd->slot, MORROW_SIDES);
+  pthread_mutex_unlock (&self->fd->lock);
+
+  morrow_fd_unref (self->fd);
+  g_free (self);
+}
+
+static void
+wake_there (MorrowFd *self, MorrowLoop *loop)
+{
+  Wake *wake = g_new (Wake, 1);
+
+  wake->job.run = wake_run;
+  wake->fd = morrow_fd_ref (self);
+  morrow__loop_post (loop, &wake->job);
+  morrow__executor_release (&loop->parent_instance);
+}
+
+/* Under the lock: those that wait find it closed. Gives the loop where others still have to be told, held, or NULL. */
+static MorrowLoop *
+wake_waiters (MorrowFd *self)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (self->pollers); i++)
+    {
+      if (self->pollers[i] != NULL)
+        morrow__parker_unpark (&self->pollers[i]->parker);
+    }
+
+  if (self->slot == NULL)
+    return NULL;
+  if (self->slot->loop == morrow__loop_here ())
+    {
+      morrow__slot_wake (self->slot, MORROW_SIDES);
+      return NULL;
+    }
+
+  morrow__executor_hold (&self->slot->loop->parent_instance);
+  return self->slot->loop;
+}
+
+/**
+ * morrow_fd_close:
+ * @self: a descriptor
+ *
+ * Closes it, from any thread. Tasks that wait for it go on, and get %MORROW_ERROR_CLOSED, as every call does from now
+ * on. The system is given the descriptor back when the last of them has ended its call. Again, it does nothing.
+ */
+void
+morrow_fd_close (MorrowFd *self)
+{
+  MorrowLoop *there = NULL;
+  guint use;
+
+  g_return_if_fail (self != NULL);
+
+  pthread_mutex_lock (&self->lock);
+  /* Acquire and release: whoever is the last, this or a call, sees what the others did. */
+  use = atomic_fetch_or_explicit (&self->use, MORROW_FD_CLOSED, memory_order_acq_rel);
+  if (use != 0 && !(use & MORROW_FD_CLOSED))
+    there = wake_waiters (self);
+  pthread_mutex_unlock (&self->lock);
+
+  if (there != NULL)
+    wake_there (self, there);
+  if (use == 0)
+    close_for_good (self);
+}

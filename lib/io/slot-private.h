@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A descriptor's place on a loop: its registration in the epoll set, made once, and who waits for it there.
+ *
+ * The kernel tells of edges: that there is something to read, or room to write, is said once, when it begins. So each
+ * side remembers whether it is dry: the last call said that there is nothing more, and no edge has come since. Only what
+ * is dry is waited for; a side that is not is simply tried.
+ *
+ * All of a slot belongs to its loop's thread. It is let go on any thread, when nobody waits in it, and freed on its
+ * own, since an event that names it may be on the way. */
+
+#pragma once
+
+#include "exec/pause-private.h"
+
+/* The sides of a descriptor, as bits: a call uses one, or both. */
+typedef enum
+{
+  MORROW_SIDE_IN  = 1 << 0,
+  MORROW_SIDE_OUT = 1 << 1
+} MorrowSide;
+
+#define MORROW_SIDES (MORROW_SIDE_IN | MORROW_SIDE_OUT)
+
+typedef struct
+{
+  MorrowPollable pollable;
+  MorrowJob      job;           /* letting go of it, on the loop's thread */
+  MorrowLoop    *loop;          /* immutable, held */
+  MorrowPause   *waiting[2];    /* of the task that waits for the side, borrowed; NULL when none does */
+  guint          dry;           /* sides */
+  gboolean       is_unsteady;   /* an end, an error or something urgent has been told of, and is told only once: that a read
+                                   came up short does not mean dry any more */
+} MorrowSlot;
+
+MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);
+void        morrow__slot_let_go (MorrowSlot *self, int fd);
+void        morrow__slot_wake   (MorrowSlot *self, guint sides);
+
+/* In a task on the slot's loop: a call has said that @sides are dry; waits until one of them is not. May return early. FALSE
+ * when a cancel came instead, or the deadline. */
+gboolean    morrow__slot_wait   (MorrowSlot *self, guint sides, gint64 deadline, GError **error);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A descriptor's place on a loop: see slot-private.h. */
+
+#include "config.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "base/cache-private.h"
+#include "io/slot-private.h"
+
+#define EVENTS      (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+#define IN_EVENTS   (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define OUT_EVENTS  (EPOLLOUT | EPOLLHUP | EPOLLERR)
+#define ONCE_EVENTS (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+
+void
+morrow__slot_wake (MorrowSlot *self, guint sides)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
+    {
+      if ((sides & 1u << i) && self->waiting[i] != NULL)
+        morrow__pause_end (self->waiting[i]);
+    }
+}
+
+static void
+slot_ready (MorrowPollable *pollable, guint32 events)
+{
+  MorrowSlot *self = morrow__container_of (pollable, MorrowSlot, pollable);
+  guint sides = (events & IN_EVENTS ? MORROW_SIDE_IN : 0) | (events & OUT_EVENTS ? MORROW_SIDE_OUT : 0);
+
+  self->dry &= ~sides;
+  self->is_unsteady |= (events & ONCE_EVENTS) != 0;
+  morrow__slot_wake (self, sides);
+}
+
+/* On the loop's thread. */
+MorrowSlot *
+morrow__slot_new (MorrowLoop *loop, int fd, GError **error)
+{
+  MorrowSlot *self = morrow__cache_alloc (sizeof (MorrowSlot));
+
+  *self = (MorrowSlot) { .pollable.ready = slot_ready, .loop = loop };
+  if (G_LIKELY (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, EVENTS, &self->pollable)))
+    {
+      morrow__executor_hold (&loop->parent_instance);
+      return self;
+    }
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "The descriptor cannot be waited for: %s", g_strerror (errno));
+  morrow__cache_free (sizeof (MorrowSlot), self);
+  return NULL;
+}
+
+static void
+slot_free (MorrowSlot *self)
+{
+  morrow__executor_release (&self->loop->parent_instance);
+  morrow__cache_free (sizeof (MorrowSlot), self);
+}
+
+static void
+let_go_run (MorrowJob *job, gboolean closed)
+{
+  slot_free (morrow__container_of (job, MorrowSlot, job));
+}
+
+/* @fd is still open. */
+void
+morrow__slot_let_go (MorrowSlot *self, int fd)
+{
+  morrow__reactor_control (self->loop, EPOLL_CTL_DEL, fd, 0, NULL);
+  if (morrow__loop_here () == self->loop && self->loop->dispatching == 0)
+    {
+      slot_free (self);
+      return;
+    }
+
+  self->job.run = let_go_run;
+  morrow__loop_post (self->loop, &self->job);
+}
+
+gboolean
+morrow__slot_wait (MorrowSlot *self, guint sides, gint64 deadline, GError **error)
+{
+  MorrowPause pause;
+  gboolean ok;
+
+  self->dry |= sides;
+  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
+    {
+      if (sides & 1u << i)
+        self->waiting[i] = &pause;
+    }
+  ok = morrow__pause (&pause, deadline, error);
+  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
+    {
+      if (sides & 1u << i)
+        self->waiting[i] = NULL;
+    }
+  return ok;
+}

@@ -1,0 +1,1147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Calls on descriptors: what they give, how they wait, and how a wait ends, under each model.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "exec/models.h"
+
+#define NEVER G_MAXINT64
+
+/* --- sockets ----------------------------------------------------------------------------------- */
+
+static struct sockaddr_in
+get_address (int fd)
+{
+  struct sockaddr_in address;
+  socklen_t length = sizeof address;
+
+  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &length), 0);
+  return address;
+}
+
+static int
+new_listener (int backlog)
+{
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
+  ck_assert_int_eq (listen (fd, backlog), 0);
+  return fd;
+}
+
+static int
+new_socket (void)
+{
+  return socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+/* Connects without waiting; the other end need not accept. */
+static int
+connect_to (int listener)
+{
+  struct sockaddr_in address = get_address (listener);
+  int fd = new_socket ();
+
+  ck_assert_int_eq (connect (fd, (struct sockaddr *) &address, sizeof address), 0);
+  return fd;
+}
+
+/* Two ends of a TCP connection. */
+static void
+make_connection (int fds[2])
+{
+  int listener = new_listener (1);
+
+  fds[0] = connect_to (listener);
+  fds[1] = accept (listener, NULL, NULL);
+  ck_assert_int_ge (fds[1], 0);
+  close (listener);
+}
+
+static void
+make_pair (int fds[2], int type)
+{
+  ck_assert_int_eq (socketpair (AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+/* Until there is no room. */
+static void
+fill (int fd)
+{
+  static const char zeros[65536];
+  int flags = fcntl (fd, F_GETFL);
+
+  fcntl (fd, F_SETFL, flags | O_NONBLOCK);
+  for (gsize size = sizeof zeros; size > 0; size /= 2)
+    {
+      while (write (fd, zeros, size) > 0)
+        ;
+    }
+  ck_assert_int_eq (errno, EAGAIN);
+}
+
+/* Until there is nothing for the moment. */
+static void
+drain (int fd)
+{
+  char buffer[65536];
+  int flags = fcntl (fd, F_GETFL);
+
+  fcntl (fd, F_SETFL, flags | O_NONBLOCK);
+  while (read (fd, buffer, sizeof buffer) > 0)
+    ;
+}
+
+/* --- calls that wait --------------------------------------------------------------------------- */
+
+enum
+{
+  CALL_RECV,
+  CALL_SEND,
+  CALL_READ,
+  CALL_WRITE,
+  CALL_ACCEPT,
+  CALL_CONNECT,
+  CALL_READY,
+  N_CALLS
+};
+
+/* A call that has to wait, and the other end, which can make it go on. */
+typedef struct
+{
+  int       call;
+  MorrowFd *fd;         /* owned */
+  int       peer;       /* owned, or -1 */
+  int       backlog[4]; /* owned: connections that fill a listener */
+} Wait;
+
+/* A listener takes one connection more than it was told; the next is not answered. */
+static void
+fill_backlog (Wait *self)
+{
+  struct sockaddr_in address = get_address (self->peer);
+
+  for (guint i = 0; i < G_N_ELEMENTS (self->backlog); i++)
+    {
+      self->backlog[i] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      connect (self->backlog[i], (struct sockaddr *) &address, sizeof address);
+    }
+}
+
+/* Those that still knock are gone first, so that they do not take the place of the one that waits. */
+static void
+empty_backlog (Wait *self)
+{
+  int fd;
+
+  for (guint i = 0; i < G_N_ELEMENTS (self->backlog); i++)
+    {
+      close (self->backlog[i]);
+      self->backlog[i] = -1;
+    }
+  fcntl (self->peer, F_SETFL, O_NONBLOCK);
+  while ((fd = accept (self->peer, NULL, NULL)) >= 0)
+    close (fd);
+}
+
+static void
+wait_init (Wait *self, int call)
+{
+  int fds[2] = { -1, -1 };
+
+  *self = (Wait) { .call = call, .backlog = { -1, -1, -1, -1 } };
+  switch (call)
+    {
+    case CALL_RECV:
+      make_connection (fds);
+      break;
+    case CALL_SEND:
+      make_pair (fds, SOCK_STREAM);
+      fill (fds[0]);
+      break;
+    case CALL_READ:
+    case CALL_READY:
+      ck_assert_int_eq (pipe2 (fds, O_CLOEXEC), 0);
+      break;
+    case CALL_WRITE:
+      ck_assert_int_eq (pipe2 (fds, O_CLOEXEC), 0);
+      fill (fds[1]);
+      fds[0] ^= fds[1], fds[1] ^= fds[0], fds[0] ^= fds[1];
+      break;
+    case CALL_ACCEPT:
+      fds[0] = new_listener (1);
+      break;
+    default:
+      fds[0] = new_socket ();
+      fds[1] = new_listener (0);
+    }
+
+  self->fd = morrow_fd_new (fds[0]);
+  self->peer = fds[1];
+  if (call == CALL_CONNECT)
+    fill_backlog (self);
+}
+
+static void
+wait_clear (Wait *self)
+{
+  morrow_fd_unref (self->fd);
+  for (guint i = 0; i < G_N_ELEMENTS (self->backlog); i++)
+    {
+      if (self->backlog[i] >= 0)
+        close (self->backlog[i]);
+    }
+  if (self->peer >= 0)
+    close (self->peer);
+}
+
+static gssize
+wait_call (Wait *self, gint64 deadline, GError **error)
+{
+  char buffer[16] = "0123456789abcde";
+  struct sockaddr_in address;
+
+  switch (self->call)
+    {
+    case CALL_RECV:
+      return morrow_fd_recv (self->fd, buffer, sizeof buffer, 0, deadline, error);
+    case CALL_SEND:
+      return morrow_fd_send (self->fd, buffer, sizeof buffer, 0, deadline, error);
+    case CALL_READ:
+      return morrow_fd_read (self->fd, buffer, sizeof buffer, deadline, error);
+    case CALL_WRITE:
+      return morrow_fd_write (self->fd, buffer, sizeof buffer, deadline, error);
+    case CALL_ACCEPT:
+      return morrow_fd_accept (self->fd, NULL, NULL, deadline, error);
+    case CALL_CONNECT:
+      address = get_address (self->peer);
+      return morrow_fd_connect (self->fd, (struct sockaddr *) &address, sizeof address, deadline, error);
+    default:
+      return morrow_await (morrow_fd_ready (self->fd, G_IO_IN), error) ? 1 : -1;
+    }
+}
+
+/* Makes the call go on: at the other end, from any thread. */
+static void
+wait_allow (Wait *self)
+{
+  switch (self->call)
+    {
+    case CALL_RECV:
+    case CALL_READ:
+    case CALL_READY:
+      ck_assert_int_eq (write (self->peer, "hello", 5), 5);
+      break;
+    case CALL_SEND:
+    case CALL_WRITE:
+      drain (self->peer);
+      break;
+    case CALL_ACCEPT:
+      self->peer = connect_to (morrow_fd_get_fd (self->fd));
+      break;
+    default:
+      empty_backlog (self);
+    }
+}
+
+/* Every call under every model. */
+#define N_WAITS (N_CALLS * N_MODELS)
+
+static void
+run_wait (int i, gboolean (*func) (gpointer, GValue *, GError **))
+{
+  g_autoptr (MorrowExecutor) executor = make_model (i % N_MODELS);
+  Wait wait;
+
+  wait_init (&wait, i / N_MODELS);
+  run_scene_on (executor, func, &wait);
+  wait_clear (&wait);
+}
+
+static gboolean
+time_out (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  gint64 deadline = g_get_monotonic_time () + 3000;
+
+  ck_assert_int_eq (wait_call (data, deadline, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  ck_assert_int_ge (g_get_monotonic_time (), deadline);
+  return TRUE;
+}
+
+START_TEST (wait_ends_at_the_deadline)
+{
+  if (_i / N_MODELS != CALL_READY)
+    run_wait (_i, time_out);
+}
+END_TEST
+
+/* What another thread does to a task that waits, or is about to. */
+typedef struct
+{
+  Wait         *wait;
+  MorrowFuture *task;   /* owned */
+} Outside;
+
+static gpointer
+cancel_task (gpointer data)
+{
+  Outside *self = data;
+
+  morrow_future_cancel_with_message (self->task, "from outside");
+  morrow_future_unref (self->task);
+  return NULL;
+}
+
+static gboolean
+be_cancelled (gpointer data, GValue *result, GError **error)
+{
+  Outside outside = { .wait = data, .task = morrow_future_ref (morrow_current_task ()) };
+  g_autoptr (GError) local_error = NULL;
+  GThread *thread = g_thread_new ("cancel", cancel_task, &outside);
+
+  ck_assert_int_eq (wait_call (data, NEVER, &local_error), -1);
+  assert_cancelled (local_error);
+  ck_assert_str_eq (local_error->message, "from outside");
+  g_thread_join (thread);
+  ck_assert_uint_eq (morrow_future_uncancel (morrow_current_task ()), 0);
+  return TRUE;
+}
+
+START_TEST (wait_ends_by_a_cancel_from_another_thread)
+{
+  run_wait (_i, be_cancelled);
+}
+END_TEST
+
+static gpointer
+close_fd (gpointer data)
+{
+  morrow_fd_close (((Wait *) data)->fd);
+  return NULL;
+}
+
+static gboolean
+be_closed (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GError) later_error = NULL;
+  GThread *thread = g_thread_new ("close", close_fd, data);
+
+  ck_assert_int_eq (wait_call (data, NEVER, &local_error), -1);
+  assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  g_thread_join (thread);
+  ck_assert_int_eq (wait_call (data, NEVER, &later_error), -1);
+  assert_error (later_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  ck_assert_int_eq (morrow_fd_get_fd (((Wait *) data)->fd), -1);
+  return TRUE;
+}
+
+START_TEST (wait_ends_by_a_close_from_another_thread)
+{
+  run_wait (_i, be_closed);
+}
+END_TEST
+
+static gpointer
+allow (gpointer data)
+{
+  wait_allow (data);
+  return NULL;
+}
+
+static gboolean
+be_allowed (gpointer data, GValue *result, GError **error)
+{
+  Wait *wait = data;
+  GThread *thread = g_thread_new ("allow", allow, wait);
+  gssize n = wait_call (wait, NEVER, error);
+
+  g_thread_join (thread);
+  ck_assert_msg (n >= 0, "%s", *error != NULL ? (*error)->message : "");
+  if (wait->call == CALL_ACCEPT)
+    close (n);
+  else if (wait->call == CALL_SEND || wait->call == CALL_WRITE)
+    ck_assert_int_eq (n, 16);
+  else if (wait->call == CALL_RECV || wait->call == CALL_READ)
+    ck_assert_int_eq (n, 5);
+  return TRUE;
+}
+
+START_TEST (wait_ends_when_the_call_can_be_done)
+{
+  run_wait (_i, be_allowed);
+}
+END_TEST
+
+/* --- on a loop --------------------------------------------------------------------------------- */
+
+static gboolean
+call_for_ever (gpointer data, GValue *result, GError **error)
+{
+  gssize n = wait_call (data, NEVER, error);
+
+  if (n > 0 && ((Wait *) data)->call == CALL_ACCEPT)
+    close (n);
+  return n >= 0;
+}
+
+static gboolean
+cancel_sibling (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (call_for_ever, data, NULL));
+
+  let_run ();
+  ck_assert (!morrow_future_is_settled (task));
+  morrow_future_cancel (task);
+  await_cancelled (task);
+  return TRUE;
+}
+
+START_TEST (parked_task_is_cancelled_by_another)
+{
+  run_wait (_i * N_MODELS + MODEL_LOOP, cancel_sibling);
+}
+END_TEST
+
+static gboolean
+close_under_sibling (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (call_for_ever, data, NULL));
+  g_autoptr (GError) local_error = NULL;
+
+  let_run ();
+  ck_assert (!morrow_future_is_settled (task));
+  morrow_fd_close (((Wait *) data)->fd);
+  local_error = await_error (task);
+  assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  return TRUE;
+}
+
+START_TEST (parked_task_is_told_of_a_close)
+{
+  run_wait (_i * N_MODELS + MODEL_LOOP, close_under_sibling);
+}
+END_TEST
+
+static gboolean
+second_is_refused (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (call_for_ever, data, NULL));
+  g_autoptr (GError) local_error = NULL;
+
+  let_run ();
+  ck_assert_int_eq (wait_call (data, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_PENDING);
+  wait_allow (data);
+  await_ok (task);
+  return TRUE;
+}
+
+START_TEST (second_task_on_the_same_side_is_refused)
+{
+  run_wait (_i * N_MODELS + MODEL_LOOP, second_is_refused);
+}
+END_TEST
+
+static gboolean
+leave_behind (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_create_task (morrow_coroutine (call_for_ever, data, NULL)));
+  let_run ();
+  return TRUE;
+}
+
+START_TEST (task_that_waits_at_the_end_of_the_run_is_cancelled)
+{
+  run_wait (_i * N_MODELS + MODEL_LOOP, leave_behind);
+}
+END_TEST
+
+/* --- what the calls give ----------------------------------------------------------------------- */
+
+static gssize
+recv_some (MorrowFd *fd, gsize size)
+{
+  char buffer[256];
+  GError *error = NULL;
+  gssize n = morrow_fd_recv (fd, buffer, size, 0, NEVER, &error);
+
+  assert_no_error (error);
+  return n;
+}
+
+static gboolean
+find_the_end (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  /* The data and the end come together, */
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  close (fds[1]);
+  ck_assert_int_eq (recv_some (fd, 100), 5);
+  ck_assert_int_eq (recv_some (fd, 100), 0);
+  ck_assert_int_eq (recv_some (fd, 100), 0);
+  morrow_fd_unref (fd);
+
+  /* and the end comes after the data were read, to one that has waited. */
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  ck_assert_int_eq (recv_some (fd, 100), 5);
+  close (fds[1]);
+  ck_assert_int_eq (recv_some (fd, 100), 0);
+  return TRUE;
+}
+
+START_TEST (end_is_found_after_a_short_read)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, find_the_end, NULL);
+}
+END_TEST
+
+/* Reads of 1 to 8 bytes, so that some end with the data and some do not. */
+static gboolean
+read_in_pieces (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+  gsize n = 0;
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  for (guint round = 0; round < 64; round++)
+    {
+      gsize size = 1 + round % 8;
+
+      ck_assert_int_eq (write (fds[1], "0123456789abcdef", 16), 16);
+      for (gsize left = 16; left > 0; )
+        {
+          gssize m = recv_some (fd, size);
+
+          ck_assert_int_gt (m, 0);
+          left -= m;
+          n += m;
+        }
+    }
+  ck_assert_uint_eq (n, 64 * 16);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (data_come_whole_whatever_the_size_of_the_reads)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, read_in_pieces, NULL);
+}
+END_TEST
+
+static gboolean
+be_reset (gpointer data, GValue *result, GError **error)
+{
+  const struct linger at_once = { .l_onoff = 1 };
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (GError) local_error = NULL;
+  char buffer[8];
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  setsockopt (fds[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close (fds[1]);
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, 0, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED);
+  ck_assert (g_str_has_prefix (local_error->message, "recv: "));
+  g_clear_error (&local_error);
+  ck_assert_int_eq (morrow_fd_send (fd, "hello", 5, 0, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  g_clear_error (&local_error);
+  ck_assert_int_eq (morrow_fd_write (fd, "hello", 5, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  return TRUE;
+}
+
+START_TEST (reset_is_an_error_and_no_signal)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, be_reset, NULL);
+}
+END_TEST
+
+static gboolean
+be_refused (gpointer data, GValue *result, GError **error)
+{
+  int listener = new_listener (1);
+  struct sockaddr_in address = get_address (listener);
+  g_autoptr (MorrowFd) fd = morrow_fd_new (new_socket ());
+  g_autoptr (GError) local_error = NULL;
+
+  close (listener);
+  ck_assert_int_eq (morrow_fd_connect (fd, (struct sockaddr *) &address, sizeof address, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+  return TRUE;
+}
+
+START_TEST (refused_connection_is_an_error)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, be_refused, NULL);
+}
+END_TEST
+
+static gboolean
+connect_after_a_wait (gpointer data, GValue *result, GError **error)
+{
+  int listener = new_listener (1);
+  struct sockaddr_in address = get_address (listener);
+  g_autoptr (MorrowFd) fd = morrow_fd_new (new_socket ());
+
+  /* A socket that is not connected is ready for everything, in vain. */
+  ck_assert (morrow_await_int (morrow_fd_ready (fd, G_IO_OUT), error) & G_IO_HUP);
+  ck_assert_int_eq (morrow_fd_connect (fd, (struct sockaddr *) &address, sizeof address, NEVER, error), 0);
+  ck_assert_int_eq (morrow_fd_send (fd, "hello", 5, 0, NEVER, error), 5);
+  close (listener);
+  return TRUE;
+}
+
+START_TEST (socket_that_was_waited_for_can_be_connected)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, connect_after_a_wait, NULL);
+}
+END_TEST
+
+/* A packet ends a read, however large the buffer; the next is there already. */
+SCENE (packets_are_read_one_by_one_without_waiting)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_DGRAM);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  for (guint i = 1; i <= 3; i++)
+    ck_assert_int_eq (write (fds[1], "hello", i), i);
+  for (guint i = 1; i <= 3; i++)
+    ck_assert_int_eq (recv_some (fd, 100), i);
+  close (fds[1]);
+  return TRUE;
+}
+
+SCENE (peeked_data_are_still_there)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  char buffer[100];
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, MSG_PEEK, NEVER, error), 5);
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, MSG_PEEK, NEVER, error), 5);
+  ck_assert_int_eq (recv_some (fd, 100), 5);
+  close (fds[1]);
+  return TRUE;
+}
+
+/* Something urgent ends a read too. */
+SCENE (data_behind_something_urgent_are_found)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (write (fds[1], "ab", 2), 2);
+  ck_assert_int_eq (send (fds[1], "x", 1, MSG_OOB), 1);
+  ck_assert_int_eq (write (fds[1], "cd", 2), 2);
+  ck_assert (morrow_await_int (morrow_fd_ready (fd, G_IO_PRI), error) & G_IO_PRI);
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  close (fds[1]);
+  return TRUE;
+}
+
+static gboolean
+read_a_file (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = morrow_fd_new (open ("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  char magic[4];
+
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_IN), error), G_IO_IN);
+  ck_assert_int_eq (morrow_fd_read (fd, magic, sizeof magic, NEVER, error), 4);
+  ck_assert_mem_eq (magic, "\177ELF", 4);
+  return TRUE;
+}
+
+START_TEST (file_is_read_without_waiting)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, read_a_file, NULL);
+}
+END_TEST
+
+START_TEST (call_outside_a_task_is_done_when_it_need_not_wait)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (GError) error = NULL;
+  char buffer[8];
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  ck_assert_int_eq (recv_some (fd, 8), 5);
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, 0, NEVER, &error), -1);
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK);
+  close (fds[1]);
+}
+END_TEST
+
+/* --- readiness --------------------------------------------------------------------------------- */
+
+static gboolean
+ask_for_readiness (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_OUT), error), G_IO_OUT);
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT), error), G_IO_OUT);
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_IN), error), G_IO_IN);
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT), error), G_IO_IN | G_IO_OUT);
+
+  /* What was read behind our back is not there any more. */
+  drain (fds[0]);
+  ck_assert_int_eq (morrow_await_int (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT), error), G_IO_OUT);
+  close (fds[1]);
+  ck_assert (morrow_await_int (morrow_fd_ready (fd, G_IO_IN), error) & G_IO_HUP);
+  return TRUE;
+}
+
+START_TEST (readiness_is_that_of_the_moment)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, ask_for_readiness, NULL);
+}
+END_TEST
+
+SCENE (both_sides_are_waited_for_at_once)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) ready = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fill (fds[0]);
+  fd = morrow_fd_new (fds[0]);
+  ready = morrow_create_task (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT));
+  let_run ();
+  ck_assert (!morrow_future_is_settled (ready));
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  await_ok (ready);
+  ck_assert_int_eq (morrow_future_get_int (ready), G_IO_IN);
+  close (fds[1]);
+  return TRUE;
+}
+
+SCENE (reader_and_writer_wait_side_by_side)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) in = NULL;
+  g_autoptr (MorrowFuture) out = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fill (fds[0]);
+  fd = morrow_fd_new (fds[0]);
+  in = morrow_create_task (morrow_fd_ready (fd, G_IO_IN));
+  out = morrow_create_task (morrow_fd_ready (fd, G_IO_OUT));
+  let_run ();
+  ck_assert (!morrow_future_is_settled (in) && !morrow_future_is_settled (out));
+  drain (fds[1]);
+  await_ok (out);
+  ck_assert (!morrow_future_is_settled (in));
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  await_ok (in);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (readiness_nobody_waits_for_warns_as_a_coroutine_does)
+{
+  MorrowFd *fd = morrow_fd_new (open ("/dev/null", O_RDWR | O_CLOEXEC));
+
+  morrow_check_expect_warning ("coroutine 'morrow_fd_ready' was never awaited*");
+  morrow_future_unref (morrow_fd_ready (fd, G_IO_IN));
+  morrow_fd_unref (fd);
+}
+END_TEST
+
+/* --- fairness, life, threads ------------------------------------------------------------------- */
+
+#define N_READS 6400
+
+static gboolean
+read_zeros (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = morrow_fd_new (open ("/dev/zero", O_RDONLY | O_CLOEXEC));
+  char byte;
+
+  for (guint i = 0; i < N_READS; i++)
+    {
+      if (morrow_fd_read (fd, &byte, 1, NEVER, error) != 1)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* 64 reads are a batch. */
+SCENE (task_whose_data_are_always_there_leaves_others_their_turn)
+{
+  g_autoptr (MorrowFuture) zeros = morrow_create_task (morrow_coroutine (read_zeros, NULL, NULL));
+  guint n_turns = 0;
+
+  while (!morrow_future_is_settled (zeros))
+    {
+      ck_assert (morrow_yield (error));
+      n_turns++;
+    }
+  await_ok (zeros);
+  ck_assert_uint_ge (n_turns, N_READS / 64);
+  return TRUE;
+}
+
+SCENE (task_whose_data_are_always_there_can_be_cancelled)
+{
+  g_autoptr (MorrowFuture) zeros = morrow_create_task (morrow_coroutine (read_zeros, NULL, NULL));
+
+  ck_assert (morrow_yield (error));
+  morrow_future_cancel (zeros);
+  await_cancelled (zeros);
+  return TRUE;
+}
+
+static void
+unref_fd (int fd, GIOCondition condition, gpointer data)
+{
+  MorrowFd **other = data;
+
+  g_clear_pointer (other, morrow_fd_unref);
+}
+
+/* The event that names it may be behind the one that is being dealt with. */
+SCENE (descriptor_may_go_inside_a_callback)
+{
+  for (guint i = 0; i < 2; i++)
+    {
+      MorrowFd *fd;
+      MorrowFdWatch *watch;
+      int fds[2], other[2];
+
+      make_pair (fds, SOCK_STREAM);
+      make_pair (other, SOCK_STREAM);
+      fd = morrow_fd_new (fds[0]);
+      ck_assert (morrow_await (morrow_create_task (morrow_fd_ready (fd, G_IO_OUT)), error));
+      watch = morrow_fd_watch_new (morrow_loop_get_current (), other[0], G_IO_IN, unref_fd, &fd);
+      ck_assert_int_eq (write (i == 0 ? fds[1] : other[1], "hello", 5), 5);
+      ck_assert_int_eq (write (i == 0 ? other[1] : fds[1], "hello", 5), 5);
+      while (fd != NULL)
+        ck_assert (morrow_yield (error));
+      morrow_fd_watch_free (watch);
+      close (fds[1]);
+      close (other[0]);
+      close (other[1]);
+    }
+  return TRUE;
+}
+
+static gboolean
+recv_five (gpointer data, GValue *result, GError **error)
+{
+  ck_assert_int_eq (recv_some (data, 5), 5);
+  return TRUE;
+}
+
+static gboolean
+send_after_move (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (GError) local_error = NULL;
+  char byte;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  for (guint i = 0; i < 20; i++)
+    {
+      g_autoptr (MorrowFuture) task = NULL;
+
+      /* Here it is waited for in vain, there not. */
+      ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, g_get_monotonic_time () + 100, &local_error), -1);
+      assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+      g_clear_error (&local_error);
+      ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+      task = morrow_create_task (morrow_coroutine (recv_five, fd, NULL));
+      await_ok (task);
+    }
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (descriptor_goes_from_loop_to_loop)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, send_after_move, NULL);
+}
+END_TEST
+
+/* --- an echo ----------------------------------------------------------------------------------- */
+
+#define N_CLIENTS  8
+#define N_MESSAGES 50
+
+static gboolean
+echo (gpointer data, GValue *result, GError **error)
+{
+  MorrowFd *fd = data;
+  char buffer[64];
+  gssize n;
+
+  while ((n = morrow_fd_recv (fd, buffer, sizeof buffer, 0, NEVER, error)) > 0)
+    {
+      if (morrow_fd_send (fd, buffer, n, 0, NEVER, error) != n)
+        return FALSE;
+    }
+  return n == 0;
+}
+
+static gboolean
+serve (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *handlers[N_CLIENTS];
+
+  for (guint i = 0; i < N_CLIENTS; i++)
+    {
+      int fd = morrow_fd_accept (data, NULL, NULL, NEVER, error);
+
+      if (fd < 0)
+        return FALSE;
+      handlers[i] = morrow_create_task (morrow_coroutine (echo, morrow_fd_new (fd), (GDestroyNotify) morrow_fd_unref));
+    }
+  for (guint i = 0; i < N_CLIENTS; i++)
+    {
+      await_ok (handlers[i]);
+      morrow_future_unref (handlers[i]);
+    }
+  return TRUE;
+}
+
+/* Messages of 1 to 100 bytes, so that some take two reads. */
+static gboolean
+ask (gpointer data, GValue *result, GError **error)
+{
+  struct sockaddr_in *address = data;
+  g_autoptr (MorrowFd) fd = morrow_fd_new (new_socket ());
+  char message[100] = "a message", reply[100];
+  gsize n = 0;
+
+  if (morrow_fd_connect (fd, (struct sockaddr *) address, sizeof *address, NEVER, error) < 0)
+    return FALSE;
+  for (guint i = 0; i < N_MESSAGES; i++)
+    {
+      gsize size = 1 + i * 37 % 100, got = 0;
+
+      ck_assert_int_eq (morrow_fd_write (fd, message, size, NEVER, error), size);
+      while (got < size)
+        {
+          gssize m = morrow_fd_read (fd, reply + got, sizeof reply - got, NEVER, error);
+
+          ck_assert_int_gt (m, 0);
+          got += m;
+        }
+      ck_assert_uint_eq (got, size);
+      ck_assert_mem_eq (message, reply, size);
+      n += got;
+    }
+  return morrow_return_uint64 (result, n);
+}
+
+static gboolean
+serve_and_ask (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) listener = morrow_fd_new (new_listener (N_CLIENTS));
+  struct sockaddr_in address = get_address (morrow_fd_get_fd (listener));
+  g_autoptr (MorrowFuture) server = morrow_create_task (morrow_coroutine (serve, listener, NULL));
+  MorrowFuture *clients[N_CLIENTS];
+  guint64 n = 0, n_expected = 0;
+
+  for (guint i = 0; i < N_CLIENTS; i++)
+    clients[i] = morrow_create_task (morrow_coroutine (ask, &address, NULL));
+  for (guint i = 0; i < N_CLIENTS; i++)
+    n += morrow_await_uint64 (clients[i], error);
+  for (guint i = 0; i < N_MESSAGES; i++)
+    n_expected += 1 + i * 37 % 100;
+  ck_assert_uint_eq (n, N_CLIENTS * n_expected);
+  await_ok (server);
+  return TRUE;
+}
+
+START_TEST (echo_gives_back_every_byte)
+{
+  g_autoptr (MorrowExecutor) executor = _i == MODEL_THREADS ? morrow_thread_pool_new (3 * N_CLIENTS) : make_model (_i);
+  guint n_descriptors = 0;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      run_scene_on (executor, serve_and_ask, NULL);
+      if (i == 0 && _i != MODEL_THREADS)
+        n_descriptors = count_descriptors ();
+    }
+  if (_i != MODEL_THREADS)
+    ck_assert_uint_eq (count_descriptors (), n_descriptors);
+}
+END_TEST
+
+/* --- races ------------------------------------------------------------------------------------- */
+
+#define N_RACES (400 / morrow_check_slowness ())
+
+/* A cancel, a close and data, all at once: one of them ends the wait, and nothing is lost or left. */
+typedef struct
+{
+  Wait          wait;
+  MorrowFuture *task;
+} Race;
+
+static gpointer
+race_cancel (gpointer data)
+{
+  Race *self = data;
+
+  morrow_future_cancel (self->task);
+  return NULL;
+}
+
+static gpointer
+race_close (gpointer data)
+{
+  Race *self = data;
+
+  morrow_fd_close (self->wait.fd);
+  return NULL;
+}
+
+static gboolean
+be_raced_for (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < N_RACES; i++)
+    {
+      Race race = { .task = morrow_current_task () };
+      g_autoptr (GError) local_error = NULL;
+      GThread *threads[2];
+      gssize n;
+
+      wait_init (&race.wait, CALL_READ);
+      if (i % 4 == 0)
+        wait_allow (&race.wait);
+      threads[0] = g_thread_new ("cancel", race_cancel, &race);
+      threads[1] = g_thread_new ("close", race_close, &race);
+      n = wait_call (&race.wait, g_get_monotonic_time () + i % 100, &local_error);
+      ck_assert_msg (n == 5 || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
+                       g_error_matches (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED) ||
+                       g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT),
+                     "%s", local_error != NULL ? local_error->message : "");
+      g_thread_join (threads[0]);
+      g_thread_join (threads[1]);
+      while (morrow_future_uncancel (race.task) > 0)
+        ;
+      ck_assert_int_eq (morrow_fd_get_fd (race.wait.fd), -1);
+      wait_clear (&race.wait);
+    }
+  return TRUE;
+}
+
+START_TEST (cancel_close_and_data_race)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, be_raced_for, NULL);
+}
+END_TEST
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("fd");
+  TCase *waits = morrow_check_add_case (suite, "waits");
+  TCase *parked = morrow_check_add_case (suite, "parked");
+  TCase *calls = morrow_check_add_case (suite, "calls");
+  TCase *ready = morrow_check_add_case (suite, "ready");
+  TCase *life = morrow_check_add_case (suite, "life");
+  TCase *threads = morrow_check_add_case (suite, "threads");
+
+  tcase_add_loop_test (waits, wait_ends_at_the_deadline, 0, N_WAITS);
+  tcase_add_loop_test (waits, wait_ends_by_a_cancel_from_another_thread, 0, N_WAITS);
+  tcase_add_loop_test (waits, wait_ends_by_a_close_from_another_thread, 0, N_WAITS);
+  tcase_add_loop_test (waits, wait_ends_when_the_call_can_be_done, 0, N_WAITS);
+
+  tcase_add_loop_test (parked, parked_task_is_cancelled_by_another, 0, N_CALLS);
+  tcase_add_loop_test (parked, parked_task_is_told_of_a_close, 0, N_CALLS);
+  tcase_add_loop_test (parked, second_task_on_the_same_side_is_refused, 0, N_CALLS);
+  tcase_add_loop_test (parked, task_that_waits_at_the_end_of_the_run_is_cancelled, 0, N_CALLS);
+
+  tcase_add_loop_test (calls, end_is_found_after_a_short_read, 0, N_MODELS);
+  tcase_add_loop_test (calls, data_come_whole_whatever_the_size_of_the_reads, 0, N_MODELS);
+  tcase_add_loop_test (calls, reset_is_an_error_and_no_signal, 0, N_MODELS);
+  tcase_add_loop_test (calls, refused_connection_is_an_error, 0, N_MODELS);
+  tcase_add_loop_test (calls, socket_that_was_waited_for_can_be_connected, 0, N_MODELS);
+  tcase_add_test (calls, packets_are_read_one_by_one_without_waiting);
+  tcase_add_test (calls, peeked_data_are_still_there);
+  tcase_add_test (calls, data_behind_something_urgent_are_found);
+  tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
+  tcase_add_test (calls, call_outside_a_task_is_done_when_it_need_not_wait);
+
+  tcase_add_loop_test (ready, readiness_is_that_of_the_moment, 0, N_MODELS);
+  tcase_add_test (ready, both_sides_are_waited_for_at_once);
+  tcase_add_test (ready, reader_and_writer_wait_side_by_side);
+  tcase_add_test (ready, readiness_nobody_waits_for_warns_as_a_coroutine_does);
+
+  tcase_add_test (life, task_whose_data_are_always_there_leaves_others_their_turn);
+  tcase_add_test (life, task_whose_data_are_always_there_can_be_cancelled);
+  tcase_add_test (life, descriptor_may_go_inside_a_callback);
+  tcase_add_loop_test (life, descriptor_goes_from_loop_to_loop, 0, N_MODELS);
+
+  tcase_add_loop_test (threads, echo_gives_back_every_byte, 0, MODEL_INLINE);
+  tcase_add_loop_test (threads, cancel_close_and_data_race, 0, N_MODELS);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (make_suite)
