@@ -109,6 +109,52 @@ START_TEST (a_second_crowd_uses_the_connections_of_the_first)
 }
 END_TEST
 
+/* An application's main loop ---------------------------------------------------------------- */
+
+typedef struct
+{
+  GMainLoop *loop;
+  Crowd     *crowd;
+  guint      n_ticks;
+} Application;
+
+static gboolean
+tick (gpointer data)
+{
+  ((Application *) data)->n_ticks++;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+application_coro (gpointer data, GValue *result, GError **error)
+{
+  Application *application = data;
+  gboolean ok = crowd_coro (application->crowd, result, error);
+
+  g_main_loop_quit (application->loop);
+  return ok;
+}
+
+START_TEST (a_crowd_on_an_applications_main_loop_leaves_its_sources_their_turns)
+{
+  g_autoptr (MorrowTestServer) server = start_server ();
+  g_autofree char *uri = g_strconcat (test_server_get_url (server), "/delay/100/1000", NULL);
+  g_autoptr (GMainLoop) main_loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  Crowd crowd = { .uri = uri, .other = uri, .n = 100 };
+  Application application = { .loop = main_loop, .crowd = &crowd };
+  guint source = g_timeout_add_full (G_PRIORITY_LOW, 5, tick, &application, NULL);
+  MorrowFuture *task =
+    morrow_executor_spawn (loop, morrow_coroutine (application_coro, &application, NULL));
+
+  g_main_loop_run (main_loop);
+  ck_assert_uint_eq (crowd.n_ok[0] + crowd.n_ok[1], 100);
+  ck_assert_uint_ge (application.n_ticks, 5);
+  morrow_future_unref (task);
+  g_source_remove (source);
+}
+END_TEST
+
 /* Failures of others ------------------------------------------------------------------------- */
 
 typedef struct
@@ -280,6 +326,7 @@ crowd_suite (void)
 
   tcase_add_loop_test (tcase, a_crowd_at_once_all_succeeds, LOOP, SEQUENTIAL);
   tcase_add_test (tcase, a_second_crowd_uses_the_connections_of_the_first);
+  tcase_add_test (tcase, a_crowd_on_an_applications_main_loop_leaves_its_sources_their_turns);
   tcase_add_test (tcase, a_child_process_does_not_use_its_parents_connections);
   suite_add_tcase (suite, tcase);
 
