@@ -114,6 +114,7 @@ EXTRA_DIST += \
   compare/micro/tokio/Cargo.toml \
   compare/micro/tokio/src/main.rs \
   compare/micro/boost.cc \
+  compare/micro/libdex.c \
   compare/micro/asyncio_program.py
 
 compare-micro: compare/micro/morrow compare/micro/limits compare/micro/echo-client
