@@ -142,7 +142,7 @@ script_environment = \
 # malloc () here, so that the address sanitizer sees them freed.
 AM_TESTS_ENVIRONMENT = \
   $(script_environment) \
-  TSAN_OPTIONS=$${TSAN_OPTIONS-ignore_noninstrumented_modules=1}; export TSAN_OPTIONS; \
+  TSAN_OPTIONS=$${TSAN_OPTIONS-ignore_noninstrumented_modules=1:atexit_sleep_ms=0}; export TSAN_OPTIONS; \
   G_SLICE=$${G_SLICE-always-malloc}; export G_SLICE; \
   UBSAN_OPTIONS=$${UBSAN_OPTIONS-print_stacktrace=1}; export UBSAN_OPTIONS;
 

@@ -214,7 +214,7 @@ START_TEST (poll_function_of_the_user_is_the_one_that_polls)
 
   g_main_context_set_poll_func (context, count_and_poll);
   loop = morrow_loop_new (context);
-  ck_assert (morrow_run_on (loop, morrow_sleep (0.05), NULL, &error));
+  ck_assert (morrow_run_on (loop, morrow_sleep (0.05 * morrow_check_slowness ()), NULL, &error));
   said = take_said ();
   ck_assert (g_str_has_prefix (said, "poll"));
 }
