@@ -181,7 +181,8 @@ morrow_timeout_set (MorrowTimeout *self, gint64 deadline)
 {
   g_return_if_fail (self != NULL);
 
-  morrow__alarm_set (self->loop, &self->alarm, deadline);
+  /* What fires now is what was due at the last poll: one that always sets itself in the past is not due in the same turn. */
+  morrow__alarm_set (self->loop, &self->alarm, MAX (deadline, self->loop->last_poll + 1));
 }
 
 /**

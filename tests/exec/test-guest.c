@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A loop as a guest: of an application's main context, whose main loop turns it beside the sources
+ * of the application; and with guests of its own, other libraries' descriptors and time-outs.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <morrow/reactor.h>
+
+#include "exec/scene.h"
+
+/* --- beside an application's sources ----------------------------------------------------------- */
+
+#define N_TASKS  1000
+#define N_SERVED 50   /* dispatches of each source */
+#define N_STEPS  20   /* yields of each task, at least */
+
+typedef struct
+{
+  GMainLoop *main;
+  guint      n_sources;    /* that have not been served often enough */
+  guint      n_tasks;      /* that have not ended */
+} House;
+
+/* Ready each time that it is asked for the @stride th time: so sources above and beside the loop's
+ * leave it the turns that it would not get by GLib's own rule. */
+typedef struct
+{
+  GSource source;
+  House  *house;
+  guint   stride;
+  guint   n_asked;
+  guint   n_served;
+} Regular;
+
+static gboolean
+regular_prepare (GSource *source, int *timeout)
+{
+  Regular *self = (Regular *) source;
+
+  *timeout = 0;
+  return ++self->n_asked % self->stride == 0;
+}
+
+static gboolean
+regular_check (GSource *source)
+{
+  return FALSE;
+}
+
+static gboolean
+regular_dispatch (GSource *source, GSourceFunc func, gpointer data)
+{
+  Regular *self = (Regular *) source;
+
+  if (++self->n_served == N_SERVED)
+    self->house->n_sources--;
+  return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs regular_funcs = {
+  .prepare = regular_prepare,
+  .check = regular_check,
+  .dispatch = regular_dispatch,
+};
+
+static GSource *
+add_regular (House *house, int priority, guint stride)
+{
+  GSource *source = g_source_new (&regular_funcs, sizeof (Regular));
+
+  ((Regular *) source)->house = house;
+  ((Regular *) source)->stride = stride;
+  g_source_set_priority (source, priority);
+  g_source_attach (source, NULL);
+  house->n_sources++;
+  return source;
+}
+
+static void
+remove_source (GSource *source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+/* Never waits, until the sources have been served. */
+static gboolean
+keep_going (gpointer data, GValue *result, GError **error)
+{
+  House *house = data;
+
+  for (guint i = 0; i < N_STEPS || house->n_sources > 0; i++)
+    {
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  if (--house->n_tasks == 0)
+    g_main_loop_quit (house->main);
+  return TRUE;
+}
+
+static void
+keep_house (House *house)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  MorrowFuture *tasks[N_TASKS];
+
+  house->main = g_main_loop_new (NULL, FALSE);
+  house->n_tasks = N_TASKS;
+  for (guint i = 0; i < N_TASKS; i++)
+    tasks[i] = morrow_executor_spawn (loop, morrow_coroutine (keep_going, house, NULL));
+
+  g_main_loop_run (house->main);
+  for (guint i = 0; i < N_TASKS; i++)
+    {
+      ck_assert_int_eq (morrow_future_get_status (tasks[i]), MORROW_FUTURE_RESOLVED);
+      morrow_future_unref (tasks[i]);
+    }
+  ck_assert_uint_eq (house->n_sources, 0);
+  ck_assert_uint_eq (house->n_tasks, 0);
+  g_main_loop_unref (house->main);
+}
+
+static const int priorities[] = {
+  G_PRIORITY_HIGH, G_PRIORITY_DEFAULT, G_PRIORITY_HIGH_IDLE, G_PRIORITY_DEFAULT_IDLE, G_PRIORITY_LOW
+};
+
+/* From the loop's own priority downwards a source may be ready always. */
+START_TEST (source_of_any_priority_and_tasks_that_never_wait_both_go_on)
+{
+  House house = { 0 };
+  GSource *source = add_regular (&house, priorities[_i], priorities[_i] < G_PRIORITY_DEFAULT ? 2 : 1);
+
+  keep_house (&house);
+  remove_source (source);
+}
+END_TEST
+
+START_TEST (sources_of_all_priorities_and_tasks_that_never_wait_all_go_on)
+{
+  House house = { 0 };
+  GSource *sources[G_N_ELEMENTS (priorities)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
+    sources[i] = add_regular (&house, priorities[i], 3);
+  keep_house (&house);
+  for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
+    remove_source (sources[i]);
+}
+END_TEST
+
+/* --- quiet, and gone --------------------------------------------------------------------------- */
+
+static guint n_polls;   /* of the only thread */
+
+static int
+count_polls (GPollFD *fds, guint n_fds, int timeout)
+{
+  n_polls++;
+  return g_poll (fds, n_fds, timeout);
+}
+
+static gboolean
+quit_main (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+START_TEST (quiet_guest_does_not_wake_the_main_loop)
+{
+  g_autoptr (GMainLoop) main = g_main_loop_new (NULL, FALSE);
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (await_it, future, NULL));
+
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_main_context_set_poll_func (NULL, count_polls);
+  g_timeout_add (50, quit_main, main);
+  g_main_loop_run (main);
+  ck_assert_uint_le (n_polls, 3);
+
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (NULL, TRUE);
+}
+END_TEST
+
+START_TEST (guest_without_tasks_goes_with_its_last_reference)
+{
+  MorrowExecutor *loop = morrow_loop_new (g_main_context_default ());
+
+  g_object_add_weak_pointer (G_OBJECT (loop), (gpointer *) &loop);
+  g_object_unref (loop);
+  ck_assert_ptr_null (loop);
+  ck_assert (!g_main_context_iteration (NULL, FALSE));
+}
+END_TEST
+
+START_TEST (guest_that_is_let_go_ends_its_tasks_first)
+{
+  House house = { .main = g_main_loop_new (NULL, FALSE), .n_tasks = 3 };
+  MorrowExecutor *loop = morrow_loop_new (g_main_context_default ());
+
+  g_object_add_weak_pointer (G_OBJECT (loop), (gpointer *) &loop);
+  for (guint i = 0; i < 3; i++)
+    morrow_future_unref (morrow_executor_spawn (loop, morrow_coroutine (keep_going, &house, NULL)));
+  g_object_unref (loop);
+  ck_assert_ptr_nonnull (loop);
+
+  g_main_loop_run (house.main);
+  ck_assert_uint_eq (house.n_tasks, 0);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  ck_assert_ptr_null (loop);
+  g_main_loop_unref (house.main);
+}
+END_TEST
+
+START_TEST (loop_tells_the_context_that_it_was_made_for)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+
+  ck_assert_ptr_eq (morrow_loop_get_context (MORROW_LOOP (loop)), context);
+}
+END_TEST
+
+SCENE (context_of_a_loop_is_the_default_of_its_thread)
+{
+  ck_assert_ptr_eq (morrow_loop_get_context (morrow_loop_get_current ()), g_main_context_get_thread_default ());
+  return TRUE;
+}
+
+/* --- descriptors ------------------------------------------------------------------------------- */
+
+typedef struct _Eye Eye;
+
+struct _Eye
+{
+  MorrowFdWatch *watch;    /* NULL when it was freed */
+  int            ends[2];  /* connected: the first is watched */
+  guint          n;        /* calls */
+  Eye           *other;    /* whose watch is freed too; or NULL */
+};
+
+/* Has its end readable, too. */
+static void
+eye_open (Eye *self, GIOCondition condition, MorrowFdFunc func)
+{
+  *self = (Eye) { 0 };
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, self->ends), 0);
+  ck_assert_int_eq (write (self->ends[1], "x", 1), 1);
+  self->watch = morrow_fd_watch_new (morrow_loop_get_current (), self->ends[0], condition, func, self);
+  ck_assert_ptr_nonnull (self->watch);
+}
+
+static void
+eye_close (Eye *self)
+{
+  g_clear_pointer (&self->watch, morrow_fd_watch_free);
+  close (self->ends[0]);
+  close (self->ends[1]);
+}
+
+/* Long enough for the loop to have looked at all that is ready. */
+static void
+let_turn (void)
+{
+  for (guint i = 0; i < 5; i++)
+    ck_assert (morrow_await (morrow_sleep (0.001), NULL));
+}
+
+static void
+free_at_the_third (int fd, GIOCondition condition, gpointer data)
+{
+  Eye *self = data;
+
+  ck_assert_int_eq (fd, self->ends[0]);
+  if (++self->n == 3)
+    g_clear_pointer (&self->watch, morrow_fd_watch_free);
+}
+
+SCENE (watch_is_called_while_the_descriptor_is_ready_until_it_is_freed)
+{
+  Eye eye;
+
+  eye_open (&eye, G_IO_IN, free_at_the_third);
+  let_turn ();
+  ck_assert_uint_eq (eye.n, 3);
+  eye_close (&eye);
+  return TRUE;
+}
+
+static void
+free_both (int fd, GIOCondition condition, gpointer data)
+{
+  Eye *self = data;
+
+  self->n++;
+  g_clear_pointer (&self->other->watch, morrow_fd_watch_free);
+  g_clear_pointer (&self->watch, morrow_fd_watch_free);
+}
+
+SCENE (watch_that_another_ones_callback_freed_is_not_called)
+{
+  Eye one, two;
+
+  eye_open (&one, G_IO_IN, free_both);
+  eye_open (&two, G_IO_IN, free_both);
+  one.other = &two;
+  two.other = &one;
+  let_turn ();
+  ck_assert_uint_eq (one.n + two.n, 1);
+  eye_close (&one);
+  eye_close (&two);
+  return TRUE;
+}
+
+/* And asks for nothing more. */
+static void
+say_condition (int fd, GIOCondition condition, gpointer data)
+{
+  say ("%s%s%s", condition & G_IO_IN ? "in" : "", condition & G_IO_OUT ? "out" : "", condition & G_IO_HUP ? "hup" : "");
+  morrow_fd_watch_set_condition (((Eye *) data)->watch, 0);
+}
+
+SCENE (watch_is_called_for_the_condition_that_was_set_last)
+{
+  Eye eye;
+
+  eye_open (&eye, 0, say_condition);
+  let_turn ();
+  assert_said ("");
+  morrow_fd_watch_set_condition (eye.watch, G_IO_OUT);
+  let_turn ();
+  assert_said ("out");
+  morrow_fd_watch_set_condition (eye.watch, G_IO_IN | G_IO_OUT);
+  let_turn ();
+  assert_said ("inout");
+  eye_close (&eye);
+  return TRUE;
+}
+
+static void
+expect_hang_up (int fd, GIOCondition condition, gpointer data)
+{
+  ck_assert (condition & G_IO_HUP);
+  free_at_the_third (fd, condition, data);
+}
+
+SCENE (watch_for_nothing_hears_of_a_hang_up)
+{
+  Eye eye;
+
+  eye_open (&eye, 0, expect_hang_up);
+  close (eye.ends[1]);
+  let_turn ();
+  ck_assert_uint_eq (eye.n, 3);
+  close (eye.ends[0]);
+  return TRUE;
+}
+
+SCENE (closed_descriptor_cannot_be_watched)
+{
+  int ends[2];
+
+  ck_assert_int_eq (pipe (ends), 0);
+  close (ends[0]);
+  close (ends[1]);
+  ck_assert_ptr_null (morrow_fd_watch_new (morrow_loop_get_current (), ends[0], G_IO_IN, free_both, NULL));
+  ck_assert_int_eq (errno, EBADF);
+  return TRUE;
+}
+
+SCENE (watch_of_a_closed_descriptor_can_be_freed_and_its_number_watched_again)
+{
+  for (guint i = 0; i < 3; i++)
+    {
+      Eye eye;
+
+      eye_open (&eye, 0, free_at_the_third);
+      close (eye.ends[0]);
+      close (eye.ends[1]);
+      g_clear_pointer (&eye.watch, morrow_fd_watch_free);
+
+      eye_open (&eye, G_IO_IN, free_at_the_third);
+      let_turn ();
+      ck_assert_uint_eq (eye.n, 3);
+      eye_close (&eye);
+    }
+  return TRUE;
+}
+
+/* --- time-outs --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowTimeout *timeout;
+  guint          n;         /* calls */
+  guint          n_wanted;  /* it is set again until then */
+  gint64         delay;     /* microseconds from then */
+  gboolean       inside;    /* a call that sets it */
+} Alarm;
+
+static void
+alarm_set (Alarm *self)
+{
+  self->inside = TRUE;
+  morrow_timeout_set (self->timeout, g_get_monotonic_time () + self->delay);
+  self->inside = FALSE;
+}
+
+static void
+ring (gpointer data)
+{
+  Alarm *self = data;
+
+  ck_assert (!self->inside);
+  if (++self->n < self->n_wanted)
+    alarm_set (self);
+}
+
+static void
+ring_once (gpointer data)
+{
+  Alarm *self = data;
+
+  self->n++;
+  g_clear_pointer (&self->timeout, morrow_timeout_free);
+}
+
+static void
+alarm_init (Alarm *self, MorrowWorkFunc func, guint n_wanted, gint64 delay)
+{
+  *self = (Alarm) { .n_wanted = n_wanted, .delay = delay };
+  self->timeout = morrow_timeout_new (morrow_loop_get_current (), func, self);
+}
+
+/* Set: so many calls come, and no more. */
+static void
+expect_rings (Alarm *self, guint n)
+{
+  alarm_set (self);
+  ck_assert_uint_eq (self->n, 0);
+  while (self->n < n)
+    ck_assert (morrow_await (morrow_sleep (0.001), NULL));
+  let_turn ();
+  ck_assert_uint_eq (self->n, n);
+  g_clear_pointer (&self->timeout, morrow_timeout_free);
+}
+
+SCENE (timeout_that_was_not_set_is_not_called)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 1, 0);
+  let_turn ();
+  ck_assert_uint_eq (alarm.n, 0);
+  morrow_timeout_free (alarm.timeout);
+  return TRUE;
+}
+
+SCENE (timeout_is_called_once_and_not_early)
+{
+  gint64 begin = g_get_monotonic_time ();
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 1, 2000);
+  expect_rings (&alarm, 1);
+  ck_assert_int_ge (g_get_monotonic_time () - begin, 2000);
+  return TRUE;
+}
+
+SCENE (timeout_set_in_the_past_is_called_on_the_next_turn_not_inside)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 1, -G_USEC_PER_SEC);
+  expect_rings (&alarm, 1);
+  return TRUE;
+}
+
+SCENE (timeout_set_again_inside_its_callback_is_called_again)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 3, 500);
+  expect_rings (&alarm, 3);
+  return TRUE;
+}
+
+static void
+ring_until_unset (gpointer data)
+{
+  ((Alarm *) data)->n++;
+  alarm_set (data);
+}
+
+/* The task that unsets it gets its turns. */
+SCENE (timeout_that_always_sets_itself_in_the_past_does_not_hold_up_the_loop)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring_until_unset, 0, -G_USEC_PER_SEC);
+  alarm_set (&alarm);
+  let_turn ();
+  ck_assert_uint_gt (alarm.n, 1);
+  morrow_timeout_free (alarm.timeout);
+  return TRUE;
+}
+
+SCENE (timeout_that_was_set_twice_is_called_for_the_last_time_only)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 1, G_USEC_PER_SEC * (gint64) 1000);
+  alarm_set (&alarm);
+  alarm.delay = 1000;
+  expect_rings (&alarm, 1);
+  return TRUE;
+}
+
+SCENE (timeout_that_was_unset_is_not_called)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring, 1, 0);
+  morrow_timeout_unset (alarm.timeout);
+  alarm_set (&alarm);
+  morrow_timeout_unset (alarm.timeout);
+  morrow_timeout_unset (alarm.timeout);
+  let_turn ();
+  ck_assert_uint_eq (alarm.n, 0);
+  morrow_timeout_free (alarm.timeout);
+  return TRUE;
+}
+
+SCENE (timeout_may_be_freed_inside_its_callback)
+{
+  Alarm alarm;
+
+  alarm_init (&alarm, ring_once, 1, 0);
+  expect_rings (&alarm, 1);
+  return TRUE;
+}
+
+static Suite *
+make_suite (void)
+{
+  Suite *suite = suite_create ("guest");
+  TCase *beside = morrow_check_add_case (suite, "beside");
+  TCase *life = morrow_check_add_case (suite, "life");
+  TCase *watches = morrow_check_add_case (suite, "watches");
+  TCase *timeouts = morrow_check_add_case (suite, "timeouts");
+
+  tcase_add_loop_test (beside, source_of_any_priority_and_tasks_that_never_wait_both_go_on, 0, G_N_ELEMENTS (priorities));
+  tcase_add_test (beside, sources_of_all_priorities_and_tasks_that_never_wait_all_go_on);
+
+  tcase_add_test (life, quiet_guest_does_not_wake_the_main_loop);
+  tcase_add_test (life, guest_without_tasks_goes_with_its_last_reference);
+  tcase_add_test (life, guest_that_is_let_go_ends_its_tasks_first);
+  tcase_add_test (life, loop_tells_the_context_that_it_was_made_for);
+  tcase_add_test (life, context_of_a_loop_is_the_default_of_its_thread);
+
+  tcase_add_test (watches, watch_is_called_while_the_descriptor_is_ready_until_it_is_freed);
+  tcase_add_test (watches, watch_that_another_ones_callback_freed_is_not_called);
+  tcase_add_test (watches, watch_is_called_for_the_condition_that_was_set_last);
+  tcase_add_test (watches, watch_for_nothing_hears_of_a_hang_up);
+  tcase_add_test (watches, closed_descriptor_cannot_be_watched);
+  tcase_add_test (watches, watch_of_a_closed_descriptor_can_be_freed_and_its_number_watched_again);
+
+  tcase_add_test (timeouts, timeout_that_was_not_set_is_not_called);
+  tcase_add_test (timeouts, timeout_is_called_once_and_not_early);
+  tcase_add_test (timeouts, timeout_set_in_the_past_is_called_on_the_next_turn_not_inside);
+  tcase_add_test (timeouts, timeout_set_again_inside_its_callback_is_called_again);
+  tcase_add_test (timeouts, timeout_that_always_sets_itself_in_the_past_does_not_hold_up_the_loop);
+  tcase_add_test (timeouts, timeout_that_was_set_twice_is_called_for_the_last_time_only);
+  tcase_add_test (timeouts, timeout_that_was_unset_is_not_called);
+  tcase_add_test (timeouts, timeout_may_be_freed_inside_its_callback);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (make_suite)
