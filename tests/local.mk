@@ -53,6 +53,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 test_programs += \
   tests/exec/test-interrupt \
   tests/exec/test-guest \
+  tests/exec/test-lane \
   tests/exec/test-loop-pool \
   tests/exec/test-run \
   tests/exec/test-scheduling \

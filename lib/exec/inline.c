@@ -108,6 +108,12 @@ set_home (MorrowInline *self, MorrowThreadHome *home)
   pthread_mutex_unlock (&self->lock);
 }
 
+static void
+unpark (gpointer home)
+{
+  morrow__parker_unpark (&((MorrowThreadHome *) home)->parker);
+}
+
 static gboolean
 inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
@@ -119,8 +125,11 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   morrow__thread_home_run (home, (MorrowTask *) main);
-  while (run_callbacks (self, FALSE) || morrow__lane_join (executor))
-    ;
+  while (run_callbacks (self, FALSE) || morrow__lane_is_busy (executor, unpark, home))
+    {
+      if (morrow__mpsc_is_empty (&self->inbox))
+        morrow__parker_park (&home->parker);
+    }
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   set_home (self, NULL);
   morrow__thread_home_leave (home);

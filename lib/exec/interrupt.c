@@ -11,10 +11,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "exec/interrupt-private.h"
 
+static atomic_int n_handlers;                /* any thread; I1 */
 static _Atomic (MorrowInterrupt *) active;   /* the run's thread writes, the handler reads; all of it is the same process's */
 
 static void
@@ -24,20 +26,10 @@ end_process (int signal_number)
   raise (signal_number);
 }
 
+/* The first SIGINT of a run whose main has not settled. */
 static void
-handle (int signal_number)
+cancel_main (MorrowInterrupt *self)
 {
-  MorrowInterrupt *self = atomic_load_explicit (&active, memory_order_seq_cst);
-  int saved_errno = errno;
-
-  if (self == NULL)
-    return;
-  if (atomic_fetch_add_explicit (&self->count, 1, memory_order_seq_cst) > 0 || morrow__future_is_settled (&self->main->future))
-    {
-      end_process (signal_number);
-      return;
-    }
-
   /* Sequentially consistent: T1, as in morrow__task_cancel (). An addition, since PENDING may be set already: the bit
    * is set apart. */
   atomic_fetch_add_explicit (&self->main->cancel, MORROW__CANCEL_ONE, memory_order_seq_cst);
@@ -51,6 +43,27 @@ handle (int signal_number)
     {
       morrow__parker_unpark (self->parker);
     }
+}
+
+/* I1: the handler counts itself, then looks for the run; a run that ends takes itself away, then waits until there is
+ * no handler. So the run is there as long as a handler that has found it. */
+static void
+handle (int signal_number)
+{
+  int saved_errno = errno;
+  MorrowInterrupt *self;
+
+  atomic_fetch_add_explicit (&n_handlers, 1, memory_order_seq_cst);
+  self = atomic_load_explicit (&active, memory_order_seq_cst);
+  if (self != NULL)
+    {
+      if (atomic_fetch_add_explicit (&self->count, 1, memory_order_seq_cst) > 0 ||
+          morrow__future_is_settled (&self->main->future))
+        end_process (signal_number);
+      else
+        cancel_main (self);
+    }
+  atomic_fetch_sub_explicit (&n_handlers, 1, memory_order_seq_cst);
   errno = saved_errno;
 }
 
@@ -78,8 +91,7 @@ morrow__interrupt_begin (MorrowInterrupt *self, MorrowFuture *main, MorrowLoop *
   self->installed = sigaction (SIGINT, &handler, NULL) == 0;
 }
 
-/* Whether SIGINT came. When the handler has posted its job, the loop has run it: a run does not end with jobs in its
- * inbox. */
+/* Whether SIGINT came. The handler may have posted its job just now: the loop is to run what is in its inbox. */
 gboolean
 morrow__interrupt_end (MorrowInterrupt *self)
 {
@@ -90,6 +102,8 @@ morrow__interrupt_end (MorrowInterrupt *self)
       if (sigaction (SIGINT, NULL, &now) == 0 && now.sa_handler == handle)
         sigaction (SIGINT, &self->before, NULL);
       atomic_store_explicit (&active, NULL, memory_order_seq_cst);
+      while (atomic_load_explicit (&n_handlers, memory_order_seq_cst) > 0)   /* I1 */
+        sched_yield ();
     }
 
   return atomic_load_explicit (&self->count, memory_order_seq_cst) > 0;

@@ -8,6 +8,6 @@
 /* Waits until the lane has done all that was given to it from @executor. TRUE when there was something to wait for. */
 gboolean morrow__lane_join    (MorrowExecutor *executor);
 
-/* The same for who cannot block, a loop that turns meanwhile: TRUE when the lane is not done; then it wakes @loop when
- * it is. Asked again before the loop goes. */
-gboolean morrow__lane_is_busy (MorrowExecutor *executor, MorrowLoop *loop);
+/* The same for who does other things meanwhile: TRUE when the lane is not done; then it calls @wake, under a lock of its
+ * own, when it is. Asked again before @joiner goes. */
+gboolean morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer joiner), gpointer joiner);

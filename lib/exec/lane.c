@@ -43,8 +43,9 @@ static GHashTable *lane_running;   /* under lane_lock: executor to Running, for 
 /* The works of one executor; under lane_lock. */
 typedef struct
 {
-  guint       n;
-  MorrowLoop *joiner;              /* borrowed: the loop to wake when there is none left, or NULL */
+  guint    n;
+  void   (*wake) (gpointer joiner);   /* when there is none left; or NULL */
+  gpointer joiner;                    /* borrowed */
 } Running;
 
 /* --- counting, for the runs that wait ---------------------------------------------------------------------------- */
@@ -82,8 +83,8 @@ count_ended (MorrowExecutor *executor)
   running = g_hash_table_lookup (lane_running, executor);
   if (--running->n == 0)
     {
-      if (running->joiner != NULL)
-        morrow__wakeup_signal (&running->joiner->wakeup);   /* it is there: it has yet to find out, under this lock */
+      if (running->wake != NULL)
+        running->wake (running->joiner);   /* it is there: it has yet to find out, under this lock */
       g_hash_table_remove (lane_running, executor);
       pthread_cond_broadcast (&lane_ended);
     }
@@ -107,14 +108,17 @@ morrow__lane_join (MorrowExecutor *executor)
 }
 
 gboolean
-morrow__lane_is_busy (MorrowExecutor *executor, MorrowLoop *loop)
+morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer joiner), gpointer joiner)
 {
   Running *running;
 
   pthread_mutex_lock (&lane_lock);
   running = lane_running != NULL ? g_hash_table_lookup (lane_running, executor) : NULL;
   if (running != NULL)
-    running->joiner = loop;
+    {
+      running->wake = wake;
+      running->joiner = joiner;
+    }
   pthread_mutex_unlock (&lane_lock);
 
   return running != NULL;
@@ -134,26 +138,15 @@ work_free (MorrowFuture *future)
 }
 
 static void
-work_run (gpointer data, gpointer unused)
+work_do (Work *self)
 {
-  Work *self = data;
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
-  MorrowExecutor *executor;
-  gboolean ok;
-
-  /* Acquire: pairs with the release in work_start (). GLib's queue orders as much, but no tool can see that. */
-  if (atomic_load_explicit (&self->started, memory_order_acquire) != HANDED_OVER)
-    g_assert_not_reached ();
-
-  executor = self->executor;
-  ok = self->func (self->data, &result, &error);
+  gboolean ok = self->func (self->data, &result, &error);
 
   if (G_UNLIKELY (ok != (error == NULL)))
     g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
                 ok ? "TRUE with an error" : "FALSE without an error");
-  if (self->data_free != NULL)
-    self->data_free (self->data);
 
   if (ok && error == NULL)
     {
@@ -167,6 +160,24 @@ work_run (gpointer data, gpointer unused)
         error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "It failed without saying why");
       morrow__future_reject (&self->future, error);
     }
+}
+
+/* On a thread of the lane. What was cancelled while it was queued is not done. */
+static void
+work_run (gpointer data, gpointer unused)
+{
+  Work *self = data;
+  MorrowExecutor *executor;
+
+  /* Acquire: pairs with the release in work_start (). GLib's queue orders as much, but no tool can see that. */
+  if (atomic_load_explicit (&self->started, memory_order_acquire) != HANDED_OVER)
+    g_assert_not_reached ();
+
+  executor = self->executor;
+  if (!morrow__future_is_settled (&self->future))
+    work_do (self);
+  if (self->data_free != NULL)
+    self->data_free (self->data);
 
   morrow_future_unref (&self->future);
   count_ended (executor);
@@ -240,8 +251,8 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  *
  * Runs @func on a thread for blocking work, under every executor. asyncio's `to_thread()`: lazy, as a coroutine is.
  *
- * Cancelled, the future settles at once; the thread runs on and its result is dropped. The end of a run waits for
- * such threads.
+ * Cancelled, the future settles at once: a thread that runs already runs on and its result is dropped; what waits for a
+ * thread is not done. The end of a run waits for such threads.
  *
  * Returns: (transfer full): a future of what @func returns
  */

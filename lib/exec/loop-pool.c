@@ -307,7 +307,7 @@ has_leftovers (gpointer data)
 {
   MorrowLoop *runner = data;
 
-  return has_tasks ((MorrowLoopPool *) runner->executor) || morrow__lane_is_busy (runner->executor, runner);
+  return has_tasks ((MorrowLoopPool *) runner->executor) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner);
 }
 
 static void

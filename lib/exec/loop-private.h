@@ -112,6 +112,7 @@ void        morrow__loop_yield_thread (MorrowLoop *self);
 void        morrow__loop_unbind       (MorrowLoop *self);
 gboolean    morrow__loop_has_tasks    (MorrowLoop *self);
 void        morrow__loop_drain        (MorrowLoop *self);
+void        morrow__loop_wake_up      (gpointer self);
 void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
 void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_post_held    (MorrowLoop *self, MorrowJob *job);

@@ -230,12 +230,19 @@ morrow__loop_has_tasks (MorrowLoop *self)
   return !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
+/* From any thread: has the loop look around. */
+void
+morrow__loop_wake_up (gpointer self)
+{
+  morrow__wakeup_signal (&((MorrowLoop *) self)->wakeup);
+}
+
 static gboolean
 has_leftovers (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return morrow__loop_has_tasks (self) || morrow__lane_is_busy (self->executor, self);
+  return morrow__loop_has_tasks (self) || morrow__lane_is_busy (self->executor, morrow__loop_wake_up, self);
 }
 
 /* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */

@@ -185,7 +185,8 @@ start_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *from)
   task->fiber = take_fiber (self, task, &error);
   if (G_UNLIKELY (task->fiber == NULL))
     {
-      morrow__task_abandon (task, error);
+      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+      g_error_free (error);
       let_go (self, task);
       return FALSE;
     }

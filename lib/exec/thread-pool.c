@@ -456,6 +456,7 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
 
   pthread_mutex_lock (&self->lock);
   self->n_queued++;
+  self->no_more = FALSE;                        /* perhaps this time */
   want_worker (self, &error);
   if (self->threads->len > 0)
     {
@@ -470,7 +471,6 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
   else
     {
       self->n_queued--;
-      self->no_more = FALSE;                    /* perhaps the next time */
     }
   *ret_sweep = self->n_sweeping > 0;
   pthread_mutex_unlock (&self->lock);
