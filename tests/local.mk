@@ -63,6 +63,10 @@ test_programs += \
 # Descriptors.
 test_programs += tests/io/test-fd
 
+# Threads that race, and kernels that refuse.
+test_programs += \
+  tests/stress/test-races
+
 # Those that run the programs of the build.
 test_programs += \
   tests/compare/test-pictures \

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Forced races: two threads meet, then each does its half at once, again and again.  Whoever is
+ * first, the outcomes add up.
+ */
+#include "config.h"
+
+#include "base/rendezvous.h"
+#include "exec/models.h"
+
+#ifdef MORROW_CHECK_TSAN
+# define N_ROUNDS N_RACES   /* its whole purpose */
+#else
+# define N_ROUNDS (N_RACES / morrow_check_slowness ())
+#endif
+
+/* Between two meetings each field belongs to the half that is said; else to the test's thread. */
+typedef struct _Race Race;
+struct _Race
+{
+  Rendezvous     meeting;
+  guint          n_rounds;      /* immutable */
+  guint          round;
+  void         (*here) (Race *race);    /* immutable: the half of the test's thread */
+  void         (*there) (Race *race);   /* immutable: the half of the other */
+  MorrowPromise *promise;
+  MorrowFuture  *future;
+  gboolean       here_won, there_won;
+  _Atomic guint  n_freed;       /* any thread */
+};
+
+static void
+race_init (Race *race)
+{
+  *race = (Race) { .n_rounds = N_ROUNDS };
+  rendezvous_init (&race->meeting, 2);
+}
+
+static void *
+run_there (void *data)
+{
+  Race *race = data;
+
+  for (guint i = 0; i < race->n_rounds; i++)
+    {
+      rendezvous_meet (&race->meeting);
+      race->there (race);
+      rendezvous_meet (&race->meeting);
+    }
+  return NULL;
+}
+
+static void
+start_there (pthread_t *thread, void *(*func) (void *), Race *race)
+{
+  ck_assert_int_eq (pthread_create (thread, NULL, func, race), 0);
+}
+
+static void
+run_round (Race *race)
+{
+  rendezvous_meet (&race->meeting);
+  race->here (race);
+  rendezvous_meet (&race->meeting);
+}
+
+/* --- who settles ------------------------------------------------------------------------------- */
+
+static void
+resolve_here (Race *race)
+{
+  race->here_won = morrow_promise_resolve_int (race->promise, (gint) race->round);
+}
+
+static void
+cancel_there (Race *race)
+{
+  race->there_won = morrow_future_cancel (race->future);
+}
+
+START_TEST (either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says)
+{
+  guint n_resolved = 0, n_cancelled = 0;
+  pthread_t thread;
+  Race race;
+
+  race_init (&race);
+  race.here = resolve_here;
+  race.there = cancel_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      race.future = new_pending (&race.promise);
+      run_round (&race);
+      ck_assert_int_ne (race.here_won, race.there_won);
+      ck_assert_int_eq (morrow_future_is_cancelled (race.future), race.there_won);
+      if (race.here_won)
+        ck_assert_int_eq (morrow_future_get_int (race.future), (gint) race.round);
+      n_resolved += race.here_won;
+      n_cancelled += race.there_won;
+      morrow_promise_unref (race.promise);
+      morrow_future_unref (race.future);
+    }
+  pthread_join (thread, NULL);
+  ck_assert_uint_eq (n_resolved + n_cancelled, race.n_rounds);
+}
+END_TEST
+
+/* --- who waits --------------------------------------------------------------------------------- */
+
+static gboolean
+await_each (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+  gint n = 0;
+
+  for (guint i = 0; i < race->n_rounds; i++)
+    {
+      rendezvous_meet (&race->meeting);
+      n += morrow_await_int (race->future, error) == (gint) i;
+      rendezvous_meet (&race->meeting);
+    }
+  return morrow_return_int (result, n);
+}
+
+static void *
+await_each_on_a_loop (void *data)
+{
+  g_auto (GValue) result = G_VALUE_INIT;
+  Race *race = data;
+  GError *error = NULL;
+  gboolean ok = morrow_run (morrow_coroutine (await_each, race, NULL), &result, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_int_eq (g_value_get_int (&result), (gint) race->n_rounds);
+  return NULL;
+}
+
+START_TEST (await_on_another_threads_loop_gets_the_value_whenever_it_comes)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race);
+  race.here = resolve_here;
+  start_there (&thread, await_each_on_a_loop, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      race.future = new_pending (&race.promise);
+      run_round (&race);
+      ck_assert (race.here_won);
+      morrow_promise_unref (race.promise);
+    }
+  pthread_join (thread, NULL);
+}
+END_TEST
+
+static void
+wait_a_moment_here (Race *race)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 deadline = g_get_monotonic_time () + race->round % 16;
+
+  race->here_won = morrow_future_wait_until (race->future, deadline, &error);
+  if (!race->here_won)
+    assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
+static void
+resolve_there (Race *race)
+{
+  race->there_won = morrow_promise_resolve_int (race->promise, (gint) race->round);
+}
+
+START_TEST (wait_until_a_near_deadline_gets_the_value_or_times_out)
+{
+  guint n_got = 0, n_timed_out = 0;
+  pthread_t thread;
+  Race race;
+
+  race_init (&race);
+  race.here = wait_a_moment_here;
+  race.there = resolve_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      race.future = new_pending (&race.promise);
+      run_round (&race);
+      ck_assert (race.there_won);
+      ck_assert_int_eq (morrow_future_get_int (race.future), (gint) race.round);
+      n_got += race.here_won;
+      n_timed_out += !race.here_won;
+      morrow_promise_unref (race.promise);
+      morrow_future_unref (race.future);
+    }
+  pthread_join (thread, NULL);
+  ck_assert_uint_eq (n_got + n_timed_out, race.n_rounds);
+}
+END_TEST
+
+/* --- who frees --------------------------------------------------------------------------------- */
+
+static void
+count_freed (gpointer data)
+{
+  Race *race = data;
+
+  atomic_fetch_add_explicit (&race->n_freed, 1, memory_order_relaxed);
+}
+
+static void
+drop_future_here (Race *race)
+{
+  morrow_future_unref (race->future);
+}
+
+static void
+resolve_and_drop_promise_there (Race *race)
+{
+  GBytes *bytes = g_bytes_new_with_free_func ("", 1, count_freed, race);
+
+  morrow_promise_resolve_boxed (race->promise, G_TYPE_BYTES, bytes);
+  g_bytes_unref (bytes);
+  morrow_promise_unref (race->promise);
+}
+
+START_TEST (value_is_freed_once_whoever_is_last_to_let_go)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race);
+  race.here = drop_future_here;
+  race.there = resolve_and_drop_promise_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      race.future = new_pending (&race.promise);
+      run_round (&race);
+      ck_assert_uint_eq (atomic_load (&race.n_freed), race.round + 1);
+    }
+  pthread_join (thread, NULL);
+}
+END_TEST
+
+/* --- who starts -------------------------------------------------------------------------------- */
+
+static gboolean
+meet_here (gpointer data, GValue *result, GError **error)
+{
+  rendezvous_meet (&((Race *) data)->meeting);
+  return TRUE;
+}
+
+static gboolean
+run_here (gpointer data, GValue *result, GError **error)
+{
+  ((Race *) data)->here_won = TRUE;
+  return TRUE;
+}
+
+/* The only worker meets this thread at the end of one task, to start the next. */
+static void
+run_round_on (MorrowExecutor *pool, Race *race)
+{
+  g_autoptr (MorrowFuture) before = morrow_executor_spawn (pool, morrow_coroutine (meet_here, race, NULL));
+  g_autoptr (MorrowFuture) task = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean asked;
+
+  race->here_won = FALSE;
+  task = morrow_executor_spawn (pool, morrow_coroutine (run_here, race, count_freed));
+  rendezvous_meet (&race->meeting);
+  asked = morrow_future_cancel (task);
+  race->there_won = !morrow_future_wait (task, &error);
+  ck_assert (race->there_won ? asked : race->here_won);
+  if (race->there_won)
+    assert_cancelled (error);
+  ck_assert_int_eq (morrow_future_is_cancelled (task), race->there_won);
+  ck_assert (morrow_future_wait (before, NULL));
+}
+
+/* _i: the model.  A body that has begun goes on to its end, as it never waits; whether its task
+ * resolves then depends on how late the request came. */
+START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
+{
+  guint n_resolved = 0, n_never_ran = 0, n_asked_late = 0;
+  MorrowExecutor *pool = _i == MODEL_THREADS ? morrow_thread_pool_new (1) : morrow_loop_pool_new (1);
+  Race race;
+
+  race_init (&race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      run_round_on (pool, &race);
+      n_resolved += race.here_won && !race.there_won;
+      n_never_ran += !race.here_won && race.there_won;
+      n_asked_late += race.here_won && race.there_won;
+    }
+  g_object_unref (pool);
+  ck_assert_uint_eq (n_resolved + n_never_ran + n_asked_late, race.n_rounds);
+  ck_assert_uint_eq (atomic_load (&race.n_freed), race.n_rounds);
+}
+END_TEST
+
+static Suite *
+races_suite (void)
+{
+  Suite *suite = suite_create ("races");
+  TCase *settle = morrow_check_add_case (suite, "settle");
+  TCase *start = morrow_check_add_case (suite, "start");
+
+  tcase_add_test (settle, either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says);
+  tcase_add_test (settle, await_on_another_threads_loop_gets_the_value_whenever_it_comes);
+  tcase_add_test (settle, wait_until_a_near_deadline_gets_the_value_or_times_out);
+  tcase_add_test (settle, value_is_freed_once_whoever_is_last_to_let_go);
+  tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
+                       MODEL_THREADS, MODEL_LOOPS + 1);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (races_suite)
