@@ -5,5 +5,6 @@
 
 #include <glib.h>
 
-gboolean morrow__gate_enter (const char *origin, guint limit, GError **error);
-void     morrow__gate_leave (const char *origin);
+gboolean morrow__gate_enter      (const char *origin, guint limit, GError **error);
+void     morrow__gate_leave      (const char *origin);
+void     morrow__gate_forget_all (void);

@@ -5,7 +5,10 @@
  * over, by resolving the promise of the first in the queue; the count does not change then. A
  * promise that cannot be resolved was cancelled, and the next one has its turn. One that was
  * resolved, but whose task was cancelled before it came to know, has a place that it must hand
- * on: so no place is ever lost. */
+ * on: so no place is ever lost.
+ *
+ * The places in a child's copy are held by threads that it does not have, as the lock may be: it
+ * begins with no gate and a new lock (process.c). Who was inside as it forked leaves nothing. */
 
 #include "config.h"
 
@@ -30,6 +33,14 @@ typedef struct
 
 static pthread_mutex_t gates_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *gates;   /* under the lock: origin to Gate, where somebody is inside or waits */
+
+/* In a new child, whose only thread this is. What there was is its parent's, and not freed. */
+void
+morrow__gate_forget_all (void)
+{
+  pthread_mutex_init (&gates_lock, NULL);
+  gates = NULL;
+}
 
 static void
 waiter_free (Waiter *self)
@@ -100,7 +111,8 @@ morrow__gate_leave (const char *origin)
 
   pthread_mutex_lock (&gates_lock);
   self = get_gate (origin);
-  self->n_inside--;
+  if (self->n_inside > 0)
+    self->n_inside--;
   admit (self);
   drop_unused (self);
   pthread_mutex_unlock (&gates_lock);

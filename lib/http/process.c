@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "http/gate-private.h"
 #include "http/process-private.h"
 
 static guint generation;   /* written by the only thread of a new child, before it goes on */
@@ -24,6 +25,7 @@ static void
 count_fork (void)
 {
   generation++;
+  morrow__gate_forget_all ();
 }
 
 static void

@@ -91,8 +91,8 @@ morrow__easy_open_socket (MorrowEasy *self, const struct curl_sockaddr *address)
 {
   int fd = socket (address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 
-  if (fd < 0 && self->transfer != NULL)
-    self->transfer->socket_errno = errno;
+  if (self->transfer != NULL)
+    self->transfer->socket_errno = fd < 0 ? errno : 0;
   return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -260,6 +260,15 @@ take_connection (MorrowEasy *self, MorrowTransfer *transfer)
   self->multiplexed = version >= CURL_HTTP_VERSION_2_0;
 }
 
+/* curl's word for a line that it has no room for is that there is no memory. */
+static gboolean
+is_header_too_long (MorrowEasy *self, MorrowTransfer *transfer, CURLcode code)
+{
+  if (strcmp (self->message, "Too large response headers") == 0)
+    return TRUE;
+  return code == CURLE_OUT_OF_MEMORY && transfer->header_len > 0 && transfer->response->buffer == NULL;
+}
+
 static GError *
 make_error (MorrowEasy *self, MorrowTransfer *transfer, CURLcode code)
 {
@@ -271,10 +280,10 @@ make_error (MorrowEasy *self, MorrowTransfer *transfer, CURLcode code)
   if (transfer->refused != CURLE_OK)
     return morrow__http_error_new (transfer->refused, "The headers are longer than %zu bytes",
                                    options->max_header);
-  if (code == CURLE_OUT_OF_MEMORY || strcmp (self->message, "Too large response headers") == 0)
+  if (is_header_too_long (self, transfer, code))
     return morrow__http_error_new (CURLE_WEIRD_SERVER_REPLY,
                                    "A header is longer than libcurl allows");
-  if (transfer->socket_errno != 0)
+  if (code == CURLE_COULDNT_CONNECT && transfer->socket_errno != 0)
     return morrow__http_error_new (code, "No socket: %s", g_strerror (transfer->socket_errno));
   return morrow__http_error_new (code, "%s", self->message[0] != '\0' ? self->message
                                                                      : "libcurl gives no reason");

@@ -4,6 +4,8 @@
  */
 
 #include "http/http-check.h"
+#include "http/gate-private.h"
+#include "http/process-private.h"
 
 #include <dirent.h>
 #include <sys/resource.h>
@@ -318,6 +320,35 @@ START_TEST (a_child_process_does_not_use_its_parents_connections)
 }
 END_TEST
 
+/* Outside a task nobody can wait: who may not enter at once fails. */
+static gboolean
+enter_gate (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  return morrow__gate_enter ("http://127.0.0.1:1", 1, &error);
+}
+
+START_TEST (a_child_process_does_not_wait_for_places_that_its_parent_has)
+{
+  pid_t child;
+  int status;
+
+  morrow__http_init ();
+  ck_assert (enter_gate ());
+  child = fork ();
+  if (child == 0)
+    _exit (enter_gate () ? 0 : 1);
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert (WIFEXITED (status));
+  ck_assert_int_eq (WEXITSTATUS (status), 0);
+
+  morrow__gate_leave ("http://127.0.0.1:1");
+  ck_assert (enter_gate ());
+  morrow__gate_leave ("http://127.0.0.1:1");
+}
+END_TEST
+
 static Suite *
 crowd_suite (void)
 {
@@ -328,6 +359,7 @@ crowd_suite (void)
   tcase_add_test (tcase, a_second_crowd_uses_the_connections_of_the_first);
   tcase_add_test (tcase, a_crowd_on_an_applications_main_loop_leaves_its_sources_their_turns);
   tcase_add_test (tcase, a_child_process_does_not_use_its_parents_connections);
+  tcase_add_test (tcase, a_child_process_does_not_wait_for_places_that_its_parent_has);
   suite_add_tcase (suite, tcase);
 
   tcase = tcase_create ("failures");
