@@ -65,7 +65,11 @@ test_programs += tests/io/test-fd
 
 # Threads that race, and kernels that refuse.
 test_programs += \
-  tests/stress/test-races
+  tests/fault/test-faults \
+  tests/stress/test-races \
+  tests/stress/test-sleepers
+
+tests_fault_test_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mmap
 
 # Those that run the programs of the build.
 test_programs += \

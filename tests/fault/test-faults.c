@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the system refuses is the error of what asked for it, and of nothing else: stacks, threads,
+ * descriptors; and executors in the child of a fork.  Mappings and threads pass through the
+ * functions below, which fail on demand.
+ */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exec/models.h"
+
+static atomic_bool stacks_fail;
+static atomic_bool threads_fail;
+
+void *__real_mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *
+__wrap_mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+  if ((flags & MAP_STACK) && atomic_load (&stacks_fail))
+    {
+      errno = ENOMEM;
+      return MAP_FAILED;
+    }
+  return __real_mmap (address, size, protection, flags, fd, offset);
+}
+
+#ifndef MORROW_CHECK_TSAN
+/* GLib is a shared library, which finds this one first, if it can be seen. */
+__attribute__ ((visibility ("default"))) int
+pthread_create (pthread_t *thread, const pthread_attr_t *attributes, void *(*func) (void *), void *data)
+{
+  int (*real) (pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
+
+  *(void **) &real = dlsym (RTLD_NEXT, "pthread_create");
+  return atomic_load (&threads_fail) ? EAGAIN : real (thread, attributes, func, data);
+}
+#endif
+
+static gboolean
+run_int_on (MorrowExecutor *executor, GError **error)
+{
+  return morrow_run_on (executor, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL), NULL, error);
+}
+
+/* --- after fork -------------------------------------------------------------------------------- */
+
+/* In the child: its exit status. */
+static int
+use_after_fork (MorrowExecutor *executor)
+{
+  g_autoptr (GError) error = NULL;
+  MorrowFuture *task;
+
+  if (run_int_on (executor, &error) || !g_error_matches (error, MORROW_ERROR, MORROW_ERROR_FORKED))
+    return 1;
+  task = morrow_executor_spawn (executor, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
+  if (!g_error_matches (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_FORKED))
+    return 2;
+  morrow_future_unref (task);
+  return 0;
+}
+
+/* _i: the model. */
+START_TEST (executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  GError *error = NULL;
+  int status;
+  pid_t child;
+
+  ck_assert (run_int_on (executor, &error));
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    _exit (use_after_fork (executor));
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  ck_assert (run_int_on (executor, &error));
+}
+END_TEST
+
+START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
+{
+  g_autoptr (MorrowExecutor) of_the_parent = make_model (_i);
+  GError *error = NULL;
+  int status;
+  pid_t child;
+
+  ck_assert (run_int_on (of_the_parent, &error));
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    _exit (morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, NULL) ? 0 : 1);
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+}
+END_TEST
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+#ifndef MORROW_CHECK_TSAN
+START_TEST (task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (2);
+  g_autoptr (MorrowFuture) refused = NULL;
+  g_autoptr (MorrowFuture) task = NULL;
+
+  atomic_store (&threads_fail, TRUE);
+  refused = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL));
+  assert_error (morrow_future_get_error (refused), MORROW_ERROR, MORROW_ERROR_NO_THREAD);
+
+  atomic_store (&threads_fail, FALSE);
+  task = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (2), NULL));
+  ck_assert (morrow_future_wait (task, NULL));
+  ck_assert_int_eq (morrow_future_get_int (task), 2);
+}
+END_TEST
+
+START_TEST (worker_that_there_is_runs_what_others_cannot_be_had_for)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (2);
+  g_autoptr (MorrowFuture) first = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL));
+  MorrowFuture *tasks[10];
+
+  ck_assert (morrow_future_wait (first, NULL));
+  atomic_store (&threads_fail, TRUE);
+  for (gint i = 0; i < (gint) G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (i), NULL));
+  for (gint i = 0; i < (gint) G_N_ELEMENTS (tasks); i++)
+    {
+      ck_assert (morrow_future_wait (tasks[i], NULL));
+      ck_assert_int_eq (morrow_future_get_int (tasks[i]), i);
+      morrow_future_unref (tasks[i]);
+    }
+}
+END_TEST
+
+START_TEST (pool_of_loops_without_a_single_thread_refuses_to_run)
+{
+  g_autoptr (MorrowExecutor) pool = NULL;
+  g_autoptr (GError) error = NULL;
+
+  atomic_store (&threads_fail, TRUE);
+  pool = morrow_loop_pool_new (2);
+  ck_assert (!run_int_on (pool, &error));
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD);
+}
+END_TEST
+#endif
+
+/* --- stacks ------------------------------------------------------------------------------------ */
+
+/* A size that no task had before, so that its stack must be mapped. */
+static MorrowFuture *
+create_large_task (void)
+{
+  MorrowFuture *coroutine = morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL);
+
+  morrow_future_set_stack_size (coroutine, 1024 * 1024);
+  return morrow_create_task (coroutine);
+}
+
+SCENE (task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) gate = new_pending (&promise);
+  g_autoptr (MorrowFuture) other = morrow_create_task (morrow_coroutine (await_it, gate, NULL));
+  g_autoptr (MorrowFuture) refused = NULL;
+  g_autoptr (MorrowFuture) later = NULL;
+  g_autoptr (GError) why = NULL;
+
+  let_run ();
+  atomic_store (&stacks_fail, TRUE);
+  refused = create_large_task ();
+  why = await_error (refused);
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_NO_STACK);
+
+  morrow_promise_resolve_int (promise, 5);
+  morrow_promise_unref (promise);
+  await_ok (other);
+  ck_assert_int_eq (morrow_future_get_int (other), 5);
+
+  atomic_store (&stacks_fail, FALSE);
+  later = create_large_task ();
+  await_ok (later);
+  ck_assert_int_eq (morrow_future_get_int (later), 7);
+  return TRUE;
+}
+
+/* --- descriptors ------------------------------------------------------------------------------- */
+
+/* Where a process has n left. */
+static void
+leave_descriptors (rlim_t n, struct rlimit *before)
+{
+  int free_fd = open ("/dev/null", O_RDONLY);
+  struct rlimit limit;
+
+  close (free_fd);
+  ck_assert_int_eq (getrlimit (RLIMIT_NOFILE, before), 0);
+  limit = (struct rlimit) { (rlim_t) free_fd + n, before->rlim_max };
+  ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &limit), 0);
+}
+
+/* _i: how many descriptors are left; the first is the context's own. */
+START_TEST (run_without_descriptors_for_a_loop_says_so)
+{
+  g_autoptr (GError) error = NULL;
+  struct rlimit before;
+  gboolean ok;
+
+  leave_descriptors ((rlim_t) _i, &before);
+  ok = morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, &error);
+  setrlimit (RLIMIT_NOFILE, &before);
+
+  ck_assert (!ok);
+  assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  g_clear_error (&error);
+  ck_assert (morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, &error));
+}
+END_TEST
+
+static Suite *
+faults_suite (void)
+{
+  Suite *suite = suite_create ("faults");
+  TCase *forks = morrow_check_add_case (suite, "fork");
+  TCase *system = morrow_check_add_case (suite, "system");
+
+  tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
+  tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
+#ifndef MORROW_CHECK_TSAN
+  tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
+  tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
+  tcase_add_test (system, pool_of_loops_without_a_single_thread_refuses_to_run);
+#endif
+  tcase_add_test (system, task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on);
+  tcase_add_loop_test (system, run_without_descriptors_for_a_loop_says_so, 1, 4);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (faults_suite)
