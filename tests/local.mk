@@ -92,7 +92,8 @@ test_scripts = \
   tests/meta/gir.sh \
   tests/meta/install.sh \
   tests/meta/map.sh \
-  tests/meta/readme.sh
+  tests/meta/readme.sh \
+  tests/meta/conformance.sh
 
 # Built beside the tests, run by hand.
 bench_programs = \
