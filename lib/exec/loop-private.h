@@ -129,6 +129,7 @@ gboolean    morrow__loop_has_ready    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);
 void        morrow__loop_drop_fibers  (MorrowLoop *self);
+void        morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size);
 
 /* reactor.c */
 gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);

@@ -75,6 +75,7 @@ bind_to_thread (MorrowLoop *self)
   self->thread = g_thread_self ();
   self->stacks = morrow__stack_pool_new ();
   morrow__fiber_init_thread (&self->main_fiber);
+  morrow__fiber_set_describe (morrow__loop_describe_fiber);
 }
 
 /* No task lives here any more. */

@@ -237,6 +237,13 @@ morrow__loop_start (MorrowLoop *self, MorrowTask *task)
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
+static void
+switch_to_main (MorrowLoop *self, MorrowFiber *fiber)
+{
+  self->home.current = NULL;
+  morrow__fiber_switch (fiber, &self->main_fiber);
+}
+
 /* In the fiber of @task, which waits: runs something else until it is ready again. */
 static void
 switch_away (MorrowLoop *self, MorrowTask *task)
@@ -253,12 +260,15 @@ switch_away (MorrowLoop *self, MorrowTask *task)
       self->home.current = morrow__task_of_job (job);
       morrow__fiber_switch (fiber, self->home.current->fiber);
     }
-  else if (job == NULL || job->run != start_run || !start_task (self, morrow__task_of_job (job), fiber))
+  else if (job == NULL || job->run != start_run)
     {
-      if (job != NULL && job->run != start_run)
+      if (job != NULL)
         put_back (self, job);
-      self->home.current = NULL;
-      morrow__fiber_switch (fiber, &self->main_fiber);
+      switch_to_main (self, fiber);
+    }
+  else if (!start_task (self, morrow__task_of_job (job), fiber))   /* after which the job may be gone */
+    {
+      switch_to_main (self, fiber);
     }
 
   errno = saved_errno;
@@ -323,6 +333,41 @@ const MorrowHomeClass morrow__loop_home_class = {
   .poke = loop_poke,
   .yield = loop_yield,
 };
+
+/* --- reports of overflows ---------------------------------------------------------------------------------------- */
+
+/* In a signal handler: neither locks nor allocates. */
+static void
+append_number (char *buffer, gsize size, guint number)
+{
+  char digits[16];
+  char *digit = digits + sizeof digits;
+
+  *--digit = '\0';
+  do
+    *--digit = '0' + number % 10;
+  while ((number /= 10) > 0);
+  g_strlcat (buffer, digit, size);
+}
+
+void
+morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
+{
+  MorrowTask *task = ((MorrowLoop *) fiber->user)->home.current;
+
+  if (task == NULL || task->fiber != fiber)
+    return;
+  if (atomic_load_explicit (&task->future.aux, memory_order_relaxed) & MORROW__NAMED)
+    {
+      g_strlcpy (buffer, task->future.site, size);
+      return;
+    }
+
+  g_strlcpy (buffer, "Task-", size);
+  append_number (buffer, size, task->id);
+  g_strlcat (buffer, ", ", size);
+  g_strlcat (buffer, morrow__task_func_name (task), size);
+}
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 

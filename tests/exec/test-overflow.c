@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A task whose stack is too small ends the process, which says whose it was.  And one that can have
+ * none at all.
+ */
+#include "config.h"
+
+#include "exec/models.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- too small --------------------------------------------------------------------------------- */
+
+static int
+go_down (volatile char *above, int depth)
+{
+  volatile char frame[512];
+
+  memset ((char *) frame, depth, sizeof frame);
+  if (depth == G_MAXINT)
+    return above[0];
+  return go_down (frame, depth + 1) + frame[1];
+}
+
+/* data: whether to wait first, so that the stack is left and come back to. */
+static gboolean
+overflow (gpointer data, GValue *result, GError **error)
+{
+  volatile char top = 0;
+
+  if (data != NULL && !morrow_await (morrow_sleep (0.0001), error))
+    return FALSE;
+  return go_down (&top, 0) == 0;
+}
+
+static gboolean
+await_overflow (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *task = morrow_coroutine (overflow, data, NULL);
+
+  morrow_future_set_stack_size (task, 64 * 1024);
+  if (data != NULL)
+    morrow_future_set_name (task, "the deep one");
+  return morrow_await (morrow_create_task (task), error);
+}
+
+/* What a process that runs main on a loop prints before it ends; it has to end by a signal. */
+static char *
+last_words (MorrowCoroutineFunc func, gpointer data)
+{
+  char *said = g_malloc0 (4096);
+  gsize n = 0;
+  gssize n_read;
+  int ends[2], status;
+  pid_t child;
+
+  ck_assert_int_eq (pipe (ends), 0);
+  child = fork ();
+  if (child == 0)
+    {
+      dup2 (ends[1], STDERR_FILENO);
+      _exit (morrow_run (morrow_coroutine (func, data, NULL), NULL, NULL) ? 0 : 1);
+    }
+  close (ends[1]);
+  while (n < 4095 && (n_read = read (ends[0], said + n, 4095 - n)) > 0)
+    n += n_read;
+  close (ends[0]);
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFSIGNALED (status), "%s", said);
+  return said;
+}
+
+START_TEST (overflow_is_reported_with_the_name_of_the_task)
+{
+  g_autofree char *said = last_words (await_overflow, GINT_TO_POINTER (TRUE));
+
+  ck_assert_msg (strstr (said, "morrow: stack overflow in task the deep one (stack of 64 KiB)") != NULL, "%s", said);
+}
+END_TEST
+
+START_TEST (overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function)
+{
+  g_autofree char *said = last_words (await_overflow, NULL);
+
+  ck_assert_msg (g_pattern_match_simple ("*morrow: stack overflow in task Task-*, overflow (stack of 64 KiB)*", said), "%s", said);
+}
+END_TEST
+
+/* --- none at all ------------------------------------------------------------------------------- */
+
+static gboolean
+never (gpointer data, GValue *result, GError **error)
+{
+  ck_abort_msg ("It ran without a stack");
+  return FALSE;
+}
+
+static MorrowFuture *
+create_impossible_task (void)
+{
+  MorrowFuture *task = morrow_coroutine (never, NULL, NULL);
+
+  morrow_future_set_stack_size (task, (gsize) 512 * 1024 * 1024 * 1024);
+  return morrow_create_task (task);
+}
+
+SCENE (task_that_can_have_no_stack_is_rejected)
+{
+  g_autoptr (MorrowFuture) task = create_impossible_task ();
+  g_autoptr (GError) why = await_error (task);
+
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_NO_STACK);
+  return TRUE;
+}
+
+SCENE (task_that_can_have_no_stack_and_that_nobody_holds_is_reported)
+{
+  morrow_check_expect_warning ("The error of Task-* was never looked at: *");
+  morrow_future_unref (create_impossible_task ());
+  let_run ();
+  return TRUE;
+}
+
+static Suite *
+overflow_suite (void)
+{
+  Suite *suite = suite_create ("overflow");
+  TCase *small = morrow_check_add_case (suite, "small");
+  TCase *none = morrow_check_add_case (suite, "none");
+
+  tcase_add_test (small, overflow_is_reported_with_the_name_of_the_task);
+  tcase_add_test (small, overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function);
+
+  tcase_add_test (none, task_that_can_have_no_stack_is_rejected);
+  tcase_add_test (none, task_that_can_have_no_stack_and_that_nobody_holds_is_reported);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (overflow_suite)
