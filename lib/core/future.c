@@ -600,7 +600,8 @@ morrow__future_settle_like (MorrowFuture *self, MorrowFuture *source)
  * waits for. A coroutine that is awaited in place is a part of the task that awaits it, which is what is interrupted.
  * It never blocks.
  *
- * Returns: %FALSE when @self has settled already, so that nothing was asked of anybody
+ * Returns: %FALSE when @self has settled already, so that nothing was asked of anybody; %TRUE promises no more than that
+ * it was asked: a task may go on, or have looked for requests for the last time
  */
 gboolean
 morrow_future_cancel (MorrowFuture *self)
