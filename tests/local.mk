@@ -158,7 +158,9 @@ AM_TESTS_ENVIRONMENT = \
   G_SLICE=$${G_SLICE-always-malloc}; export G_SLICE; \
   UBSAN_OPTIONS=$${UBSAN_OPTIONS-print_stacktrace=1}; export UBSAN_OPTIONS;
 
-VALGRIND_SUPPRESSIONS_FILES = $(wildcard $(GLIB_PREFIX)/share/glib-2.0/valgrind/glib.supp)
+VALGRIND_SUPPRESSIONS_FILES = $(wildcard $(GLIB_PREFIX)/share/glib-2.0/valgrind/glib.supp) \
+  $(top_srcdir)/tests/glibc.supp
+EXTRA_DIST += tests/glibc.supp
 VALGRIND_FLAGS = --num-callers=30 --quiet
 # What is "possibly lost" is reached by a pointer into its middle, as threads and list nodes are.
 VALGRIND_memcheck_FLAGS = --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
