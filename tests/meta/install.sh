@@ -47,7 +47,7 @@ uninstall_leaves_nothing ()
 {
   $MAKE -C "$MORROW_BUILDDIR" uninstall DESTDIR="$scratch/root" >/dev/null &&
     ! find "$scratch/root" ! -type d | grep . &&
-    ! find "$scratch/root" -type d -name '*morrow*' | grep .
+    ! find "$scratch/root$(dirname "$MORROW_LIBDIR")" -mindepth 1 -type d -name '*morrow*' 2>/dev/null | grep .
 }
 
 MORROW_ROOT=$scratch/root
