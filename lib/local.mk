@@ -96,6 +96,7 @@ morrow_sources = \
   lib/exec/inline.c \
   lib/exec/lane-private.h \
   lib/exec/lane.c \
+  lib/exec/to-thread.c \
   lib/exec/service-private.h \
   lib/exec/service.c \
   lib/exec/interrupt-private.h \

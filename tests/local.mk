@@ -59,6 +59,7 @@ test_programs += \
   tests/exec/test-run \
   tests/exec/test-scheduling \
   tests/exec/test-thread-pool \
+  tests/fault/test-descriptors \
   tests/exec/test-reactor
 
 # Descriptors.

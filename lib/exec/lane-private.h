@@ -3,7 +3,17 @@
 
 #pragma once
 
-#include "exec/loop-private.h"
+#include "core/executor-private.h"
+
+/* A piece of blocking work, in the memory of whoever wants it done. */
+typedef struct
+{
+  MorrowJob       job;        /* the lane's; run once, on a thread of its own */
+  MorrowExecutor *executor;   /* immutable: from where it was given, NULL for a plain thread; the lane holds it */
+} MorrowErrand;
+
+/* FALSE and an error when there is no thread to do it: then it was not taken. */
+gboolean morrow__lane_push    (MorrowErrand *errand, GError **error);
 
 /* Waits until the lane has done all that was given to it from @executor. TRUE when there was something to wait for. */
 gboolean morrow__lane_join    (MorrowExecutor *executor);

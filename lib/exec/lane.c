@@ -1,46 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Blocking work has a lane of its own: threads apart from GTask's, from the executors' and from each other's lanes,
  * so that a slow resolver cannot stop a file read. A run waits, at its end, for what was given to the lane from its
- * executor. */
+ * executor.
+ *
+ * Threads are started as they are needed, and end when there was nothing to do for a while. Where none can be had,
+ * those that there are must do, and where there are none the work is refused. */
 
 #include "config.h"
 
 #include <pthread.h>
+#include <time.h>
 
-#include <morrow/error.h>
-#include <morrow/task.h>
-
-#include "base/cache-private.h"
-#include "core/future-private.h"
 #include "exec/lane-private.h"
 
-#define MAX_THREADS 64
+#define MAX_THREADS  64
+#define IDLE_SECONDS 15
 
-typedef struct
-{
-  MorrowFuture        future;
-  MorrowCoroutineFunc func;        /* immutable, as are the next three */
-  gpointer            data;
-  GDestroyNotify      data_free;
-  const char         *func_name;
-  MorrowExecutor     *executor;    /* held while it runs: where it was started */
-  atomic_uint         started;     /* any thread: an exchange with STARTED decides who starts it, then HANDED_OVER */
-} Work;
+static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;    /* for all below */
+static pthread_cond_t lane_work = PTHREAD_COND_INITIALIZER;      /* there is something in the queue */
+static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;     /* an executor has no errands any more */
+static MorrowQueue lane_queue;
+static guint lane_n_queued, lane_n_idle, lane_n_threads;
+static guint lane_forks;           /* morrow__forks when the threads were started: those of a parent process are not here */
+static GHashTable *lane_running;   /* executor to Running, for those that have errands here */
 
-enum
-{
-  NOT_STARTED,
-  STARTED,
-  HANDED_OVER
-};
-
-static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;           /* with lane_lock: some work has ended */
-static pthread_once_t lane_once = PTHREAD_ONCE_INIT;
-static GThreadPool *lane;          /* made once */
-static GHashTable *lane_running;   /* under lane_lock: executor to Running, for those that have works here */
-
-/* The works of one executor; under lane_lock. */
+/* The errands of one executor; under lane_lock. */
 typedef struct
 {
   guint    n;
@@ -50,6 +34,7 @@ typedef struct
 
 /* --- counting, for the runs that wait ---------------------------------------------------------------------------- */
 
+/* Under the lock, as the next. */
 static void
 count_started (MorrowExecutor *executor)
 {
@@ -58,7 +43,7 @@ count_started (MorrowExecutor *executor)
   if (executor == NULL)
     return;
 
-  pthread_mutex_lock (&lane_lock);
+  morrow__executor_hold (executor);
   if (lane_running == NULL)
     lane_running = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   running = g_hash_table_lookup (lane_running, executor);
@@ -68,19 +53,13 @@ count_started (MorrowExecutor *executor)
       g_hash_table_insert (lane_running, executor, running);
     }
   running->n++;
-  pthread_mutex_unlock (&lane_lock);
 }
 
 static void
 count_ended (MorrowExecutor *executor)
 {
-  Running *running;
+  Running *running = g_hash_table_lookup (lane_running, executor);
 
-  if (executor == NULL)
-    return;
-
-  pthread_mutex_lock (&lane_lock);
-  running = g_hash_table_lookup (lane_running, executor);
   if (--running->n == 0)
     {
       if (running->wake != NULL)
@@ -88,7 +67,6 @@ count_ended (MorrowExecutor *executor)
       g_hash_table_remove (lane_running, executor);
       pthread_cond_broadcast (&lane_ended);
     }
-  pthread_mutex_unlock (&lane_lock);
 }
 
 gboolean
@@ -124,140 +102,104 @@ morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer joiner), 
   return running != NULL;
 }
 
-/* --- the work ---------------------------------------------------------------------------------------------------- */
+/* --- the threads ------------------------------------------------------------------------------------------------- */
 
-static void
-work_free (MorrowFuture *future)
+/* Under the lock. FALSE when nothing came for a while. */
+static gboolean
+wait_for_errand (void)
 {
-  Work *self = (Work *) future;
+  struct timespec until;
+  int status = 0;
 
-  if (!atomic_load_explicit (&self->started, memory_order_relaxed) && self->data_free != NULL)
-    self->data_free (self->data);
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (Work), self);
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_sec += IDLE_SECONDS;
+  lane_n_idle++;
+  while (morrow__queue_is_empty (&lane_queue) && status == 0)
+    status = pthread_cond_timedwait (&lane_work, &lane_lock, &until);
+  lane_n_idle--;
+  return !morrow__queue_is_empty (&lane_queue);
 }
 
 static void
-work_do (Work *self)
+run_errand (MorrowErrand *errand)
 {
-  GValue result = G_VALUE_INIT;
-  GError *error = NULL;
-  gboolean ok = self->func (self->data, &result, &error);
+  MorrowExecutor *executor = errand->executor;
 
-  if (G_UNLIKELY (ok != (error == NULL)))
-    g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
-                ok ? "TRUE with an error" : "FALSE without an error");
-
-  if (ok && error == NULL)
-    {
-      morrow__future_resolve_move (&self->future, &result);
-    }
-  else
-    {
-      if (G_IS_VALUE (&result))
-        g_value_unset (&result);
-      if (error == NULL)
-        error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "It failed without saying why");
-      morrow__future_reject (&self->future, error);
-    }
-}
-
-/* On a thread of the lane. What was cancelled while it was queued is not done. */
-static void
-work_run (gpointer data, gpointer unused)
-{
-  Work *self = data;
-  MorrowExecutor *executor;
-
-  /* Acquire: pairs with the release in work_start (). GLib's queue orders as much, but no tool can see that. */
-  if (atomic_load_explicit (&self->started, memory_order_acquire) != HANDED_OVER)
-    g_assert_not_reached ();
-
-  executor = self->executor;
-  if (!morrow__future_is_settled (&self->future))
-    work_do (self);
-  if (self->data_free != NULL)
-    self->data_free (self->data);
-
-  morrow_future_unref (&self->future);
-  count_ended (executor);
+  pthread_mutex_unlock (&lane_lock);
+  errand->job.run (&errand->job, FALSE);
+  pthread_mutex_lock (&lane_lock);
+  if (executor != NULL)
+    count_ended (executor);
+  pthread_mutex_unlock (&lane_lock);
   if (executor != NULL)
     morrow__executor_release (executor);
+  pthread_mutex_lock (&lane_lock);
+}
+
+static gpointer
+lane_thread (gpointer unused)
+{
+  pthread_mutex_lock (&lane_lock);
+  while (wait_for_errand ())
+    {
+      lane_n_queued--;
+      run_errand ((MorrowErrand *) morrow__queue_entry (morrow__queue_pop (&lane_queue), MorrowJob, node));
+    }
+  lane_n_threads--;
+  pthread_mutex_unlock (&lane_lock);
+  return NULL;
+}
+
+/* Under the lock. FALSE when there is no thread at all. */
+static gboolean
+want_thread (GError **error)
+{
+  GError *no_more = NULL;
+  GThread *thread;
+
+  if (lane_n_queued < lane_n_idle || lane_n_threads == MAX_THREADS)
+    return TRUE;
+
+  thread = g_thread_try_new ("morrow-lane", lane_thread, NULL, &no_more);
+  if (thread != NULL)
+    {
+      lane_n_threads++;
+      g_thread_unref (thread);
+    }
+  else if (lane_n_threads == 0)
+    {
+      g_propagate_error (error, no_more);
+      return FALSE;
+    }
+  g_clear_error (&no_more);
+  return TRUE;
 }
 
 static void
-make_lane (void)
+forget_parent (void)
 {
-  lane = g_thread_pool_new (work_run, NULL, MAX_THREADS, FALSE, NULL);
+  morrow__queue_init (&lane_queue);
+  lane_n_queued = lane_n_idle = lane_n_threads = 0;
+  lane_forks = morrow__forks;
 }
 
-static void
-work_start (MorrowFuture *future, MorrowExecutor *executor)
+gboolean
+morrow__lane_push (MorrowErrand *errand, GError **error)
 {
-  Work *self = (Work *) future;
+  gboolean taken;
 
-  if (morrow__future_is_settled (future) || atomic_exchange_explicit (&self->started, STARTED, memory_order_relaxed))
-    return;
+  pthread_mutex_lock (&lane_lock);
+  if (lane_forks != morrow__forks)
+    forget_parent ();
+  taken = want_thread (error);
+  if (taken)
+    {
+      count_started (errand->executor);
+      lane_n_queued++;
+      morrow__queue_push (&lane_queue, &errand->job.node);
+      pthread_cond_signal (&lane_work);
+    }
+  pthread_mutex_unlock (&lane_lock);
 
-  pthread_once (&lane_once, make_lane);
-  self->executor = executor;
-  if (executor != NULL)
-    morrow__executor_hold (executor);
-  count_started (executor);
-  morrow__future_ref (future);
-
-  /* When no thread can be had now, the work stays queued until one can. */
-  atomic_store_explicit (&self->started, HANDED_OVER, memory_order_release);   /* pairs with the acquire in work_run () */
-  g_thread_pool_push (lane, self, NULL);
-}
-
-static const MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free_kind = work_free };
-
-/**
- * morrow_to_thread_at: (skip)
- * @func: (scope notified) (closure data) (destroy data_free): what to run
- * @data: (nullable): passed to @func
- * @data_free: (nullable): releases @data, on the thread, after @func
- * @func_name: (nullable): what to call it, a string that lives as long as the program
- * @site: (nullable): where it is made, likewise
- *
- * What the macro morrow_to_thread () calls.
- *
- * Returns: (transfer full): a pending future
- */
-MorrowFuture *
-morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
-{
-  Work *self;
-
-  g_return_val_if_fail (func != NULL, NULL);
-
-  self = morrow__cache_alloc (sizeof (Work));
-  morrow__future_init (&self->future, &work_ops, site);
-  self->func = func;
-  self->data = data;
-  self->data_free = data_free;
-  self->func_name = func_name;
-  self->executor = NULL;
-  atomic_init (&self->started, NOT_STARTED);
-  return &self->future;
-}
-
-/**
- * morrow_to_thread: (skip)
- * @func: (scope notified) (closure data) (destroy data_free): what to run; it must not await
- * @data: (nullable): passed to @func
- * @data_free: (nullable): releases @data, on the thread, after @func
- *
- * Runs @func on a thread for blocking work, under every executor. asyncio's `to_thread()`: lazy, as a coroutine is.
- *
- * Cancelled, the future settles at once: a thread that runs already runs on and its result is dropped; what waits for a
- * thread is not done. The end of a run waits for such threads.
- *
- * Returns: (transfer full): a future of what @func returns
- */
-MorrowFuture *
-(morrow_to_thread) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
-{
-  return morrow_to_thread_at (func, data, data_free, NULL, NULL);
+  return taken;
 }

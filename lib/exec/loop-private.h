@@ -50,7 +50,7 @@ struct _MorrowLoop
   MorrowExecutor   parent_instance;
 
   /* Immutable once made. */
-  GMainContext    *context;        /* owned */
+  GMainContext    *context;        /* owned; may be NULL where broken is set */
   GSource         *source;         /* owned; holds no reference of the loop */
   MorrowExecutor  *executor;       /* what tasks here see as their executor: this loop, or the pool that it is a part of; borrowed */
   MorrowLoopPool  *pool;           /* that pool, or NULL; borrowed */

@@ -50,7 +50,7 @@ morrow_loop_get_current (void)
  *
  * Gives the context that @self is a source of. Sources that are attached to it are served beside the loop's tasks.
  *
- * Returns: (transfer none): the context
+ * Returns: (transfer none) (nullable): the context; %NULL when the loop could not be made
  */
 GMainContext *
 morrow_loop_get_context (MorrowLoop *self)
@@ -176,7 +176,14 @@ loop_start (MorrowExecutor *executor, MorrowFuture *task)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
 
-  if (self->hosted && self->broken == NULL)
+  if (G_UNLIKELY (self->broken != NULL))
+    {
+      morrow__task_abandon ((MorrowTask *) task, g_error_copy (self->broken));
+      morrow_future_unref (task);
+      return;
+    }
+
+  if (self->hosted)
     morrow__executor_hold (executor);
   morrow__loop_start (self, (MorrowTask *) task);
 }
@@ -379,7 +386,7 @@ morrow_loop_new (GMainContext *context)
   MorrowLoop *self = g_object_new (MORROW_TYPE_LOOP, NULL);
 
   self->hosted = context != NULL;
-  self->context = context != NULL ? g_main_context_ref (context) : g_main_context_new ();
+  self->context = context != NULL ? g_main_context_ref (context) : NULL;
   morrow__reactor_init (self, &self->broken);
   return &self->parent_instance;
 }

@@ -29,6 +29,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -479,6 +480,30 @@ set_system_error (GError **error, const char *what)
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "An event loop could not be made: %s: %s", what, g_strerror (saved_errno));
 }
 
+/* GLib ends the process when it has no descriptor for a context: so it is tried first whether there are any left, for
+ * the loop's own and for the default one, which GLib makes as soon as it compares another with it. */
+static gboolean
+make_contexts (MorrowLoop *self, GError **error)
+{
+  int spares[] = { eventfd (0, EFD_CLOEXEC), eventfd (0, EFD_CLOEXEC) };
+  gboolean enough = spares[0] >= 0 && spares[1] >= 0;
+
+  if (!enough)
+    set_system_error (error, "eventfd");
+  for (guint i = 0; i < G_N_ELEMENTS (spares); i++)
+    {
+      if (spares[i] >= 0)
+        close (spares[i]);
+    }
+  if (!enough)
+    return FALSE;
+
+  g_main_context_default ();
+  if (self->context == NULL)
+    self->context = g_main_context_new ();
+  return TRUE;
+}
+
 gboolean
 morrow__reactor_init (MorrowLoop *self, GError **error)
 {
@@ -512,6 +537,8 @@ morrow__reactor_init (MorrowLoop *self, GError **error)
       return FALSE;
     }
 
+  if (!make_contexts (self, error))
+    return FALSE;
   make_source (self);
   return TRUE;
 }

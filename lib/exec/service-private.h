@@ -5,4 +5,4 @@
 
 #include "exec/loop-private.h"
 
-MorrowLoop *morrow__service_loop (void);
+MorrowLoop *morrow__service_loop (GError **error);

@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+#include <morrow/error.h>
+
 #include "exec/service-private.h"
 
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -27,29 +29,39 @@ service_thread (gpointer data)
   return NULL;
 }
 
-/* A broken loop, or a thread that cannot be had, shows in what is posted: it finds the loop closed. */
-static void
-start_service (void)
+static MorrowLoop *
+start_service (GError **error)
 {
+  g_autoptr (MorrowLoop) loop = MORROW_LOOP (morrow_loop_new (NULL));
+  g_autoptr (GError) no_thread = NULL;
   GThread *thread;
 
-  service_loop = MORROW_LOOP (morrow_loop_new (NULL));
-  thread = service_loop->broken == NULL ? g_thread_try_new ("morrow-service", service_thread, service_loop, NULL) : NULL;
-  if (thread != NULL)
-    g_thread_unref (thread);
-  else
-    morrow__loop_close (service_loop);
+  if (loop->broken != NULL)
+    {
+      g_propagate_error (error, g_error_copy (loop->broken));
+      return NULL;
+    }
+  thread = g_thread_try_new ("morrow-service", service_thread, loop, &no_thread);
+  if (thread == NULL)
+    {
+      g_set_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for timers: %s", no_thread->message);
+      return NULL;
+    }
+
+  g_thread_unref (thread);
+  return g_steal_pointer (&loop);
 }
 
+/* NULL and an error where it cannot be had; perhaps the next time. */
 MorrowLoop *
-morrow__service_loop (void)
+morrow__service_loop (GError **error)
 {
   MorrowLoop *loop;
 
   pthread_mutex_lock (&service_lock);
   /* After fork () the thread is gone: another is started, on another loop. */
   if (service_loop == NULL || !morrow__executor_is_ours (&service_loop->parent_instance))
-    start_service ();
+    service_loop = start_service (error);
   loop = service_loop;
   pthread_mutex_unlock (&service_lock);
 

@@ -156,23 +156,32 @@ set_there (Sleep *self, gint64 deadline)
  * Makes a future that resolves at a time, without a value. Deadlines that are equal come in the order in which the
  * futures were made. A time that has passed is due on the loop's next turn.
  *
- * Returns: (transfer full): a pending future
+ * Returns: (transfer full): a pending future; a rejected one where the system has nothing left to wake a thread that
+ * runs no loop
  */
 MorrowFuture *
 morrow_sleep_until (gint64 deadline)
 {
-  MorrowLoop *loop = morrow__loop_here ();
-  Sleep *self = morrow__cache_alloc (sizeof (Sleep));
+  MorrowLoop *here = morrow__loop_here ();
+  GError *error = NULL;
+  MorrowLoop *loop = here != NULL ? here : morrow__service_loop (&error);
+  Sleep *self;
 
+  if (G_UNLIKELY (loop == NULL))
+    return morrow_future_new_rejected (error);
+
+  self = morrow__cache_alloc (sizeof (Sleep));
   morrow__future_init (&self->future, &sleep_ops, NULL);
-  self->loop = loop != NULL ? loop : morrow__service_loop ();
-  if (loop != NULL)
+  self->loop = loop;
+  if (here != NULL)
     {
       atomic_init (&self->future.ref_count, 2);   /* the caller's, and the queue's */
       set_here (self, deadline);
     }
   else
-    set_there (self, deadline);
+    {
+      set_there (self, deadline);
+    }
   return &self->future;
 }
 
