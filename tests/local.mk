@@ -51,6 +51,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 
 # Executors and runs.
 test_programs += \
+  tests/exec/test-inline \
   tests/exec/test-interrupt \
   tests/exec/test-guest \
   tests/exec/test-lane \
@@ -59,6 +60,7 @@ test_programs += \
   tests/exec/test-run \
   tests/exec/test-scheduling \
   tests/exec/test-thread-pool \
+  tests/exec/test-wait \
   tests/fault/test-descriptors \
   tests/exec/test-reactor
 

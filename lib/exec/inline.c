@@ -62,7 +62,40 @@ inline_idle (MorrowThreadHome *home)
   return any;
 }
 
-static const MorrowBlocking blocking = { .idle = inline_idle };
+/* Whether @future can only settle after a task that runs on this very stack, below the one that waits. */
+static gboolean
+needs_below (MorrowFuture *future, gpointer home)
+{
+  MorrowTask *task = (MorrowTask *) future, *host;
+  gboolean needs;
+
+  if (morrow__future_is_settled (future))
+    return FALSE;
+  if (!morrow__future_is_task (future))
+    return future->ops->visit_awaited != NULL && future->ops->visit_awaited (future, needs_below, home);
+  if (morrow__task_get_host (task) == NULL)
+    return morrow__task_get_home (task) == home;
+
+  host = morrow__task_ref_host (task);
+  if (host == NULL)
+    return FALSE;
+  needs = needs_below (&host->future, home);
+  morrow_future_unref (&host->future);
+  return needs;
+}
+
+static gboolean
+inline_before (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
+{
+  if (!needs_below (awaited, &home->home))
+    return TRUE;
+
+  g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
+                       "This wait would last for ever: what is awaited goes on when this task has ended");
+  return FALSE;
+}
+
+static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle };
 
 static void
 inline_post (MorrowExecutor *executor, MorrowJob *job)

@@ -44,6 +44,7 @@ struct _MorrowThreadPool
   MorrowList     tasks;         /* those that were started and have not ended */
   GPtrArray     *threads;       /* GThread, owned */
   GPtrArray     *blocked;       /* MorrowThreadHome: those that wait, main's among them; borrowed */
+  GHashTable    *above;         /* a MorrowTask that waits to the one that runs on top of it; borrowed */
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
   gboolean       no_more;       /* a thread could not be had: those that there are must do */
@@ -134,8 +135,9 @@ set_blocked_on (MorrowTask *task, MorrowFuture *future)
   atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
 }
 
-/* A future is hopeless when it waits for nothing but hopeless futures. A circle is taken to be so until one of its
- * members proves not to be; what was concluded from that meanwhile is thrown away, and the search begins again. */
+/* A future is hopeless when what it waits for is. A task that waits is so too when the one that runs on top of it, on
+ * the same stack, is: it cannot go on before that has ended. A circle is taken to be hopeless until one of its members
+ * proves not to be; what was concluded from that meanwhile is thrown away, and the search begins again. */
 typedef struct
 {
   MorrowThreadPool *pool;
@@ -144,6 +146,14 @@ typedef struct
 } Search;
 
 static gboolean is_hopeless (MorrowFuture *future, gpointer data);
+
+static gboolean
+search_waiting (MorrowTask *task, Search *search)
+{
+  MorrowFuture *above = g_hash_table_lookup (search->pool->above, task);
+
+  return is_hopeless (get_blocked_on (task), search) || (above != NULL && is_hopeless (above, search));
+}
 
 static gboolean
 search_task (MorrowTask *task, Search *search)
@@ -160,7 +170,7 @@ search_task (MorrowTask *task, Search *search)
     }
   if (home == NULL || home->klass != morrow__home->klass || executor_of (home) != search->pool)
     return FALSE;                                /* not started, or somebody else's */
-  return get_blocked_on (task) != NULL && is_hopeless (get_blocked_on (task), search);
+  return get_blocked_on (task) != NULL && search_waiting (task, search);
 }
 
 static gboolean
@@ -276,6 +286,24 @@ claim_here (MorrowThreadPool *self, MorrowTask *task)
          morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED);
 }
 
+static void
+run_on_top (MorrowThreadPool *self, MorrowTask *task)
+{
+  MorrowTask *below = morrow__home->current;
+
+  morrow__future_ref (&task->future);
+  pthread_mutex_lock (&self->lock);
+  g_hash_table_insert (self->above, below, &task->future);
+  pthread_mutex_unlock (&self->lock);
+
+  run_claimed (self, task);
+
+  pthread_mutex_lock (&self->lock);
+  g_hash_table_remove (self->above, below);
+  pthread_mutex_unlock (&self->lock);
+  morrow_future_unref (&task->future);
+}
+
 /* Runs what a blocked worker waits for and what has not started. TRUE when it did. */
 static gboolean
 run_awaited (MorrowFuture *future, gpointer data)
@@ -290,9 +318,7 @@ run_awaited (MorrowFuture *future, gpointer data)
     }
   else if (claim_here (self, (MorrowTask *) future))
     {
-      morrow__future_ref (future);
-      run_claimed (self, (MorrowTask *) future);
-      morrow_future_unref (future);
+      run_on_top (self, (MorrowTask *) future);
       *did = TRUE;
     }
   return TRUE;
@@ -622,6 +648,7 @@ morrow_thread_pool_finalize (GObject *object)
 
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->blocked);
+  g_hash_table_unref (self->above);
   pthread_cond_destroy (&self->ended);
   pthread_cond_destroy (&self->work);
   pthread_mutex_destroy (&self->lock);
@@ -656,6 +683,7 @@ morrow_thread_pool_init (MorrowThreadPool *self)
   morrow__list_init (&self->tasks);
   self->threads = g_ptr_array_new ();
   self->blocked = g_ptr_array_new ();
+  self->above = g_hash_table_new (NULL, NULL);
 }
 
 /**

@@ -327,6 +327,57 @@ START_TEST (circle_through_a_coroutine_that_runs_in_place_is_broken_once)
 }
 END_TEST
 
+/* A task that has been woken, but on whose stack another runs, which waits for it. */
+typedef struct
+{
+  MorrowFuture *below;         /* borrowed */
+  MorrowFuture *failing;       /* borrowed */
+  MorrowPromise *fail;
+  atomic_uint   n_deadlocks;
+} Tower;
+
+static gboolean
+fail_and_await_below (gpointer data, GValue *result, GError **error)
+{
+  Tower *self = data;
+
+  morrow_promise_reject (self->fail, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "the gather fails"));
+  return await_in_circle (self->below, &self->n_deadlocks);
+}
+
+static gboolean
+await_gather_that_fails (gpointer data, GValue *result, GError **error)
+{
+  Tower *self = data;
+  g_autoptr (MorrowFuture) gather = NULL;
+  g_autoptr (GError) why = NULL;
+
+  self->below = morrow_current_task ();
+  gather = morrow_gather (morrow_coroutine (fail_and_await_below, self, NULL), morrow_future_ref (self->failing), NULL);
+  why = await_error (gather);
+  ck_assert_str_eq (why->message, "the gather fails");
+  return TRUE;
+}
+
+static gboolean
+build_tower (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (await_gather_that_fails, data, NULL)), error);
+}
+
+START_TEST (wait_for_a_task_below_on_the_same_stack_is_hopeless)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  Tower tower = { NULL };
+
+  tower.failing = new_pending (&tower.fail);
+  run_scene_on (pool, build_tower, &tower);
+  ck_assert_uint_eq (atomic_load (&tower.n_deadlocks), 1);
+  morrow_future_unref (tower.failing);
+  morrow_promise_unref (tower.fail);
+}
+END_TEST
+
 static gboolean
 await_it_of_promise (gpointer data, GValue *result, GError **error)
 {
@@ -537,6 +588,7 @@ thread_pool_suite (void)
   tcase_add_loop_test (hopeless, circle_of_tasks_is_broken_once, 1, MAX_CIRCLE + 1);
   tcase_add_loop_test (hopeless, circle_through_main_and_a_gather_is_broken_once, 1, 3);
   tcase_add_loop_test (hopeless, circle_through_a_coroutine_that_runs_in_place_is_broken_once, 1, 3);
+  tcase_add_test (hopeless, wait_for_a_task_below_on_the_same_stack_is_hopeless);
   tcase_add_test (hopeless, wait_for_what_a_thread_outside_settles_is_not_hopeless);
   tcase_add_test (hopeless, wait_for_the_task_of_another_pool_is_not_hopeless);
   tcase_add_test (hopeless, task_that_awaits_itself_is_told_so);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The sequential baseline: everything on the caller's stack, one thing after the other.
+ */
+#include "config.h"
+
+#include "exec/models.h"
+
+static void
+run_inline (MorrowCoroutineFunc func, gpointer data)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+
+  ck_assert_uint_eq (morrow_executor_get_n_threads (executor), 1);
+  run_scene_on (executor, func, data);
+}
+
+static gboolean
+say_before_and_after_a_sleep (gpointer data, GValue *result, GError **error)
+{
+  say ("%s begins", (const char *) data);
+  if (!morrow_await (morrow_sleep (0.0001), error))
+    return FALSE;
+  say ("%s ends", (const char *) data);
+  return TRUE;
+}
+
+static gboolean
+gather_two (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_before_and_after_a_sleep, (gpointer) "a", NULL));
+
+  ck_assert (morrow_future_is_settled (task));
+  say ("created");
+  return morrow_await (morrow_gather (morrow_coroutine (say_before_and_after_a_sleep, (gpointer) "b", NULL),
+                                      morrow_coroutine (say_before_and_after_a_sleep, (gpointer) "c", NULL), NULL), error);
+}
+
+START_TEST (task_runs_to_its_end_when_it_is_created)
+{
+  run_inline (gather_two, NULL);
+  assert_said ("a begins; a ends; created; b begins; b ends; c begins; c ends");
+}
+END_TEST
+
+static gboolean
+say_name (gpointer data, GValue *result, GError **error)
+{
+  g_autofree char *name = morrow_future_dup_name (morrow_current_task ());
+
+  say ("%s", name);
+  return TRUE;
+}
+
+static gboolean
+name_and_create (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *task = morrow_coroutine (say_name, NULL, NULL);
+
+  morrow_future_set_name (morrow_current_task (), "main");
+  morrow_future_set_name (task, "task");
+  if (!morrow_await (morrow_create_task (task), error))
+    return FALSE;
+  return say_name (NULL, result, error);
+}
+
+START_TEST (task_that_was_created_is_the_current_one_until_it_has_ended)
+{
+  run_inline (name_and_create, NULL);
+  assert_said ("task; main");
+}
+END_TEST
+
+static gboolean
+say_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  ck_assert_ptr_null (morrow_current_task ());
+  say ("called");
+  return TRUE;
+}
+
+static gboolean
+attach_and_wait (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) settled = new_int (1);
+  g_autoptr (MorrowFuture) called = morrow_future_then (settled, say_callback, NULL, NULL);
+
+  say ("attached");
+  return morrow_future_await (called, error);
+}
+
+START_TEST (callback_runs_when_the_thread_would_sleep)
+{
+  run_inline (attach_and_wait, NULL);
+  assert_said ("attached; called");
+}
+END_TEST
+
+static gboolean
+attach_and_return (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) settled = new_int (1);
+
+  morrow_future_unref (morrow_future_then (settled, say_callback, NULL, NULL));
+  say ("returns");
+  return TRUE;
+}
+
+START_TEST (callback_that_is_left_over_runs_at_the_end_of_the_run)
+{
+  run_inline (attach_and_return, NULL);
+  assert_said ("returns; called");
+}
+END_TEST
+
+static gboolean
+await_main (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  ck_assert (!morrow_future_await (data, &why));
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_DEADLOCK);
+  return TRUE;
+}
+
+static gboolean
+create_who_awaits_me (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (await_main, morrow_current_task (), NULL)), error);
+}
+
+START_TEST (task_that_awaits_one_below_it_on_the_stack_is_told_that_it_is_hopeless)
+{
+  run_inline (create_who_awaits_me, NULL);
+}
+END_TEST
+
+static gboolean
+say_data (gpointer data, GValue *result, GError **error)
+{
+  say ("%s", (const char *) data);
+  return TRUE;
+}
+
+START_TEST (spawn_outside_a_run_runs_here_and_now)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (executor, morrow_coroutine (say_data, (gpointer) "ran", NULL));
+
+  ck_assert (morrow_future_is_settled (task));
+  assert_said ("ran");
+  ck_assert_ptr_null (morrow_executor_get_current ());
+}
+END_TEST
+
+static Suite *
+inline_suite (void)
+{
+  Suite *suite = suite_create ("inline");
+  TCase *order = morrow_check_add_case (suite, "order");
+
+  tcase_add_test (order, task_runs_to_its_end_when_it_is_created);
+  tcase_add_test (order, task_that_was_created_is_the_current_one_until_it_has_ended);
+  tcase_add_test (order, callback_runs_when_the_thread_would_sleep);
+  tcase_add_test (order, callback_that_is_left_over_runs_at_the_end_of_the_run);
+  tcase_add_test (order, task_that_awaits_one_below_it_on_the_stack_is_told_that_it_is_hopeless);
+  tcase_add_test (order, spawn_outside_a_run_runs_here_and_now);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (inline_suite)
