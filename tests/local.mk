@@ -62,6 +62,7 @@ test_programs += \
   tests/exec/test-thread-pool \
   tests/exec/test-wait \
   tests/fault/test-descriptors \
+  tests/stress/test-loop-end \
   tests/exec/test-reactor
 
 # Descriptors.

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What lives on a loop can be cancelled from outside at any time, also while its loop ends and is
+ * freed.  Two threads meet before each round, so that the one does end its run while the other
+ * cancels.
+ */
+#include "config.h"
+
+#include "base/rendezvous.h"
+#include "exec/models.h"
+
+#define N_ROUNDS (5000 / morrow_check_slowness ())
+
+/* What the round is about: made by the running thread, before they meet; both hold a reference. */
+typedef struct
+{
+  Rendezvous    rendezvous;
+  MorrowFuture *future;
+  guint         n_accepted;   /* the cancelling thread: how often the cancel came in time */
+} Race;
+
+static gboolean
+wait_for_ever (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+
+  return morrow_future_await (never_settles, error);
+}
+
+static gboolean
+leave_a_task (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+
+  race->future = morrow_create_task (morrow_coroutine (wait_for_ever, NULL, NULL));
+  morrow_future_ref (race->future);
+  if (!morrow_yield (error))
+    return FALSE;
+  rendezvous_meet (&race->rendezvous);
+  return TRUE;
+}
+
+static gboolean
+leave_a_sleep (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+
+  race->future = morrow_sleep (3600);
+  morrow_future_ref (race->future);
+  rendezvous_meet (&race->rendezvous);
+  return TRUE;
+}
+
+static gpointer
+cancel_in_each_round (gpointer data)
+{
+  Race *race = data;
+
+  for (guint i = 0; i < N_ROUNDS; i++)
+    {
+      rendezvous_meet (&race->rendezvous);
+      race->n_accepted += morrow_future_cancel (race->future);
+      morrow_future_unref (race->future);
+      rendezvous_meet (&race->rendezvous);
+    }
+  return NULL;
+}
+
+/* On a new executor in each round. */
+static void
+race_against_the_end (int model, MorrowCoroutineFunc leave)
+{
+  Race race = { .future = NULL };
+  guint n_cancelled = 0;
+  GThread *thread;
+
+  rendezvous_init (&race.rendezvous, 2);
+  thread = g_thread_new ("cancel", cancel_in_each_round, &race);
+  for (guint i = 0; i < N_ROUNDS; i++)
+    {
+      MorrowExecutor *executor = make_model (model);
+      MorrowFuture *future;
+
+      run_scene_on (executor, leave, &race);
+      future = race.future;
+      g_object_unref (executor);
+      ck_assert (morrow_future_is_settled (future));
+      n_cancelled += morrow_future_is_cancelled (future);
+      rendezvous_meet (&race.rendezvous);
+      morrow_future_unref (future);
+    }
+  g_thread_join (thread);
+
+  ck_assert_uint_eq (n_cancelled, N_ROUNDS);
+  ck_assert_uint_le (race.n_accepted, N_ROUNDS);
+}
+
+START_TEST (cancel_of_a_task_meets_the_end_of_its_loop)
+{
+  race_against_the_end (MODEL_LOOP, leave_a_task);
+}
+END_TEST
+
+START_TEST (cancel_of_a_sleep_meets_the_end_of_its_loop)
+{
+  race_against_the_end (MODEL_LOOP, leave_a_sleep);
+}
+END_TEST
+
+START_TEST (cancel_of_a_task_meets_the_end_of_its_pool)
+{
+  race_against_the_end (_i, leave_a_task);
+}
+END_TEST
+
+static Suite *
+loop_end_suite (void)
+{
+  Suite *suite = suite_create ("loop-end");
+  TCase *cancel = morrow_check_add_case (suite, "cancel");
+
+  tcase_add_test (cancel, cancel_of_a_task_meets_the_end_of_its_loop);
+  tcase_add_test (cancel, cancel_of_a_sleep_meets_the_end_of_its_loop);
+  tcase_add_loop_test (cancel, cancel_of_a_task_meets_the_end_of_its_pool, MODEL_THREADS, MODEL_LOOPS + 1);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (loop_end_suite)
