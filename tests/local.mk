@@ -165,7 +165,8 @@ AM_TESTS_ENVIRONMENT = \
 VALGRIND_SUPPRESSIONS_FILES = $(wildcard $(GLIB_PREFIX)/share/glib-2.0/valgrind/glib.supp) \
   $(top_srcdir)/tests/glibc.supp
 EXTRA_DIST += tests/glibc.supp
-VALGRIND_FLAGS = --num-callers=30 --quiet
+# Who spins until another thread has done something gives it a turn.
+VALGRIND_FLAGS = --num-callers=30 --quiet --fair-sched=try
 # What is "possibly lost" is reached by a pointer into its middle, as threads and list nodes are.
 VALGRIND_memcheck_FLAGS = --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 
