@@ -92,7 +92,12 @@ compare: all
 .PHONY: compare
 # What basic operations cost, beside other runtimes: compare/micro/run builds the programs of those that are installed.
 noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/glib compare/micro/echo-client
-compare_micro_morrow_SOURCES = compare/micro/morrow.c compare/micro/bench.h
+compare_micro_morrow_SOURCES = \
+  compare/micro/morrow.c \
+  compare/micro/bench.h \
+  compare/micro/echo-morrow.c \
+  compare/micro/echo-morrow.h \
+  compare/micro/echo-server.h
 compare_micro_morrow_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_morrow_LDFLAGS = $(AM_LDFLAGS) -no-install
 compare_micro_morrow_LDADD = lib/libmorrow-1.la $(GLIB_LIBS)

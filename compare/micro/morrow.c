@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "bench.h"
+#include "echo-morrow.h"
 
 /* What this op's units have counted. The loop's thread. */
 static guint64 n_counted;
@@ -714,6 +715,20 @@ idle (const char *name)
   run_on_loop (wait_for_ever, NULL);
 }
 
+/* --- echo -------------------------------------------------------------------------------------- */
+
+static void
+echo (const char *name)
+{
+  echo_morrow_serve (FALSE);
+}
+
+static void
+echo_hosted (const char *name)
+{
+  echo_morrow_serve (TRUE);
+}
+
 /* --- the table --------------------------------------------------------------------------------- */
 
 static const BenchOp ops[] =
@@ -746,6 +761,8 @@ static const BenchOp ops[] =
   { "timer_fire", run_repeated },
   { "timer_fire_1000", run_repeated },
   { "timer_fire_1m", run_repeated },
+  { "echo", echo },
+  { "echo_hosted", echo_hosted },
   { "idle", idle },
   { NULL, NULL }
 };
