@@ -200,7 +200,8 @@ morrow_check_run (Suite *(*make_suite) (void))
   g_unsetenv ("G_DEBUG");
   g_log_set_always_fatal (G_LOG_FATAL_MASK);
   g_log_set_writer_func (morrow_check_write_log, NULL, NULL);
-  g_log_set_always_fatal (G_LOG_FATAL_MASK);   /* the writer knows what is expected; G_DEBUG does not */
+  g_log_set_always_fatal (G_LOG_FATAL_MASK);   /* the writer knows what is expected; G_DEBUG does not, */
+  g_unsetenv ("G_DEBUG");                      /* nor do the programs that tests run */
 
   runner = srunner_create (make_suite ());
   srunner_set_tap (runner, "-");
