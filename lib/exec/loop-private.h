@@ -135,7 +135,7 @@ void        morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize
 gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
 void        morrow__reactor_settle_timers (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
-void        morrow__reactor_poll      (MorrowLoop *self);
+gboolean    morrow__reactor_poll      (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);

@@ -14,13 +14,20 @@ morrow__pause_end (MorrowPause *self)
     morrow__home->klass->wake (morrow__home, task);
 }
 
-static void
-pause_fire (MorrowAlarm *alarm)
+/* The time that ends a pause. */
+typedef struct
 {
-  MorrowPause *self = morrow__container_of (alarm, MorrowPause, alarm);
+  MorrowAlarm  alarm;
+  MorrowPause *pause;   /* immutable */
+} Limit;
 
-  self->timed_out = self->task != NULL;
-  morrow__pause_end (self);
+static void
+limit_fire (MorrowAlarm *alarm)
+{
+  MorrowPause *pause = morrow__container_of (alarm, Limit, alarm)->pause;
+
+  pause->timed_out = pause->task != NULL;
+  morrow__pause_end (pause);
 }
 
 static gboolean
@@ -28,11 +35,28 @@ park (MorrowPause *self, MorrowTask *task, GError **error)
 {
   gboolean parked;
 
+  self->task = task;
   task->pause = self;
   task->paused = TRUE;
   parked = morrow__home->klass->park (morrow__home, task, NULL, error);
   task->paused = FALSE;
-  return parked;
+  return parked && !morrow__task_fail_cancelled (task, error);
+}
+
+static gboolean
+park_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error)
+{
+  Limit limit = { .alarm.fire = limit_fire, .pause = self };
+  gboolean parked;
+
+  self->timed_out = FALSE;
+  morrow__alarm_set (loop, &limit.alarm, deadline);
+  parked = park (self, task, error);
+  morrow__alarm_unset (loop, &limit.alarm);
+
+  if (parked && self->timed_out)
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
+  return parked && !self->timed_out;
 }
 
 gboolean
@@ -40,24 +64,10 @@ morrow__pause (MorrowPause *self, gint64 deadline, GError **error)
 {
   MorrowLoop *loop = morrow__loop_here ();
   MorrowTask *task = loop->home.current;
-  gboolean parked;
 
   if (morrow__task_fail_cancelled (task, error))
     return FALSE;
-
-  self->task = task;
-  self->timed_out = FALSE;
-  if (G_LIKELY (deadline == G_MAXINT64))
-    return park (self, task, error) && !morrow__task_fail_cancelled (task, error);
-
-  self->alarm = (MorrowAlarm) { .fire = pause_fire };
-  morrow__alarm_set (loop, &self->alarm, deadline);
-  parked = park (self, task, error);
-  morrow__alarm_unset (loop, &self->alarm);
-
-  if (!parked || morrow__task_fail_cancelled (task, error))
-    return FALSE;
-  if (self->timed_out)
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
-  return !self->timed_out;
+  if (deadline != G_MAXINT64)
+    return park_until (self, task, loop, deadline, error);
+  return park (self, task, error);
 }

@@ -24,12 +24,12 @@ typedef enum
 typedef struct
 {
   MorrowPollable pollable;
-  MorrowJob      job;           /* letting go of it, on the loop's thread */
-  MorrowLoop    *loop;          /* immutable, held */
-  MorrowPause   *waiting[2];    /* of the task that waits for the side, borrowed; NULL when none does */
-  guint          dry;           /* sides */
-  gboolean       is_unsteady;   /* an end, an error or something urgent has been told of, and is told only once: that a read
-                                   came up short does not mean dry any more */
+  MorrowLoop    *loop;             /* immutable, held */
+  MorrowPause    pauses[2];        /* where tasks wait for a side each; for both, in the first */
+  guint          dry : 2;          /* sides */
+  guint          waits_for_both : 1;
+  guint          is_unsteady : 1;  /* an end, an error or something urgent has been told of, and is told only once: that a
+                                      read came up short does not mean dry any more */
 } MorrowSlot;
 
 MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);

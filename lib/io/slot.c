@@ -14,14 +14,15 @@
 #define OUT_EVENTS  (EPOLLOUT | EPOLLHUP | EPOLLERR)
 #define ONCE_EVENTS (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
+G_STATIC_ASSERT (sizeof (MorrowSlot) <= 64 || GLIB_SIZEOF_VOID_P != 8);   /* a cache line */
+
 void
 morrow__slot_wake (MorrowSlot *self, guint sides)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
-    {
-      if ((sides & 1u << i) && self->waiting[i] != NULL)
-        morrow__pause_end (self->waiting[i]);
-    }
+  if ((sides & MORROW_SIDE_IN) || self->waits_for_both)
+    morrow__pause_end (&self->pauses[0]);
+  if (sides & MORROW_SIDE_OUT)
+    morrow__pause_end (&self->pauses[1]);
 }
 
 static void
@@ -31,7 +32,8 @@ slot_ready (MorrowPollable *pollable, guint32 events)
   guint sides = (events & IN_EVENTS ? MORROW_SIDE_IN : 0) | (events & OUT_EVENTS ? MORROW_SIDE_OUT : 0);
 
   self->dry &= ~sides;
-  self->is_unsteady |= (events & ONCE_EVENTS) != 0;
+  if (G_UNLIKELY (events & ONCE_EVENTS))
+    self->is_unsteady = TRUE;
   morrow__slot_wake (self, sides);
 }
 
@@ -60,16 +62,26 @@ slot_free (MorrowSlot *self)
   morrow__cache_free (sizeof (MorrowSlot), self);
 }
 
+/* A slot on its way to its loop, to be freed. */
+typedef struct
+{
+  MorrowJob   job;
+  MorrowSlot *slot;   /* owned */
+} LetGo;
+
 static void
 let_go_run (MorrowJob *job, gboolean closed)
 {
-  slot_free (morrow__container_of (job, MorrowSlot, job));
+  slot_free (((LetGo *) job)->slot);
+  g_free (job);
 }
 
 /* @fd is still open. */
 void
 morrow__slot_let_go (MorrowSlot *self, int fd)
 {
+  LetGo *let_go;
+
   morrow__reactor_control (self->loop, EPOLL_CTL_DEL, fd, 0, NULL);
   if (morrow__loop_here () == self->loop && self->loop->dispatching == 0)
     {
@@ -77,27 +89,23 @@ morrow__slot_let_go (MorrowSlot *self, int fd)
       return;
     }
 
-  self->job.run = let_go_run;
-  morrow__loop_post (self->loop, &self->job);
+  let_go = g_new (LetGo, 1);
+  let_go->job.run = let_go_run;
+  let_go->slot = self;
+  morrow__loop_post (self->loop, &let_go->job);
 }
 
 gboolean
 morrow__slot_wait (MorrowSlot *self, guint sides, gint64 deadline, GError **error)
 {
-  MorrowPause pause;
   gboolean ok;
 
   self->dry |= sides;
-  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
-    {
-      if (sides & 1u << i)
-        self->waiting[i] = &pause;
-    }
-  ok = morrow__pause (&pause, deadline, error);
-  for (guint i = 0; i < G_N_ELEMENTS (self->waiting); i++)
-    {
-      if (sides & 1u << i)
-        self->waiting[i] = NULL;
-    }
+  if (G_LIKELY (sides != MORROW_SIDES))
+    return morrow__pause (&self->pauses[sides == MORROW_SIDE_OUT], deadline, error);
+
+  self->waits_for_both = TRUE;
+  ok = morrow__pause (&self->pauses[0], deadline, error);
+  self->waits_for_both = FALSE;
   return ok;
 }
