@@ -87,7 +87,7 @@ needs_below (MorrowFuture *future, gpointer home)
 static gboolean
 inline_before (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
 {
-  if (!needs_below (awaited, &home->home))
+  if (awaited == NULL || !needs_below (awaited, &home->home))
     return TRUE;
 
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
