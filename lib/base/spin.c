@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A spin is worth it as long as the reply comes in less time than waking would take, and costs at
- * most about that much when it does not. */
+/* A spin is worth it as long as the reply comes in less time than waking would take.  It lasts as
+ * long as it takes to wake the one who is to reply: of two threads that have both gone to sleep
+ * between two messages, the first to be awake again waits for the other, and from then on neither
+ * sleeps.  With a shorter spin they would never find back to that.
+ *
+ * One spin in 64 waits goes on being tried when they are all in vain, which costs a hundredth or
+ * two, since it is only tried at all where replies come within the time for a few of them. */
 
 #include "base/spin-private.h"
 
 enum
 {
-  SPIN_TIME = 20,               /* Microseconds. */
-  BRISK_TIME = 100,             /* A reply that came sooner would have come to a spin. */
+  SPIN_TIME = 50,               /* Microseconds. */
+  BRISK_TIME = 200,             /* A reply that came sooner would have come to a spin. */
   N_LOOKS = 16,                 /* Between two readings of the clock. */
-  MAX_TO_SKIP = 1023
+  MAX_TO_SKIP = 63
 };
 
 static inline void
