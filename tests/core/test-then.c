@@ -4,6 +4,8 @@
  */
 #include "config.h"
 
+#include <stdatomic.h>
+
 #include "exec/scene.h"
 
 static gboolean
@@ -214,9 +216,15 @@ attach_here (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
+static void
+count_gone (gpointer data, GObject *was)
+{
+  atomic_fetch_add ((atomic_uint *) data, 1);
+}
+
 START_TEST (callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go)
 {
-  gssize live = morrow__cache_live ();
+  atomic_uint n_gone = 0;
   MorrowExecutor *pools[] = { morrow_thread_pool_new (2), morrow_loop_pool_new (2) };
 
   for (guint i = 0; i < G_N_ELEMENTS (pools); i++)
@@ -224,6 +232,7 @@ START_TEST (callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go)
       Leftover left;
 
       left.future = new_pending (&left.promise);
+      g_object_weak_ref (G_OBJECT (pools[i]), count_gone, &n_gone);
       ck_assert (morrow_run_on (pools[i], morrow_coroutine (attach_here, &left, NULL), NULL, NULL));
       g_object_unref (pools[i]);
       ck_assert (morrow_promise_resolve (left.promise));
@@ -234,8 +243,8 @@ START_TEST (callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go)
       morrow_promise_unref (left.promise);
     }
 
-  while (morrow__cache_live () != live)
-    g_thread_yield ();                      /* the worker is on its way out */
+  while (atomic_load (&n_gone) < G_N_ELEMENTS (pools))
+    g_thread_yield ();                      /* another thread waits for the workers */
 }
 END_TEST
 
