@@ -122,6 +122,15 @@ EXTRA_DIST += \
   compare/micro/libdex.c \
   compare/micro/asyncio_program.py
 
+# What run builds of the other runtimes.
+CLEANFILES += \
+  compare/micro/go-program \
+  compare/micro/boost-program \
+  compare/micro/libdex-program
+clean-local:
+	-rm -rf compare/micro/go-cache compare/micro/tokio/target compare/micro/cargo-home
+.PHONY: clean-local
+
 compare-micro: compare/micro/morrow compare/micro/limits compare/micro/echo-client
 	$(AM_V_at)$(srcdir)/compare/micro/run --build $(abs_top_builddir)
 .PHONY: compare-micro

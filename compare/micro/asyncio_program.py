@@ -17,7 +17,7 @@ import time
 ROUNDS = 5
 MANY = 100000
 ITEMS = 1000000
-TRIPS = 10000
+TRIPS = 5000
 IDLE_TRIPS = 200
 PAUSE = 0.001
 BATCH = 1000
@@ -185,6 +185,11 @@ def pool_submit(name):
 # --- two threads ---
 
 
+def pin(processor):
+    """Keeps the calling thread on one processor."""
+    os.sched_setaffinity(0, {processor % os.cpu_count()})
+
+
 def trips(count, pause):
     def run(name):
         answering = asyncio.new_event_loop()
@@ -204,6 +209,8 @@ def trips(count, pause):
             row(name, counted, "units")
 
         thread.start()
+        answering.call_soon_threadsafe(pin, 1)
+        pin(0)
         asyncio.run(ask())
         answering.call_soon_threadsafe(answering.stop)
         thread.join()

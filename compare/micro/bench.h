@@ -8,11 +8,13 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What all runtimes do as often as each other; run and the programs in other languages have the same numbers. */
 enum
@@ -22,7 +24,7 @@ enum
   BENCH_COMPUTING     = 20000,     /* tasks of pool_compute */
   BENCH_STEPS         = 2000,      /* of bench_compute () in each of them */
   BENCH_ITEMS         = 1000000,   /* of pool_submit */
-  BENCH_TRIPS         = 10000,     /* of cross_thread */
+  BENCH_TRIPS         = 5000,      /* of cross_thread */
   BENCH_IDLE_TRIPS    = 200,       /* of cross_thread_idle, with BENCH_PAUSE_US before each */
   BENCH_PAUSE_US      = 1000,
   BENCH_SLEEPERS_100K = 100000,
@@ -128,6 +130,18 @@ bench_compute (uint64_t seed)
       x ^= x << 17;
     }
   return x;
+}
+
+/* Keeps the calling thread on one processor, counted from 0 over those that there are: where a scheduler puts two threads
+ * that talk to each other, on one processor or on two, decides more than what they talk through. */
+static inline void
+bench_pin (unsigned processor)
+{
+  cpu_set_t set;
+
+  CPU_ZERO (&set);
+  CPU_SET (processor % (unsigned) sysconf (_SC_NPROCESSORS_ONLN), &set);
+  sched_setaffinity (0, sizeof set, &set);
 }
 
 /* Ends the program in the middle: what it was to measure has been printed. */

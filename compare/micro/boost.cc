@@ -263,11 +263,13 @@ trips (const char *name, unsigned n, unsigned pause_us)
 {
   fibers::buffered_channel<int> ask (2), answer (2);
   std::thread thread ([&] {
+    bench_pin (1);
     for (int one : ask)
       answer.push (one);
   });
   double ns = 0;
 
+  bench_pin (0);
   for (unsigned i = 0; i < n; i++)
     {
       if (pause_us > 0)

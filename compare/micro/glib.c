@@ -219,6 +219,7 @@ answer (gpointer data)
 static gpointer
 answer_thread (gpointer data)
 {
+  bench_pin (1);
   g_main_loop_run (data);
   return NULL;
 }
@@ -233,6 +234,7 @@ trips (const char *name, guint n_trips, guint pause_us)
   answering = g_main_context_new ();
   loop = g_main_loop_new (answering, FALSE);
   thread = g_thread_new ("answers", answer_thread, loop);
+  bench_pin (0);
   g_main_context_acquire (NULL);
   for (guint i = 0; i < n_trips; i++)
     {

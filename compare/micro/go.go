@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	computing    = 20000
 	steps        = 2000
 	items        = 1000000
-	roundTrips   = 10000
+	roundTrips   = 5000
 	idleTrips    = 200
 	pause        = time.Millisecond
 	batch        = 1000
@@ -279,15 +280,22 @@ func poolSubmit(name string) {
 
 // --- two threads ---
 
+// Keeps the calling goroutine on a thread, and that on a processor.
+func pin(processor int) {
+	runtime.LockOSThread()
+	set := [16]uint64{1 << (processor % runtime.NumCPU())}
+	syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
+}
+
 func trips(name string, n int, pause time.Duration) {
 	ask, answer := make(chan int), make(chan int)
 	go func() {
-		runtime.LockOSThread()
+		pin(1)
 		for i := range ask {
 			answer <- i
 		}
 	}()
-	runtime.LockOSThread()
+	pin(0)
 	ns, count := 0.0, 0
 	for i := 0; i < n; i++ {
 		if pause > 0 {

@@ -296,6 +296,7 @@ answer_all (gpointer data)
 {
   const Trips *trips = data;
 
+  bench_pin (1);
   for (guint i = 0; i < trips->n_trips; i++)
     {
       dex_await (dex_ref (DEX_FUTURE (trips->asks[i])), NULL);
@@ -310,6 +311,7 @@ ask_all (gpointer data)
   Trips *trips = data;
   DexFuture *answering = dex_scheduler_spawn (dex_thread_pool_scheduler_new (), 0, answer_all, trips, NULL);
 
+  bench_pin (0);
   for (guint i = 0; i < trips->n_trips; i++)
     {
       double start;

@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "bench.h"
 #include "echo-epoll.h"
@@ -142,6 +141,7 @@ answer (void *data)
 {
   const unsigned n_trips = *(const unsigned *) data;
 
+  bench_pin (1);
   for (unsigned i = 0; i < n_trips; i++)
     {
       wait_for_ring (ask_fd);
@@ -157,6 +157,7 @@ trips (unsigned n_trips, unsigned pause_us)
   double total = 0;
   pthread_t thread;
 
+  bench_pin (0);
   ask_fd = eventfd (0, EFD_CLOEXEC);
   answer_fd = eventfd (0, EFD_CLOEXEC);
   if (ask_fd < 0 || answer_fd < 0 || pthread_create (&thread, NULL, answer, &n_trips) != 0)

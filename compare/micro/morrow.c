@@ -461,6 +461,7 @@ ask_all (gpointer data, GValue *result, GError **error)
 static gpointer
 answer_thread (gpointer data)
 {
+  bench_pin (1);
   run_on_loop (answer_all, data);
   return NULL;
 }
@@ -498,6 +499,7 @@ print_trips (const char *name, guint n_trips, guint pause_us)
   make_promises (n_trips, &trips.ask_promises, &trips.asks);
   make_promises (n_trips, &trips.answer_promises, &trips.answers);
   thread = g_thread_new ("answers", answer_thread, &trips);
+  bench_pin (0);
   run_on_loop (ask_all, &trips);
   g_thread_join (thread);
   bench_row (name, trips.ns / n_trips, "ns");

@@ -20,7 +20,7 @@ const MANY: usize = 100_000;
 const COMPUTING: usize = 20_000;
 const STEPS: usize = 2_000;
 const ITEMS: u64 = 1_000_000;
-const TRIPS: usize = 10_000;
+const TRIPS: usize = 5_000;
 const IDLE_TRIPS: usize = 200;
 const PAUSE: Duration = Duration::from_millis(1);
 const BATCH: usize = 1_000;
@@ -325,16 +325,27 @@ fn pool_submit(name: &str) {
 
 // --- two threads ---
 
+/// Keeps the calling thread on one processor.
+fn pin(processor: usize) {
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor % libc::sysconf(libc::_SC_NPROCESSORS_ONLN) as usize, &mut set);
+        libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set);
+    }
+}
+
 fn trips(name: &str, n: usize, pause: Duration) {
     let (ask, mut asked) = mpsc::channel::<usize>(1);
     let (answer, mut answered) = mpsc::channel::<usize>(1);
     let thread = std::thread::spawn(move || {
+        pin(1);
         one_thread().block_on(async move {
             while let Some(one) = asked.recv().await {
                 answer.send(one).await.unwrap();
             }
         })
     });
+    pin(0);
     one_thread().block_on(async move {
         let (mut ns, mut counted) = (0.0, 0);
         for _ in 0..n {
