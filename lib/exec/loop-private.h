@@ -25,6 +25,10 @@
 
 #define MORROW_LOOP_MAX_SPARES 16
 
+/* As many descriptors are taken from the kernel at once as a batch serves: what it has just touched is in the caches
+ * then, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
+#define MORROW_LOOP_EVENTS     20
+
 typedef struct _MorrowLoopSource MorrowLoopSource;
 
 /* Something that wants to be called at a time. */
@@ -128,6 +132,7 @@ void        morrow__loop_mark_start   (MorrowTask *task);
 gboolean    morrow__loop_has_ready    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);
+void        morrow__loop_warm         (MorrowLoop *self);
 void        morrow__loop_drop_fibers  (MorrowLoop *self);
 void        morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size);
 

@@ -40,7 +40,6 @@
 #define BATCH           64     /* jobs between two looks at the clock */
 #define POLL_INTERVAL   100    /* microseconds between two looks at descriptors, while something is ready */
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
-#define EVENTS_AT_ONCE  20     /* as many as a batch serves: what the kernel has just touched is still in the caches then */
 #define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
@@ -75,6 +74,8 @@ context_ready (MorrowPollable *pollable, guint32 events)
 static void
 dispatch_events (MorrowLoop *self, const struct epoll_event *events, int n)
 {
+  for (int i = 0; i < n; i++)
+    __builtin_prefetch (events[i].data.ptr);
   self->dispatching++;
   for (int i = 0; i < n; i++)
     {
@@ -142,7 +143,7 @@ wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microsecon
 
   if (!atomic_load_explicit (&missing, memory_order_relaxed))
     {
-      *ret_n = epoll_pwait2 (self->epoll_fd, events, EVENTS_AT_ONCE, &timeout, NULL);
+      *ret_n = epoll_pwait2 (self->epoll_fd, events, MORROW_LOOP_EVENTS, &timeout, NULL);
       if (*ret_n >= 0 || errno != ENOSYS)
         return TRUE;
       atomic_store_explicit (&missing, TRUE, memory_order_relaxed);
@@ -161,13 +162,13 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
       int n;
 
       if (left <= 0)
-        return epoll_wait (self->epoll_fd, events, EVENTS_AT_ONCE, 0);
+        return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
       if (left <= SHORT_TIME && wait_short_time (self, events, left, &n))
         return n;
       arm_timer_fd (self, deadline);
     }
 
-  return epoll_wait (self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+  return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, -1);
 }
 
 /* Waits until @deadline at the latest, and deals with what has come: descriptors, then timers. Returns: whether descriptors
@@ -175,12 +176,14 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 static gboolean
 poll_until (MorrowLoop *self, gint64 deadline)
 {
-  struct epoll_event events[EVENTS_AT_ONCE];
+  struct epoll_event events[MORROW_LOOP_EVENTS];
   int n = wait_until (self, events, deadline);
 
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
   fire_due (self, self->last_poll);
+  if (n > 1)
+    morrow__loop_warm (self);
   return n > 0;
 }
 

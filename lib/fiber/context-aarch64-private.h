@@ -32,6 +32,13 @@ morrow__context_init (MorrowContext *self,
   __asm__ volatile ("mrs %0, fpcr" : "=r" (self->fpcr));
 }
 
+/* Where its innermost frame is. */
+static inline gpointer
+morrow__context_get_frame (MorrowContext *self)
+{
+  return self->sp;
+}
+
 #ifdef __ARM_FEATURE_SVE
 #define MORROW__CLOBBER_SVE \
   , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15"

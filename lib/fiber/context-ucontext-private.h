@@ -19,6 +19,13 @@ void morrow__context_init (MorrowContext *self,
                            gpointer       top,
                            void         (*entry) (MorrowContext *self));
 
+/* Where its innermost frame is: the C library knows; near, at any rate. */
+static inline gpointer
+morrow__context_get_frame (MorrowContext *self)
+{
+  return self;
+}
+
 static inline void
 morrow__context_switch (MorrowContext *from,
                         MorrowContext *to)

@@ -50,6 +50,13 @@ morrow__context_init (MorrowContext *self,
                     : "=m" (self->mxcsr), "=m" (self->x87));
 }
 
+/* Where its innermost frame is. */
+static inline gpointer
+morrow__context_get_frame (MorrowContext *self)
+{
+  return self->sp;
+}
+
 #ifdef __AVX512F__
 #define MORROW__CLOBBER_AVX512 \
   , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
