@@ -25,6 +25,7 @@ morrow_curl_headers = lib/morrow/http.h
 
 # In layer order: base, core, fiber, exec, sync, io, gio, debug.
 morrow_sources = \
+  lib/base/alone-private.h \
   lib/base/cache-private.h \
   lib/base/cache.c \
   lib/base/clock-private.h \

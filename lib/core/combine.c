@@ -24,6 +24,7 @@
 #include <morrow/combine.h>
 #include <morrow/error.h>
 
+#include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "core/error-private.h"
 #include "core/executor-private.h"
@@ -143,7 +144,7 @@ static inline void
 drop_pending (Combine *self)
 {
   /* C1. */
-  if (atomic_fetch_sub_explicit (&self->pending, 1, memory_order_acq_rel) == 1)
+  if (morrow__fetch_sub (&self->pending, 1, memory_order_acq_rel) == 1)
     finish (self);
 }
 
@@ -156,7 +157,7 @@ keep_pending (Combine *self)
   while (pending != 0)
     {
       /* Relaxed: it only delays finish (); the drop that follows orders. */
-      if (atomic_compare_exchange_weak_explicit (&self->pending, &pending, pending + 1, memory_order_relaxed, memory_order_relaxed))
+      if (morrow__compare_exchange (&self->pending, &pending, pending + 1, memory_order_relaxed, memory_order_relaxed))
         return TRUE;
     }
 
@@ -249,7 +250,7 @@ subscribe_next (Combine *self)
 
   /* Relaxed: an index is all that it hands out. */
   while (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n &&
-         (i = atomic_fetch_add_explicit (&self->next, 1, memory_order_relaxed)) < self->n)
+         (i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
     {
       Child *child = &self->children[i];
 

@@ -7,6 +7,7 @@
 
 #include <morrow/error.h>
 
+#include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "core/executor-private.h"
 #include "core/foreign-private.h"
@@ -85,14 +86,14 @@ void
 morrow__executor_hold (MorrowExecutor *self)
 {
   /* Relaxed: whoever holds has a reference or a hold already. */
-  atomic_fetch_add_explicit (&self->holds, 1, memory_order_relaxed);
+  morrow__fetch_add (&self->holds, 1, memory_order_relaxed);
 }
 
 void
 morrow__executor_release (MorrowExecutor *self)
 {
   /* Acquire and release: what was done under the hold comes before the object goes. */
-  if (atomic_fetch_sub_explicit (&self->holds, 1, memory_order_acq_rel) == 1)
+  if (morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) == 1)
     g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 

@@ -34,6 +34,8 @@
 #include <morrow/executor.h>
 #include <morrow/future.h>
 
+#include "base/alone-private.h"
+
 typedef struct _MorrowWaiter    MorrowWaiter;
 typedef struct _MorrowFutureOps MorrowFutureOps;
 typedef struct _MorrowObserver  MorrowObserver;
@@ -167,7 +169,7 @@ static inline MorrowFuture *
 morrow__future_ref (MorrowFuture *self)
 {
   /* Relaxed: whoever refs holds a reference already, so that nothing is to be ordered. */
-  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
+  morrow__fetch_add (&self->ref_count, 1, memory_order_relaxed);
   return self;
 }
 

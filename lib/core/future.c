@@ -242,7 +242,7 @@ morrow_future_unref (MorrowFuture *self)
   /* Acquire: pairs with the release of the other unrefs (R1). Nobody else can hold a reference when this reads one,
    * so that it needs no exchange. */
   if (atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1 ||
-      atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) == 1)
+      morrow__fetch_sub (&self->ref_count, 1, memory_order_acq_rel) == 1)
     self->ops->free_kind (self);
 }
 
@@ -263,8 +263,7 @@ future_lock (MorrowFuture *self)
 
       /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
       if (!(word & MORROW__LOCKED) &&
-          atomic_compare_exchange_weak_explicit (&self->word, &word, word | MORROW__LOCKED,
-                                                 memory_order_acquire, memory_order_relaxed))
+          morrow__compare_exchange (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire, memory_order_relaxed))
         return word;
 
       if (++spins > 64)
@@ -303,8 +302,7 @@ push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
 
       /* Release: pairs with the acquire in future_lock () (W2). Acquire on failure: the word may have become SETTLED
        * (W1). */
-      if (atomic_compare_exchange_weak_explicit (&self->word, &word, (guintptr) waiter,
-                                                 memory_order_release, memory_order_acquire))
+      if (morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_acquire))
         return TRUE;
     }
 }

@@ -6,6 +6,7 @@
 
 #include <morrow/promise.h>
 
+#include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "core/error-private.h"
 #include "core/executor-private.h"
@@ -91,7 +92,7 @@ morrow_promise_ref (MorrowPromise *self)
   g_return_val_if_fail (self != NULL, NULL);
 
   /* Relaxed: as for a future's reference. */
-  atomic_fetch_add_explicit (&future_of (self)->aux, 1, memory_order_relaxed);
+  morrow__fetch_add (&future_of (self)->aux, 1, memory_order_relaxed);
   return self;
 }
 
@@ -113,7 +114,7 @@ morrow_promise_unref (MorrowPromise *self)
    * reference. */
   others = atomic_load_explicit (&future->aux, memory_order_acquire) & ~MORROW__NAMED;
   if (others != 1)
-    others = atomic_fetch_sub_explicit (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
+    others = morrow__fetch_sub (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
   if (others != 1)
     return;
 

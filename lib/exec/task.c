@@ -5,6 +5,7 @@
 
 #include <morrow/error.h>
 
+#include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "exec/task-private.h"
 
@@ -228,7 +229,7 @@ morrow__task_set_home (MorrowTask *self, MorrowHome *home)
   self->home = home;
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
-  atomic_store_explicit (&self->state, MORROW_TASK_STARTED, memory_order_seq_cst);
+  morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
 }
 
 /**

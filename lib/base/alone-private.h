@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Read-modify-writes that cost a lock prefix only where there is somebody to be locked out.
+ *
+ * A process with one thread needs no atomic instruction to count: nobody can come in between but a signal handler.
+ * The C library tells, in a byte of its own, which it clears before it starts the first thread.  A program on one loop
+ * is such a process, unless something in it has made a thread: then these are what they are elsewhere.  The starting of
+ * a thread orders all that came before it, whatever the instructions were.
+ *
+ * Only for what no signal handler writes.  A build for the thread sanitizer has none of this. */
+
+#pragma once
+
+#include "config.h"
+
+#include <stdatomic.h>
+
+#ifdef HAVE_SYS_SINGLE_THREADED_H
+#include <sys/single_threaded.h>
+#define morrow__is_alone() G_LIKELY (__libc_single_threaded)
+#else
+#define morrow__is_alone() FALSE
+#endif
+
+/* Each is what atomic_..._explicit () of the same arguments is; the order is that of the access which pairs with it, and is
+ * told there. */
+
+#define morrow__fetch_add(object, n, order)                                               \
+  ({                                                                                      \
+    __auto_type object_ = (object);                                                       \
+    __auto_type old_ = atomic_load_explicit (object_, memory_order_relaxed);              \
+                                                                                          \
+    if (morrow__is_alone ())                                                              \
+      atomic_store_explicit (object_, old_ + (n), memory_order_relaxed);                  \
+    else                                                                                  \
+      old_ = atomic_fetch_add_explicit (object_, n, order);                               \
+    old_;                                                                                 \
+  })
+
+#define morrow__fetch_sub(object, n, order) morrow__fetch_add (object, -(n), order)
+
+/* Weak: may fail for no reason. */
+#define morrow__compare_exchange(object, expected, desired, success, failure)             \
+  ({                                                                                      \
+    __auto_type object_ = (object);                                                       \
+    __auto_type expected_ = (expected);                                                   \
+    gboolean exchanged_ = TRUE;                                                           \
+                                                                                          \
+    if (morrow__is_alone ())                                                              \
+      {                                                                                   \
+        __auto_type old_ = atomic_load_explicit (object_, memory_order_relaxed);          \
+                                                                                          \
+        if (old_ == *expected_)                                                           \
+          atomic_store_explicit (object_, desired, memory_order_relaxed);                 \
+        else                                                                              \
+          exchanged_ = FALSE;                                                             \
+        *expected_ = old_;                                                                \
+      }                                                                                   \
+    else                                                                                  \
+      {                                                                                   \
+        exchanged_ = atomic_compare_exchange_weak_explicit (object_, expected_, desired,  \
+                                                            success, failure);            \
+      }                                                                                   \
+    exchanged_;                                                                           \
+  })
+
+/* A sequentially consistent store: an exchange, on most processors. */
+#define morrow__store_seq_cst(object, value)                                              \
+  do                                                                                      \
+    {                                                                                     \
+      if (morrow__is_alone ())                                                            \
+        {                                                                                 \
+          atomic_store_explicit (object, value, memory_order_relaxed);                    \
+          atomic_signal_fence (memory_order_seq_cst);   /* a handler may write what is read next */ \
+        }                                                                                 \
+      else                                                                                \
+        {                                                                                 \
+          atomic_store_explicit (object, value, memory_order_seq_cst);                    \
+        }                                                                                 \
+    }                                                                                     \
+  while (0)
