@@ -22,7 +22,7 @@ task_notify (MorrowWaiter *waiter, MorrowFuture *future)
 }
 
 /* After a park: was it a cancel? */
-static gboolean
+static inline gboolean
 take_interruption (MorrowTask *self, GError **error)
 {
   gboolean interrupted = self->interrupted;
@@ -37,8 +37,8 @@ take_interruption (MorrowTask *self, GError **error)
 }
 
 /* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */
-gboolean
-morrow__task_wait (MorrowTask *self, MorrowFuture *future, GError **error)
+static inline __attribute__ ((always_inline)) gboolean
+wait_for (MorrowTask *self, MorrowFuture *future, GError **error)
 {
   MorrowHome *home = morrow__home;
 
@@ -53,7 +53,7 @@ morrow__task_wait (MorrowTask *self, MorrowFuture *future, GError **error)
   if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
     morrow__task_deliver_cancel (self);
 
-  if (!home->klass->park (home, self, future, error))
+  if (G_UNLIKELY (!morrow__task_park (self, home, future, error)))
     {
       self->awaiting = NULL;
       return FALSE;
@@ -74,11 +74,10 @@ is_oneself (MorrowTask *self, MorrowFuture *future)
   return task == self || morrow__task_get_host (task) == self;
 }
 
-static gboolean
-await_pending (MorrowFuture *future, GError **error)
+/* FALSE, and the error, when @future cannot be awaited here. */
+static inline gboolean
+check_awaitable (MorrowTask *self, MorrowFuture *future, GError **error)
 {
-  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
-
   if (G_UNLIKELY (self == NULL))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
@@ -91,12 +90,43 @@ await_pending (MorrowFuture *future, GError **error)
       return FALSE;
     }
 
-  if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
-    morrow__task_run_in_place ((MorrowTask *) future, self);
-  else if (!morrow__task_wait (self, future, error))
-    return FALSE;
+  return TRUE;
+}
 
-  return morrow__future_propagate (future, error);
+/* The function that a task is in while it waits: who calls it does so last, for the sake of the processor (see
+ * MorrowHomeClass). It drops the reference for who gives it one. */
+static G_GNUC_NO_INLINE gboolean
+await_pending (MorrowFuture *future, gboolean take, GError **error)
+{
+  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
+  gboolean ok = check_awaitable (self, future, error);
+
+  if (ok && morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
+    morrow__task_run_in_place ((MorrowTask *) future, self);
+  else if (ok)
+    ok = wait_for (self, future, error);
+
+  if (ok)
+    ok = morrow__future_propagate (future, error);
+  if (take)
+    morrow_future_unref (future);
+  return ok;
+}
+
+static inline gboolean
+await_any (MorrowFuture *future, gboolean take, GError **error)
+{
+  guintptr word = morrow__future_peek (future);
+  gboolean ok = TRUE;
+
+  if (!(word & MORROW__SETTLED))
+    return await_pending (future, take, error);
+
+  if (word & MORROW__REJECTED)
+    ok = morrow__future_propagate (future, error);
+  if (take)
+    morrow_future_unref (future);
+  return ok;
 }
 
 /**
@@ -116,16 +146,9 @@ await_pending (MorrowFuture *future, GError **error)
 gboolean
 morrow_future_await (MorrowFuture *self, GError **error)
 {
-  guintptr word;
-
   g_return_val_if_fail (self != NULL, FALSE);
 
-  word = morrow__future_peek (self);
-  if (G_LIKELY ((word & (MORROW__SETTLED | MORROW__REJECTED)) == MORROW__SETTLED))
-    return TRUE;
-  if (word & MORROW__SETTLED)
-    return morrow__future_propagate (self, error);
-  return await_pending (self, error);
+  return await_any (self, FALSE, error);
 }
 
 /**
@@ -140,13 +163,9 @@ morrow_future_await (MorrowFuture *self, GError **error)
 gboolean
 morrow_await (MorrowFuture *future, GError **error)
 {
-  gboolean ok;
-
   g_return_val_if_fail (future != NULL, FALSE);
 
-  ok = morrow_future_await (future, error);
-  morrow_future_unref (future);
-  return ok;
+  return await_any (future, TRUE, error);
 }
 
 #define DEFINE_AWAIT(name, ctype, none, get)                               \
@@ -329,6 +348,6 @@ morrow_yield (GError **error)
       return FALSE;
     }
 
-  morrow__home->klass->yield (morrow__home, self);
+  morrow__task_switch (self, morrow__home->klass->yield (morrow__home, self));
   return !morrow__task_fail_cancelled (self, error);
 }

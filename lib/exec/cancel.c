@@ -159,15 +159,12 @@ morrow__task_take_request (MorrowTask *self, GError **error)
   return TRUE;
 }
 
-/* TRUE, and the error to fail with, when a request is pending, or when the task is being swept up: then each suspension
- * point fails. The home's thread. */
+/* What morrow__task_fail_cancelled () does when there may be something to do. */
 gboolean
-morrow__task_fail_cancelled (MorrowTask *self, GError **error)
+morrow__task_fail_asked (MorrowTask *self, GError **error)
 {
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
 
-  if (G_LIKELY (!(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY))))
-    return FALSE;
   if (morrow__task_take_cancel (self, error))
     return TRUE;
 

@@ -38,7 +38,7 @@ park (MorrowPause *self, MorrowTask *task, GError **error)
   self->task = task;
   task->pause = self;
   task->paused = TRUE;
-  parked = morrow__home->klass->park (morrow__home, task, NULL, error);
+  parked = morrow__task_park (task, morrow__home, NULL, error);
   task->paused = FALSE;
   return parked && !morrow__task_fail_cancelled (task, error);
 }

@@ -16,8 +16,6 @@
 
 #include "config.h"
 
-#include <errno.h>
-
 #include <morrow/error.h>
 
 #include "exec/loop-pool-private.h"
@@ -116,18 +114,20 @@ run_task (MorrowLoop *self, MorrowTask *task)
   let_go (self, task);
 }
 
+/* The stack of a task that goes on. */
+static inline MorrowFiber *
+resume_task (MorrowLoop *self, MorrowJob *job)
+{
+  self->home.current = morrow__task_of_job (job);
+  return self->home.current->fiber;
+}
+
 /* Gives the stack away: to the task @job that goes on, or to the loop's own stack. Returns when this fiber is given
  * another task. */
-static void
+static inline void
 retire (MorrowLoop *self, MorrowFiber *fiber, MorrowJob *job, gboolean reusable)
 {
-  MorrowFiber *next = &self->main_fiber;
-
-  if (job != NULL)
-    {
-      self->home.current = morrow__task_of_job (job);
-      next = self->home.current->fiber;
-    }
+  MorrowFiber *next = job != NULL ? resume_task (self, job) : &self->main_fiber;
 
   if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
     morrow__fiber_exit (fiber, next);
@@ -175,9 +175,10 @@ take_fiber (MorrowLoop *self, MorrowTask *task, GError **error)
   return morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, error);
 }
 
-/* From the stack @from: runs a task that has not started. FALSE when there is no stack for it. */
-static gboolean
-start_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *from)
+/* Gives a task that has not started a stack, which is to be switched to. NULL when there is none: it has settled then,
+ * and may be gone. */
+static MorrowFiber *
+start_task (MorrowLoop *self, MorrowTask *task)
 {
   GError *error = NULL;
 
@@ -188,36 +189,29 @@ start_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *from)
       morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
       g_error_free (error);
       let_go (self, task);
-      return FALSE;
+      return NULL;
     }
 
   self->starting = self->home.current = task;
-  morrow__fiber_switch (from, task->fiber);
-  return TRUE;
+  return task->fiber;
 }
 
+/* What start and resume jobs do is in run_batch () and next_fiber (), which know them by these functions. They are called
+ * when the loop has been closed: what lives there has ended by then. */
 static void
 start_run (MorrowJob *job, gboolean closed)
 {
   MorrowTask *task = morrow__task_of_job (job);
 
-  if (closed)
-    {
-      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
-      morrow_future_unref (&task->future);
-      return;
-    }
-
-  start_task (loop_of_home (morrow__home), task, &loop_of_home (morrow__home)->main_fiber);
+  g_assert (closed);
+  morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
+  morrow_future_unref (&task->future);
 }
 
 static void
 resume_run (MorrowJob *job, gboolean closed)
 {
-  MorrowLoop *self = loop_of_home (morrow__home);
-
-  self->home.current = morrow__task_of_job (job);
-  morrow__fiber_switch (&self->main_fiber, self->home.current->fiber);
+  g_assert_not_reached ();
 }
 
 /* What a task's job is before the task has started. */
@@ -237,48 +231,35 @@ morrow__loop_start (MorrowLoop *self, MorrowTask *task)
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
-static void
-switch_to_main (MorrowLoop *self, MorrowFiber *fiber)
+/* @task waits: what runs instead. NULL when that is @task, which has been woken already. */
+static inline MorrowFiber *
+next_fiber (MorrowLoop *self, MorrowTask *task)
 {
-  self->home.current = NULL;
-  morrow__fiber_switch (fiber, &self->main_fiber);
-}
-
-/* In the fiber of @task, which waits: runs something else until it is ready again. */
-static void
-switch_away (MorrowLoop *self, MorrowTask *task)
-{
-  MorrowFiber *fiber = task->fiber;
   MorrowJob *job = next_job (self);
-  int saved_errno = errno;
+  MorrowFiber *fiber;
 
-  if (job == &task->job)
-    return;
+  if (G_LIKELY (job != NULL && job->run == resume_run))
+    return job != &task->job ? resume_task (self, job) : NULL;
 
-  if (job != NULL && job->run == resume_run)
+  if (job != NULL && job->run == start_run)
     {
-      self->home.current = morrow__task_of_job (job);
-      morrow__fiber_switch (fiber, self->home.current->fiber);
+      fiber = start_task (self, morrow__task_of_job (job));
+      if (G_LIKELY (fiber != NULL))
+        return fiber;
     }
-  else if (job == NULL || job->run != start_run)
+  else if (job != NULL)
     {
-      if (job != NULL)
-        put_back (self, job);
-      switch_to_main (self, fiber);
-    }
-  else if (!start_task (self, morrow__task_of_job (job), fiber))   /* after which the job may be gone */
-    {
-      switch_to_main (self, fiber);
+      put_back (self, job);
     }
 
-  errno = saved_errno;
+  self->home.current = NULL;
+  return &self->main_fiber;
 }
 
-static gboolean
-loop_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
+static MorrowFiber *
+loop_next (MorrowHome *home, MorrowTask *task)
 {
-  switch_away (loop_of_home (home), task);
-  return TRUE;
+  return next_fiber (loop_of_home (home), task);
 }
 
 static void
@@ -291,12 +272,12 @@ loop_wake (MorrowHome *home, MorrowTask *task)
     morrow__loop_post (loop_of_home (home), &task->job);
 }
 
-static void
+static MorrowFiber *
 loop_yield (MorrowHome *home, MorrowTask *task)
 {
   task->job.run = resume_run;
   morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
-  switch_away (loop_of_home (home), task);
+  return next_fiber (loop_of_home (home), task);
 }
 
 /* A request to cancel, on its way to the task's loop. */
@@ -328,7 +309,7 @@ loop_poke (MorrowHome *home, MorrowTask *task)
 }
 
 const MorrowHomeClass morrow__loop_home_class = {
-  .park = loop_park,
+  .next = loop_next,
   .wake = loop_wake,
   .poke = loop_poke,
   .yield = loop_yield,
@@ -415,7 +396,17 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   self->fuel = fuel;
   while ((job = next_job (self)) != NULL)
     {
-      job->run (job, FALSE);
+      MorrowFiber *fiber = NULL;
+
+      if (job->run == resume_run)
+        fiber = resume_task (self, job);
+      else if (job->run == start_run)
+        fiber = start_task (self, morrow__task_of_job (job));
+      else
+        job->run (job, FALSE);
+
+      if (fiber != NULL)
+        morrow__fiber_switch (&self->main_fiber, fiber);
       self->home.current = NULL;
     }
 }

@@ -31,6 +31,8 @@
 
 #pragma once
 
+#include <errno.h>
+
 #include <morrow/task.h>
 
 #include "core/future-private.h"
@@ -114,10 +116,9 @@ void     morrow__task_run             (MorrowTask *self);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
-/* Waiting, in the task that runs: FALSE when a cancel came instead, or an error. */
-gboolean morrow__task_wait            (MorrowTask *self, MorrowFuture *future, GError **error);
+/* In the task that runs. */
 gboolean morrow__task_take_request    (MorrowTask *self, GError **error);
-gboolean morrow__task_fail_cancelled  (MorrowTask *self, GError **error);
+gboolean morrow__task_fail_asked      (MorrowTask *self, GError **error);
 void     morrow__pause_end            (MorrowPause *self);
 
 /* Cancelling: from any thread, and on the home's. */
@@ -159,6 +160,40 @@ static inline MorrowTask *
 morrow__task_of_job (MorrowJob *job)
 {
   return (MorrowTask *) ((char *) job - G_STRUCT_OFFSET (MorrowTask, job));
+}
+
+/* TRUE, and the error to fail with, when a request is pending, or when the task is being swept up: then each suspension
+ * point fails. The home's thread. */
+static inline gboolean
+morrow__task_fail_cancelled (MorrowTask *self, GError **error)
+{
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
+
+  return G_UNLIKELY (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
+}
+
+/* In @self: leaves for @next, if that is another, and returns when @self goes on. */
+static inline __attribute__ ((always_inline)) void
+morrow__task_switch (MorrowTask *self, MorrowFiber *next)
+{
+  int saved_errno = errno;
+
+  if (next == NULL)
+    return;
+
+  morrow__fiber_switch (self->fiber, next);
+  errno = saved_errno;
+}
+
+/* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
+static inline __attribute__ ((always_inline)) gboolean
+morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
+{
+  if (home->klass->next == NULL)
+    return home->klass->park (home, self, awaited, error);
+
+  morrow__task_switch (self, home->klass->next (home, self));
+  return TRUE;
 }
 
 /* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */

@@ -146,13 +146,14 @@ thread_poke (MorrowHome *home, MorrowTask *task)
   morrow__parker_unpark (&of_home (home)->parker);
 }
 
-static void
+static MorrowFiber *
 thread_yield (MorrowHome *home, MorrowTask *task)
 {
   MorrowThreadHome *self = of_home (home);
 
   if (self->blocking->idle == NULL || !self->blocking->idle (self))
     sched_yield ();
+  return NULL;
 }
 
 static const MorrowHomeClass thread_home_class = {
