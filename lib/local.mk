@@ -36,6 +36,8 @@ morrow_sources = \
   lib/base/mpsc-private.h \
   lib/base/parker-private.h \
   lib/base/parker.c \
+  lib/base/ring-private.h \
+  lib/base/ring.c \
   lib/base/spin-private.h \
   lib/base/spin.c \
   lib/base/timers-private.h \

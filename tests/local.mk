@@ -16,6 +16,7 @@ test_programs = \
   tests/base/test-list \
   tests/base/test-mpsc \
   tests/base/test-parker \
+  tests/base/test-ring \
   tests/base/test-spin \
   tests/base/test-timers \
   tests/base/test-wakeup \
@@ -116,6 +117,7 @@ EXTRA_DIST += \
   tests/conformance.sh \
   tests/model/deque.pml \
   tests/model/mpsc.pml \
+  tests/model/ring.pml \
   tests/model/parker.pml \
   tests/exec/scene.h \
   tests/meta/hello.c \

@@ -31,6 +31,9 @@ gboolean morrow__spin_until (MorrowSpin     *spin,
                              gpointer        data,
                              gint64          deadline);
 
+/* Tells that something came while nobody slept, of which there may be more. */
+void     morrow__spin_expect (MorrowSpin    *spin);
+
 /* Tells how a sleep ended that morrow__spin_until () did not spare. */
 void     morrow__spin_slept (MorrowSpin     *spin,
                              gboolean        is_reply,

@@ -69,6 +69,12 @@ morrow__spin_until (MorrowSpin     *spin,
 }
 
 void
+morrow__spin_expect (MorrowSpin *spin)
+{
+  spin->is_brisk = TRUE;
+}
+
+void
 morrow__spin_slept (MorrowSpin *spin,
                     gboolean    is_reply,
                     gint64      microseconds)

@@ -10,6 +10,7 @@
 #include <morrow/executor.h>
 
 #include "base/list-private.h"
+#include "base/ring-private.h"
 
 typedef struct _MorrowJob MorrowJob;
 
@@ -44,6 +45,10 @@ struct _MorrowExecutorClass
    * over. Tells whether SIGINT came. */
   gboolean  (*run)           (MorrowExecutor *self, MorrowFuture *main, gboolean *ret_interrupted, GError **error);
 
+  /* Any thread, by who has a reference: queues work to be run once. FALSE when it is to be posted as a job instead. May be
+   * NULL. */
+  gboolean  (*submit)        (MorrowExecutor *self, const MorrowRingItem *work);
+
   guint     (*get_n_threads) (MorrowExecutor *self);
 
   /* Any thread: no user has a reference any more. What only a user could still have run is closed. May be NULL. */
@@ -68,6 +73,10 @@ extern __thread MorrowExecutor *morrow__executor_current;
 MorrowExecutor *morrow__executor_hold_for_callback (void);
 
 void      morrow__executor_post       (MorrowExecutor *self, MorrowJob *job);
+
+/* Runs what was submitted, unless the executor has been @closed, and releases its data. */
+void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean closed);
+
 void      morrow__executor_hold       (MorrowExecutor *self);
 void      morrow__executor_release    (MorrowExecutor *self);
 

@@ -23,13 +23,11 @@
  */
 G_DEFINE_ABSTRACT_TYPE (MorrowExecutor, morrow_executor, G_TYPE_OBJECT)
 
-/* A morrow_executor_submit (). */
+/* A morrow_executor_submit () as a job. */
 typedef struct
 {
   MorrowJob      job;        /* the executor's */
-  MorrowWorkFunc func;       /* immutable, as are the rest */
-  gpointer       data;
-  GDestroyNotify data_free;
+  MorrowRingItem item;       /* immutable */
 } Work;
 
 __thread MorrowExecutor *morrow__executor_current;
@@ -149,15 +147,21 @@ morrow_executor_get_n_threads (MorrowExecutor *self)
   return MORROW_EXECUTOR_GET_CLASS (self)->get_n_threads (self);
 }
 
+void
+morrow__executor_do_work (const MorrowRingItem *work, gboolean closed)
+{
+  if (!closed)
+    work->func (work->data);
+  if (work->data_free != NULL)
+    work->data_free (work->data);
+}
+
 static void
 work_run (MorrowJob *job, gboolean closed)
 {
   Work *self = (Work *) job;
 
-  if (!closed)
-    self->func (self->data);
-  if (self->data_free != NULL)
-    self->data_free (self->data);
+  morrow__executor_do_work (&self->item, closed);
   morrow__cache_free (sizeof (Work), self);
 }
 
@@ -176,14 +180,16 @@ work_run (MorrowJob *job, gboolean closed)
 void
 morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
+  const MorrowRingItem item = { .func = func, .data = data, .data_free = data_free };
   Work *work;
 
   g_return_if_fail (MORROW_IS_EXECUTOR (self) && func != NULL);
 
+  if (MORROW_EXECUTOR_GET_CLASS (self)->submit != NULL && MORROW_EXECUTOR_GET_CLASS (self)->submit (self, &item))
+    return;
+
   work = morrow__cache_alloc (sizeof (Work));
   work->job.run = work_run;
-  work->func = func;
-  work->data = data;
-  work->data_free = data_free;
+  work->item = item;
   morrow__executor_post (self, &work->job);
 }

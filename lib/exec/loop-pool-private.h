@@ -9,6 +9,15 @@
 void     morrow__loop_pool_take_offers (MorrowLoop *loop);
 
 gboolean morrow__loop_pool_steal       (MorrowLoop *loop);
+
+/* Runs some of what was submitted to the pool. Whether there was any. */
+gboolean morrow__loop_pool_work        (MorrowLoop *loop);
+
+/* The loop looks for something to do before it sleeps, for a little while; FALSE when enough others do. It ends when
+ * the loop has something, or sleeps. */
+gboolean morrow__loop_pool_search      (MorrowLoop *loop);
+void     morrow__loop_pool_end_search  (MorrowLoop *loop);
+gboolean morrow__loop_pool_sees_work   (MorrowLoop *loop);
 gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);
 gboolean morrow__loop_pool_is_sweeping (MorrowLoop *loop);
 void     morrow__loop_pool_task_ended  (MorrowLoop *loop);

@@ -12,6 +12,9 @@
  *   creator's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier () makes
  *   every running thread of the process pass a full barrier. Where the kernel has none, the creator exchanges with
  *   n_asleep, which is one.
+ *   P2: nobody is woken while a loop searches, that is, looks around before it goes to sleep. A search ends before what was
+ *   found is run, or before the loop counts as asleep: who ends the last one looks again, and wakes another if there
+ *   is something left. So a pusher that saw a search has had its push seen: by the search, by that look, or by P1's.
  *
  * THE END OF A RUN
  *   When main has ended, what is left over is swept. It has all ended when as many tasks have ended as have started.
@@ -33,6 +36,9 @@
 #include "exec/lane-private.h"
 #include "exec/loop-pool-private.h"
 
+#define WORK_AT_ONCE  8    /* submitted work that a loop takes from the ring in one step */
+#define WORK_PER_TURN 64   /* and that it runs before it looks at all else */
+
 struct _MorrowLoopPool
 {
   MorrowExecutor         parent_instance;
@@ -45,6 +51,8 @@ struct _MorrowLoopPool
 
   /* Any thread. */
   atomic_uint            n_asleep;    /* P1 */
+  atomic_uint            n_searching; /* P2 */
+  MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
   atomic_uint            n_sweeping;  /* runs that are ending: what is started now is swept at once */
   atomic_int             stopping;
@@ -104,7 +112,54 @@ wake_thief (MorrowLoopPool *self)
       n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
     }
 
-  if (G_UNLIKELY (n_asleep > 0))
+  /* P2. */
+  if (G_UNLIKELY (n_asleep > 0) && atomic_load_explicit (&self->n_searching, memory_order_seq_cst) == 0)
+    wake_one (self);
+}
+
+/* Something that any loop may take. */
+static gboolean
+has_work (MorrowLoopPool *self)
+{
+  if (!morrow__ring_is_empty (self->ring))
+    return TRUE;
+
+  for (guint i = 0; i < self->loops->len; i++)
+    if (morrow__deque_size (&loop_at (self, i)->deque) > 0 || !morrow__mpsc_is_empty (&loop_at (self, i)->offers))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+morrow__loop_pool_sees_work (MorrowLoop *loop)
+{
+  return has_work (loop->pool);
+}
+
+gboolean
+morrow__loop_pool_search (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+
+  if (loop->searching)
+    return TRUE;
+  if (atomic_load_explicit (&self->n_searching, memory_order_relaxed) >= (self->loops->len + 1) / 2)
+    return FALSE;
+
+  atomic_fetch_add_explicit (&self->n_searching, 1, memory_order_seq_cst);
+  loop->searching = TRUE;
+  return TRUE;
+}
+
+/* P2. */
+void
+morrow__loop_pool_end_search (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+
+  loop->searching = FALSE;
+  if (atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst) == 1 &&
+      atomic_load_explicit (&self->n_asleep, memory_order_relaxed) > 0 && has_work (self))
     wake_one (self);
 }
 
@@ -119,13 +174,10 @@ morrow__loop_pool_has_work (MorrowLoop *loop)
   if (!self->fence)
     syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 
-  for (guint i = 0; i < self->loops->len; i++)
+  if (has_work (self))
     {
-      if (morrow__deque_size (&loop_at (self, i)->deque) > 0 || !morrow__mpsc_is_empty (&loop_at (self, i)->offers))
-        {
-          morrow__loop_pool_slept (loop);
-          return TRUE;
-        }
+      morrow__loop_pool_slept (loop);
+      return TRUE;
     }
 
   loop->counted_asleep = TRUE;
@@ -189,6 +241,39 @@ morrow__loop_pool_steal (MorrowLoop *loop)
     }
 
   return FALSE;
+}
+
+/* Takes a share of what is there, the smaller the less there is (guided self-scheduling, Polychronopoulos and Kuck, 1987):
+ * who takes what runs long has taken few others with it. */
+gboolean
+morrow__loop_pool_work (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+  MorrowRingItem items[WORK_AT_ONCE];
+  guint n_run = 0, n;
+
+  while (n_run < WORK_PER_TURN && (n = morrow__ring_pop (self->ring, items, WORK_AT_ONCE, 4 * self->loops->len)) > 0)
+    {
+      if (loop->searching)
+        morrow__loop_pool_end_search (loop);
+      for (guint i = 0; i < n; i++)
+        morrow__executor_do_work (&items[i], FALSE);
+      n_run += n;
+    }
+
+  if (n_run > 0)
+    morrow__spin_expect (&loop->spin);
+  return n_run > 0;
+}
+
+/* No thread runs it any more. */
+static void
+drop_work (MorrowLoopPool *self)
+{
+  MorrowRingItem item;
+
+  while (morrow__ring_pop (self->ring, &item, 1, 1) > 0)
+    morrow__executor_do_work (&item, TRUE);
 }
 
 gboolean
@@ -272,6 +357,18 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
     morrow__loop_post_held (here, job);
   else
     morrow__loop_post (next_loop (self), job);   /* what holds the pool may be the job */
+}
+
+static gboolean
+loop_pool_submit (MorrowExecutor *executor, const MorrowRingItem *work)
+{
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
+
+  if (G_UNLIKELY (self->broken != NULL) || !morrow__ring_push (self->ring, work))
+    return FALSE;
+
+  wake_thief (self);
+  return TRUE;
 }
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */
@@ -386,7 +483,8 @@ goes_on (gpointer data)
 {
   MorrowLoop *loop = data;
 
-  return !atomic_load_explicit (&loop->pool->stopping, memory_order_acquire) || morrow__loop_has_tasks (loop);
+  return !atomic_load_explicit (&loop->pool->stopping, memory_order_acquire) || morrow__loop_has_tasks (loop) ||
+         !morrow__ring_is_empty (loop->pool->ring);
 }
 
 static gpointer
@@ -531,6 +629,8 @@ morrow_loop_pool_finalize (GObject *object)
 {
   MorrowLoopPool *self = MORROW_LOOP_POOL (object);
 
+  drop_work (self);
+  g_aligned_free (self->ring);
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
   g_ptr_array_unref (self->runners);
@@ -548,12 +648,15 @@ morrow_loop_pool_class_init (MorrowLoopPoolClass *klass)
   klass->post = loop_pool_post;
   klass->start = loop_pool_start;
   klass->run = loop_pool_run;
+  klass->submit = loop_pool_submit;
   klass->get_n_threads = loop_pool_get_n_threads;
 }
 
 static void
 morrow_loop_pool_init (MorrowLoopPool *self)
 {
+  self->ring = g_aligned_alloc (1, sizeof (MorrowRing), G_ALIGNOF (MorrowRing));
+  morrow__ring_init (self->ring);
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
   self->runners = g_ptr_array_new ();

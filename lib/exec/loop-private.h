@@ -100,6 +100,7 @@ struct _MorrowLoop
   MorrowSpin       spin;
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
+  gboolean         searching;      /* on a pool: this loop counts in n_searching */
   gboolean         rest;           /* hosted: this turn is for sources of lower priority */
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */

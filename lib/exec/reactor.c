@@ -314,7 +314,14 @@ has_posts (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return !morrow__mpsc_is_empty (&self->inbox) || !morrow__mpsc_is_empty (&self->offers);
+  return !morrow__mpsc_is_empty (&self->inbox) || (self->pool != NULL && morrow__loop_pool_sees_work (self));
+}
+
+/* Looks a little longer, where that promises something, and where not enough of a pool's loops do so already. */
+static gboolean
+spin (MorrowLoop *self, gint64 deadline)
+{
+  return (self->pool == NULL || morrow__loop_pool_search (self)) && morrow__spin_until (&self->spin, has_posts, self, deadline);
 }
 
 /* In the epoll set. Whether the next wait is worth a spin is told by how soon something was posted after the last
@@ -338,12 +345,14 @@ wait_for_work (MorrowLoop *self)
 {
   gint64 deadline = morrow__timers_next (&self->timers);
 
-  if (morrow__spin_until (&self->spin, has_posts, self, deadline))
+  if (spin (self, deadline))
     {
       poll_now_and_then (self);
       return;
     }
 
+  if (self->searching)
+    morrow__loop_pool_end_search (self);
   switch (ask_context (self, &deadline))
     {
     case CONTEXT_QUIET:
@@ -369,9 +378,12 @@ morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpo
   while (busy (data))
     {
       take_posted (self);
+      if (self->searching && morrow__loop_has_ready (self))
+        morrow__loop_pool_end_search (self);
       morrow__loop_run_batch (self, BATCH);
 
-      if (has_work (self) || (self->pool != NULL && morrow__loop_pool_steal (self)))
+      if ((self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||
+          (self->pool != NULL && morrow__loop_pool_steal (self)))
         poll_now_and_then (self);
       else if (busy (data))
         wait_for_work (self);

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/ring-private.h"
 #include "exec/models.h"
 
 #include <pthread.h>
@@ -391,12 +392,140 @@ START_TEST (two_runs_on_one_pool_both_end)
 }
 END_TEST
 
+/* --- submitted work ---------------------------------------------------------------------------- */
+
+typedef struct
+{
+  pthread_mutex_t lock;
+  pthread_cond_t  changed;
+  guint           n_waiting;   /* under the lock, as are the rest */
+  gboolean        is_open;
+  guint           n_done;
+  guint           n_freed;
+} Works;
+
+static void
+works_init (Works *works)
+{
+  *works = (Works) { .n_done = 0 };
+  pthread_mutex_init (&works->lock, NULL);
+  pthread_cond_init (&works->changed, NULL);
+}
+
+static void
+work (gpointer data)
+{
+  Works *works = data;
+
+  pthread_mutex_lock (&works->lock);
+  works->n_done++;
+  pthread_cond_broadcast (&works->changed);
+  pthread_mutex_unlock (&works->lock);
+}
+
+static void
+free_work (gpointer data)
+{
+  Works *works = data;
+
+  pthread_mutex_lock (&works->lock);
+  works->n_freed++;
+  pthread_mutex_unlock (&works->lock);
+}
+
+static void
+wait_at_the_gate (gpointer data)
+{
+  Works *works = data;
+
+  pthread_mutex_lock (&works->lock);
+  works->n_waiting++;
+  pthread_cond_broadcast (&works->changed);
+  while (!works->is_open)
+    pthread_cond_wait (&works->changed, &works->lock);
+  pthread_mutex_unlock (&works->lock);
+}
+
+/* Returns with both loops of @pool inside of work that waits. */
+static void
+occupy_both (MorrowExecutor *pool, Works *works)
+{
+  for (guint i = 0; i < 2; i++)
+    morrow_executor_submit (pool, wait_at_the_gate, works, NULL);
+  pthread_mutex_lock (&works->lock);
+  while (works->n_waiting < 2)
+    pthread_cond_wait (&works->changed, &works->lock);
+  pthread_mutex_unlock (&works->lock);
+}
+
+static void
+open_gate (Works *works)
+{
+  pthread_mutex_lock (&works->lock);
+  works->is_open = TRUE;
+  pthread_cond_broadcast (&works->changed);
+  pthread_mutex_unlock (&works->lock);
+}
+
+START_TEST (more_work_than_the_ring_holds_is_done_and_released_once)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (2);
+  Works works;
+
+  works_init (&works);
+  occupy_both (pool, &works);
+  for (guint i = 0; i < 3 * MORROW_RING_CAPACITY; i++)
+    morrow_executor_submit (pool, work, &works, free_work);
+  ck_assert_uint_eq (works.n_done, 0);
+  open_gate (&works);
+  g_object_unref (pool);
+  ck_assert_uint_eq (works.n_done, 3 * MORROW_RING_CAPACITY);
+  ck_assert_uint_eq (works.n_freed, 3 * MORROW_RING_CAPACITY);
+}
+END_TEST
+
+/* The loops go to sleep in between, or are about to: a push that nobody notices hangs. */
+START_TEST (work_that_meets_loops_on_their_way_to_sleep_is_done)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Works works;
+
+  works_init (&works);
+  for (guint i = 0; i < 20000 / morrow_check_slowness (); i++)
+    {
+      morrow_executor_submit (pool, work, &works, NULL);
+      pthread_mutex_lock (&works.lock);
+      while (works.n_done <= i)
+        pthread_cond_wait (&works.changed, &works.lock);
+      pthread_mutex_unlock (&works.lock);
+    }
+}
+END_TEST
+
+/* Both are taken at once: a loop that took the two would have one wait behind the other for ever. */
+START_TEST (two_pieces_of_work_that_wait_for_each_other_run_at_once)
+{
+  for (guint i = 0; i < 100; i++)
+    {
+      MorrowExecutor *pool = morrow_loop_pool_new (2);
+      Works works;
+
+      works_init (&works);
+      occupy_both (pool, &works);
+      open_gate (&works);
+      g_object_unref (pool);
+      ck_assert_uint_eq (works.n_waiting, 2);
+    }
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
   Suite *suite = suite_create ("loop-pool");
   TCase *stealing = morrow_check_add_case (suite, "stealing");
   TCase *order = morrow_check_add_case (suite, "order");
+  TCase *submitted = morrow_check_add_case (suite, "submitted");
   TCase *end = morrow_check_add_case (suite, "end");
 
   tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
@@ -406,6 +535,10 @@ loop_pool_suite (void)
 
   tcase_add_test (order, loop_of_a_pool_starts_its_newest_task_first);
   tcase_add_test (order, neither_new_tasks_nor_yielding_ones_starve);
+
+  tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
+  tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
+  tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A bounded queue of work, for many who put in and many who take out; first in, first out (after
+ * D. Vyukov's bounded queue).  ring.c tells how. */
+
+#pragma once
+
+#include <glib.h>
+#include <stdatomic.h>
+
+G_BEGIN_DECLS
+
+/* A power of two.  Tests make it tiny, to reach the end and the wrap-around in a few steps. */
+#ifndef MORROW_RING_CAPACITY
+#define MORROW_RING_CAPACITY 1024
+#endif
+
+/* What a slot carries, by value: no object is made for it. */
+typedef struct
+{
+  void         (*func) (gpointer data);
+  gpointer       data;
+  GDestroyNotify data_free;
+} MorrowRingItem;
+
+typedef struct
+{
+  /* Who put in, and who takes out, in turn: see "Turns" in ring.c. */
+  _Alignas (32) atomic_size_t turn;
+  MorrowRingItem item;
+} MorrowRingSlot;
+
+typedef struct
+{
+  /* Who takes out, by compare-and-swap: how many have been taken out. */
+  _Alignas (64) atomic_size_t head;
+
+  /* Who puts in, by compare-and-swap: how many have been put in. */
+  _Alignas (64) atomic_size_t tail;
+
+  _Alignas (64) MorrowRingSlot slots[MORROW_RING_CAPACITY];
+} MorrowRing;
+
+void     morrow__ring_init (MorrowRing *ring);
+
+/* Any thread.  FALSE when it is full. */
+gboolean morrow__ring_push (MorrowRing           *ring,
+                            const MorrowRingItem *item);
+
+/* Any thread: takes the oldest items out, at least one and at most @max, a power of two; of more than one, one in @n_shares
+ * of what is there.  Returns: how many; 0 when there was none. */
+guint    morrow__ring_pop  (MorrowRing     *ring,
+                            MorrowRingItem *items,
+                            guint           max,
+                            guint           n_shares);
+
+/* Any thread: whether morrow__ring_pop () would find nothing, a hint by the time it is read. */
+gboolean morrow__ring_is_empty (MorrowRing *ring);
+
+G_END_DECLS
