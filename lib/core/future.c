@@ -148,7 +148,7 @@ morrow__future_clear (MorrowFuture *self)
         morrow__report_unread (self);
       g_clear_error ((GError **) &self->outcome.error);
     }
-  else if (self->outcome.value.g_type != 0)
+  else if (self->outcome.value.g_type > G_TYPE_DOUBLE)   /* what comes before are numbers, which hold nothing */
     {
       g_value_unset (&self->outcome.value);
     }
