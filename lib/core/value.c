@@ -6,15 +6,13 @@
 #include <morrow/value.h>
 
 /* G_IS_VALUE () and g_value_init () take GLib's type lock, which tasks that end on several threads would fight over: half
- * the time of a million of them. So the type of what is unset is looked at, and numbers are written as g_value_init ()
+ * the time of a million of them. So an unset value is known by its type, and numbers are written as g_value_init ()
  * and a setter would. */
-#define IS_UNSET(result) ((result) != NULL && (result)->g_type == 0)
-
 #define DEFINE_RETURN(name, ctype, gtype, field)                             \
   gboolean                                                                   \
   morrow_return_##name (GValue *result, ctype v_##name)                      \
   {                                                                          \
-    g_return_val_if_fail (IS_UNSET (result), TRUE);                          \
+    g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0, TRUE); \
                                                                              \
     result->g_type = gtype;                                                  \
     result->data[0].field = v_##name;                                        \
@@ -98,7 +96,7 @@ DEFINE_RETURN (pointer, gpointer, G_TYPE_POINTER, v_pointer)
 gboolean
 morrow_return_take_string (GValue *result, gchar *v_string)
 {
-  g_return_val_if_fail (IS_UNSET (result), TRUE);
+  g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0, TRUE);
 
   g_value_init (result, G_TYPE_STRING);
   g_value_take_string (result, v_string);
@@ -116,7 +114,7 @@ morrow_return_take_string (GValue *result, gchar *v_string)
 gboolean
 morrow_return_boxed (GValue *result, GType type, gconstpointer v_boxed)
 {
-  g_return_val_if_fail (IS_UNSET (result) && G_TYPE_IS_BOXED (type), TRUE);
+  g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0 && G_TYPE_IS_BOXED (type), TRUE);
 
   g_value_init (result, type);
   g_value_set_boxed (result, v_boxed);
@@ -134,7 +132,7 @@ morrow_return_boxed (GValue *result, GType type, gconstpointer v_boxed)
 gboolean
 morrow_return_take_boxed (GValue *result, GType type, gpointer v_boxed)
 {
-  g_return_val_if_fail (IS_UNSET (result) && G_TYPE_IS_BOXED (type), TRUE);
+  g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0 && G_TYPE_IS_BOXED (type), TRUE);
 
   g_value_init (result, type);
   g_value_take_boxed (result, v_boxed);
@@ -164,7 +162,7 @@ morrow_return_object (GValue *result, gpointer v_object)
 gboolean
 morrow_return_take_object (GValue *result, gpointer v_object)
 {
-  g_return_val_if_fail (IS_UNSET (result), TRUE);
+  g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0, TRUE);
   g_return_val_if_fail (v_object == NULL || G_IS_OBJECT (v_object), TRUE);
 
   g_value_init (result, v_object != NULL ? G_OBJECT_TYPE (v_object) : G_TYPE_OBJECT);
@@ -182,7 +180,7 @@ morrow_return_take_object (GValue *result, gpointer v_object)
 gboolean
 morrow_return_value (GValue *result, const GValue *value)
 {
-  g_return_val_if_fail (IS_UNSET (result) && G_IS_VALUE (value), TRUE);
+  g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0 && G_IS_VALUE (value), TRUE);
 
   g_value_init (result, G_VALUE_TYPE (value));
   g_value_copy (value, result);
