@@ -340,7 +340,8 @@ morrow_await_awaitable (MorrowAwaitable *awaitable, GError **error)
 gboolean
 morrow_yield (GError **error)
 {
-  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
+  MorrowHome *home = morrow__home;
+  MorrowTask *self = home != NULL ? home->current : NULL;
 
   if (G_UNLIKELY (self == NULL))
     {
@@ -348,6 +349,6 @@ morrow_yield (GError **error)
       return FALSE;
     }
 
-  morrow__task_switch (self, morrow__home->klass->yield (morrow__home, self));
+  morrow__task_switch (self, home, home->klass->yield (home, self));
   return !morrow__task_fail_cancelled (self, error);
 }

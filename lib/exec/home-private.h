@@ -43,6 +43,7 @@ struct _MorrowHome
 {
   const MorrowHomeClass *klass;     /* immutable */
   MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
+  int                   *errno_at;  /* the home's thread: where its errno is, for who has a next () */
 };
 
 void morrow__home_visit             (void);

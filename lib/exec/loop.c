@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include <errno.h>
 #include <sched.h>
 
 #include <morrow/error.h>
@@ -73,6 +74,7 @@ bind_to_thread (MorrowLoop *self)
     g_error ("A loop was run by two threads: the tasks on it belong to the first");
 
   self->thread = g_thread_self ();
+  self->home.errno_at = &errno;
   self->stacks = morrow__stack_pool_new ();
   morrow__fiber_init_thread (&self->main_fiber);
   morrow__fiber_set_describe (morrow__loop_describe_fiber);

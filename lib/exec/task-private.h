@@ -31,8 +31,6 @@
 
 #pragma once
 
-#include <errno.h>
-
 #include <morrow/task.h>
 
 #include "core/future-private.h"
@@ -172,17 +170,19 @@ morrow__task_fail_cancelled (MorrowTask *self, GError **error)
   return G_UNLIKELY (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
 }
 
-/* In @self: leaves for @next, if that is another, and returns when @self goes on. */
+/* In @self: leaves for @next, if that is another, and returns when @self goes on. To ask the C library where errno is would cost
+ * an eighth of it. */
 static inline __attribute__ ((always_inline)) void
-morrow__task_switch (MorrowTask *self, MorrowFiber *next)
+morrow__task_switch (MorrowTask *self, MorrowHome *home, MorrowFiber *next)
 {
-  int saved_errno = errno;
+  int saved_errno;
 
   if (next == NULL)
     return;
 
+  saved_errno = *home->errno_at;
   morrow__fiber_switch (self->fiber, next);
-  errno = saved_errno;
+  *home->errno_at = saved_errno;
 }
 
 /* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
@@ -192,7 +192,7 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
   if (home->klass->next == NULL)
     return home->klass->park (home, self, awaited, error);
 
-  morrow__task_switch (self, home->klass->next (home, self));
+  morrow__task_switch (self, home, home->klass->next (home, self));
   return TRUE;
 }
 

@@ -145,7 +145,7 @@ give_way (MorrowLoop *here, GError **error)
   if (task == NULL)
     return TRUE;
 
-  morrow__task_switch (task, morrow__loop_home_class.yield (&here->home, task));
+  morrow__task_switch (task, &here->home, morrow__loop_home_class.yield (&here->home, task));
   return !morrow__task_fail_cancelled (task, error);
 }
 
