@@ -116,52 +116,79 @@ touch_pages_n (unsigned n)
 
 /* --- two threads ------------------------------------------------------------------------------- */
 
-static int ask_fd, answer_fd;
+/* An eventfd, and what its thread waits in: that alone, or an epoll set, as who waits for descriptors too must. */
+typedef struct
+{
+  int fd;
+  int epoll_fd;   /* -1 for none */
+} Bell;
+
+static Bell ask, answer;
 
 static void
-ring (int fd)
+bell_init (Bell *bell, int through_epoll)
+{
+  struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+  bell->fd = eventfd (0, EFD_CLOEXEC);
+  bell->epoll_fd = through_epoll ? epoll_create1 (EPOLL_CLOEXEC) : -1;
+  if (bell->fd < 0 || (through_epoll && epoll_ctl (bell->epoll_fd, EPOLL_CTL_ADD, bell->fd, &event) != 0))
+    fail ("eventfd");
+}
+
+static void
+bell_clear (Bell *bell)
+{
+  close (bell->fd);
+  if (bell->epoll_fd >= 0)
+    close (bell->epoll_fd);
+}
+
+static void
+bell_ring (const Bell *bell)
 {
   const uint64_t one = 1;
 
-  if (write (fd, &one, sizeof one) != sizeof one)
+  if (write (bell->fd, &one, sizeof one) != sizeof one)
     fail ("write");
 }
 
 static void
-wait_for_ring (int fd)
+bell_wait (const Bell *bell)
 {
+  struct epoll_event event;
   uint64_t count;
 
-  if (read (fd, &count, sizeof count) != sizeof count)
-    fail ("read");
+  if (bell->epoll_fd >= 0 ? epoll_wait (bell->epoll_fd, &event, 1, -1) != 1 : read (bell->fd, &count, sizeof count) != sizeof count)
+    fail ("wait");
 }
 
 static void *
-answer (void *data)
+answer_all (void *data)
 {
   const unsigned n_trips = *(const unsigned *) data;
 
   bench_pin (1);
   for (unsigned i = 0; i < n_trips; i++)
     {
-      wait_for_ring (ask_fd);
-      ring (answer_fd);
+      bell_wait (&ask);
+      bell_ring (&answer);
     }
   return NULL;
 }
 
-/* Returns: nanoseconds of @n_trips round trips, without the pauses before each. */
-static double
-trips (unsigned n_trips, unsigned pause_us)
+/* Prints what a round trip took, of @n_trips, without the pauses before each. */
+static void
+print_trips (const char *name, unsigned n_trips, unsigned pause_us, int through_epoll)
 {
   double total = 0;
   pthread_t thread;
 
   bench_pin (0);
-  ask_fd = eventfd (0, EFD_CLOEXEC);
-  answer_fd = eventfd (0, EFD_CLOEXEC);
-  if (ask_fd < 0 || answer_fd < 0 || pthread_create (&thread, NULL, answer, &n_trips) != 0)
-    fail ("eventfd");
+  bell_init (&ask, through_epoll);
+  bell_init (&answer, through_epoll);
+  if (pthread_create (&thread, NULL, answer_all, &n_trips) != 0)
+    fail ("pthread_create");
   for (unsigned i = 0; i < n_trips; i++)
     {
       double start;
@@ -169,26 +196,32 @@ trips (unsigned n_trips, unsigned pause_us)
       if (pause_us > 0)
         usleep (pause_us);
       start = bench_now ();
-      ring (ask_fd);
-      wait_for_ring (answer_fd);
+      bell_ring (&ask);
+      bell_wait (&answer);
       total += bench_now () - start;
     }
   pthread_join (thread, NULL);
-  close (ask_fd);
-  close (answer_fd);
-  return total;
+  bell_clear (&ask);
+  bell_clear (&answer);
+  bench_row (name, total / n_trips, "ns");
 }
 
 static void
 eventfd_round_trip (const char *name)
 {
-  bench_row (name, trips (BENCH_TRIPS, 0) / BENCH_TRIPS, "ns");
+  print_trips (name, BENCH_TRIPS, 0, 0);
 }
 
 static void
 eventfd_round_trip_idle (const char *name)
 {
-  bench_row (name, trips (BENCH_IDLE_TRIPS, BENCH_PAUSE_US) / BENCH_IDLE_TRIPS, "ns");
+  print_trips (name, BENCH_IDLE_TRIPS, BENCH_PAUSE_US, 0);
+}
+
+static void
+epoll_round_trip_idle (const char *name)
+{
+  print_trips (name, BENCH_IDLE_TRIPS, BENCH_PAUSE_US, 1);
 }
 
 /* --- the table --------------------------------------------------------------------------------- */
@@ -257,6 +290,7 @@ static const BenchOp ops[] =
   { "fresh_page", fresh_page },
   { "eventfd_round_trip", eventfd_round_trip },
   { "eventfd_round_trip_idle", eventfd_round_trip_idle },
+  { "epoll_round_trip_idle", epoll_round_trip_idle },
   { "echo", echo_level },
   { "echo_edge", echo_edge },
   { NULL, NULL }
