@@ -251,6 +251,31 @@ run_repeated (const char *name)
       run_on_loop (g_str_has_prefix (name, "timer") ? repeat_beside_pending : repeat_in_task, (gpointer) &repeated[i]);
 }
 
+/* The same in a process that has another thread: the library counts without a lock prefix where there is none. */
+static gpointer
+sleep_for_ever (gpointer data)
+{
+  for (;;)
+    pause ();
+  return NULL;
+}
+
+static void
+run_beside_thread (const char *name)
+{
+  const gsize length = strlen (name) - strlen ("_beside_thread");
+
+  g_thread_unref (g_thread_new ("beside", sleep_for_ever, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (repeated); i++)
+    if (strlen (repeated[i].name) == length && strncmp (repeated[i].name, name, length) == 0)
+      {
+        Repeated op = repeated[i];
+
+        op.name = name;
+        run_on_loop (repeat_in_task, &op);
+      }
+}
+
 /* --- many tasks -------------------------------------------------------------------------------- */
 
 static unsigned char marks[BENCH_MANY];
@@ -742,6 +767,11 @@ static const BenchOp ops[] =
   { "fiber_yield", run_repeated },
   { "fiber_yield_1000", run_repeated },
   { "spawn_await", run_repeated },
+  { "future_resolve_beside_thread", run_beside_thread },
+  { "future_then_beside_thread", run_beside_thread },
+  { "await_settled_taking_beside_thread", run_beside_thread },
+  { "spawn_await_beside_thread", run_beside_thread },
+  { "timer_cancel_beside_thread", run_beside_thread },
   { "spawn_many", spawn_many },
   { "pool_spawn_many", pool_spawn_many },
   { "pool_compute", pool_compute },
