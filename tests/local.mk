@@ -54,6 +54,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 test_programs += \
   tests/exec/test-inline \
   tests/exec/test-interrupt \
+  tests/exec/test-fairness \
   tests/exec/test-guest \
   tests/exec/test-lane \
   tests/exec/test-loop-pool \

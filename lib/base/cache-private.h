@@ -45,9 +45,9 @@ gpointer morrow__cache_refill (guint    size_class) G_GNUC_MALLOC;
 void     morrow__cache_flush  (guint    size_class,
                                gpointer mem);
 
-/* Gives what the calling thread keeps, and the free slabs of all threads, back to the system: for
- * one about to be idle. */
-void     morrow__cache_trim   (void);
+/* Gives what the calling thread keeps back to all, and of the free slabs of all threads, those beyond
+ * @keep bytes to the system: for one that has ended its work. */
+void     morrow__cache_trim   (gsize    keep);
 
 /* For tests of leaks: how many objects are alive, in all threads.  Exact while the other threads
  * keep still. */

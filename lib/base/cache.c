@@ -528,7 +528,7 @@ morrow__cache_flush (guint    size_class,
 }
 
 void
-morrow__cache_trim (void)
+morrow__cache_trim (gsize keep)
 {
   MorrowList released;
 
@@ -538,8 +538,13 @@ morrow__cache_trim (void)
   thread_empty_bins ();
   morrow__list_init (&released);
   g_mutex_lock (&spares.lock);
-  morrow__list_splice (&released, &spares.touched);
-  spares.n_touched = 0;
+  for (; spares.n_touched > keep / SLAB_SIZE; spares.n_touched--)
+    {
+      MorrowList *link = spares.touched.next;
+
+      morrow__list_remove (link);
+      morrow__list_append (&released, link);
+    }
   g_mutex_unlock (&spares.lock);
 
   morrow__list_foreach_safe (&released, link, after)

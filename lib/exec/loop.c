@@ -9,9 +9,13 @@
 
 #include <morrow/error.h>
 
+#include "base/cache-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
 #include "exec/loop-private.h"
+
+/* Memory for small objects that a run leaves to the next, in bytes; what it had beyond that goes back to the system. */
+#define KEPT_AFTER_RUN ((gsize) 1024 * 1024)
 
 /**
  * MorrowLoop:
@@ -293,6 +297,7 @@ loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupte
   morrow__loop_drain (self);   /* the job of an interrupt that came late */
   self->sweeping = FALSE;
   morrow__loop_yield_thread (self);
+  morrow__cache_trim (KEPT_AFTER_RUN);
   return TRUE;
 }
 

@@ -152,7 +152,7 @@ START_TEST (memory_returns_in_whatever_order_it_is_freed)
     {
       ck_assert_int_ge (peak - before, N_OBJECTS * OBJECT_SIZE);
       ck_assert_int_le (after - before, 36 * 1024 * 1024);
-      morrow__cache_trim ();
+      morrow__cache_trim (0);
       ck_assert_int_le (get_resident_bytes () - before, 2 * 1024 * 1024);
     }
   g_free (objects);
@@ -169,7 +169,7 @@ START_TEST (trimmed_memory_is_used_again)
         objects[i] = morrow__cache_alloc (round == 1 ? 256 : OBJECT_SIZE);
       for (gsize i = 0; i < N_OBJECTS; i++)
         morrow__cache_free (round == 1 ? 256 : OBJECT_SIZE, objects[i]);
-      morrow__cache_trim ();
+      morrow__cache_trim (0);
       ck_assert_int_eq (morrow__cache_live (), 0);
     }
   g_free (objects);
@@ -301,7 +301,7 @@ START_TEST (environment_turns_the_cache_off)
     morrow__cache_free (OBJECT_SIZE, objects[i]);
   ck_assert_int_eq (morrow__cache_live (), 0);
   ck_assert (!is_caching ());
-  morrow__cache_trim ();
+  morrow__cache_trim (0);
 }
 END_TEST
 

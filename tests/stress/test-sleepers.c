@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #include "exec/scene.h"
@@ -43,7 +44,7 @@ count_mappings (void)
   return n;
 }
 
-/* In KiB, page tables included. */
+/* In KiB, page tables included. What the C library keeps of large arrays is not ours. */
 static guint
 memory_in_use (void)
 {
@@ -51,6 +52,7 @@ memory_in_use (void)
   char line[256];
   guint n, sum = 0;
 
+  malloc_trim (0);
   while (fgets (line, sizeof line, status) != NULL)
     if (sscanf (line, "VmRSS: %u", &n) == 1 || sscanf (line, "VmPTE: %u", &n) == 1)
       sum += n;
@@ -94,6 +96,57 @@ SCENE (a_hundred_thousand_coroutines_asleep_take_little)
   return TRUE;
 }
 
+/* --- memory returns ----------------------------------------------------------------------------- */
+
+enum
+{
+  KEPT_IN_RUN_KIB = 40 * 1024,    /* 32 MiB of small objects, 8 MiB of stacks */
+  KEPT_AFTER_RUN_KIB = 1 * 1024
+};
+
+typedef struct
+{
+  guint n_sleepers;
+  guint n_kib_after;
+} Crowd;
+
+static gboolean
+gather_crowd_and_look (gpointer data, GValue *result, GError **error)
+{
+  Crowd *crowd = data;
+  MorrowFuture **sleepers = g_new (MorrowFuture *, crowd->n_sleepers);
+  MorrowFuture *gather;
+  gboolean ok;
+
+  for (guint i = 0; i < crowd->n_sleepers; i++)
+    sleepers[i] = morrow_coroutine (sleep_a_while, NULL, NULL);
+  gather = morrow_gatherv (sleepers, crowd->n_sleepers);
+  g_free (sleepers);
+  ok = morrow_await (gather, error);
+  crowd->n_kib_after = memory_in_use ();
+  return ok;
+}
+
+START_TEST (memory_of_a_hundred_thousand_tasks_goes_back_when_they_end)
+{
+  Crowd few = { .n_sleepers = 100 }, many = { .n_sleepers = N_SLEEPERS };
+  guint n_kib_before, n_kib_after;
+
+  run_scene (gather_crowd_and_look, &few);    /* what is made once, the code that it runs among it */
+  n_asleep = n_awake = 0;
+  n_kib_before = memory_in_use ();
+  run_scene (gather_crowd_and_look, &many);
+  n_kib_after = memory_in_use ();
+
+  ck_assert_uint_eq (n_awake, N_SLEEPERS);
+#ifndef MORROW_CHECK_TSAN
+  ck_assert_uint_gt (n_kib, n_kib_before + N_SLEEPERS * 4);
+  ck_assert_uint_le (many.n_kib_after, n_kib_before * 11 / 10 + KEPT_IN_RUN_KIB);
+  ck_assert_uint_le (n_kib_after, n_kib_before * 11 / 10 + KEPT_AFTER_RUN_KIB);
+#endif
+}
+END_TEST
+
 static Suite *
 sleepers_suite (void)
 {
@@ -101,7 +154,10 @@ sleepers_suite (void)
   TCase *crowd = morrow_check_add_case (suite, "crowd");
 
   if (!IS_TOO_SLOW)
-    tcase_add_test (crowd, a_hundred_thousand_coroutines_asleep_take_little);
+    {
+      tcase_add_test (crowd, a_hundred_thousand_coroutines_asleep_take_little);
+      tcase_add_test (crowd, memory_of_a_hundred_thousand_tasks_goes_back_when_they_end);
+    }
 
   return suite;
 }

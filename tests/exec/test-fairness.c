@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What tasks that never wait leave to each other, to the sources of a run's context, and to the frames of an
+ * application: counted in their steps, each of which takes a microsecond of virtual time.
+ */
+#include "config.h"
+
+#include "base/clock-private.h"
+#include "exec/scene.h"
+
+#define BATCH         64    /* jobs between two looks at the clock */
+#define POLL_INTERVAL 100   /* microseconds between two looks at sources */
+#define N_FAIR        1000
+
+/* --- among tasks --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  guint    n_steps[N_FAIR];
+  guint    n_all;
+  guint    n_wanted;       /* steps of all together, after which they end */
+} Race;
+
+typedef struct
+{
+  Race *race;
+  guint number;
+} Runner;
+
+static gboolean
+run_on_and_on (gpointer data, GValue *result, GError **error)
+{
+  Runner *runner = data;
+  Race *race = runner->race;
+
+  while (race->n_all < race->n_wanted)
+    {
+      race->n_steps[runner->number]++;
+      race->n_all++;
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+assert_fair (const Race *race)
+{
+  guint least = G_MAXUINT, most = 0;
+
+  for (guint i = 0; i < N_FAIR; i++)
+    {
+      least = MIN (least, race->n_steps[i]);
+      most = MAX (most, race->n_steps[i]);
+    }
+  ck_assert_uint_gt (least, 0);
+  ck_assert_uint_le (most * 100, least * 105);
+}
+
+SCENE (none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another)
+{
+  Race *race = g_new0 (Race, 1);
+  Runner runners[N_FAIR];
+  MorrowFuture *tasks[N_FAIR];
+  gboolean ok;
+
+  race->n_wanted = N_FAIR * 200 + N_FAIR / 2;   /* ends in the middle of a round */
+  for (guint i = 0; i < N_FAIR; i++)
+    {
+      runners[i] = (Runner) { race, i };
+      tasks[i] = morrow_coroutine (run_on_and_on, &runners[i], NULL);
+    }
+  ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
+  ck_assert_uint_ge (race->n_all, race->n_wanted);
+  assert_fair (race);
+  g_free (race);
+  return ok;
+}
+
+/* Those that await what has settled, and those that yield, share the loop as well: what does not wait is a step too. */
+static gboolean
+step_once (gpointer data, GValue *result, GError **error)
+{
+  return morrow_yield (error);
+}
+
+static gboolean
+run_in_children (gpointer data, GValue *result, GError **error)
+{
+  Runner *runner = data;
+  Race *race = runner->race;
+
+  while (race->n_all < race->n_wanted)
+    {
+      race->n_steps[runner->number]++;
+      race->n_all++;
+      if (!morrow_await (morrow_coroutine (step_once, NULL, NULL), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+SCENE (task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself)
+{
+  Race *race = g_new0 (Race, 1);
+  Runner runners[N_FAIR];
+  MorrowFuture *tasks[N_FAIR];
+  gboolean ok;
+
+  race->n_wanted = N_FAIR * 100;
+  for (guint i = 0; i < N_FAIR; i++)
+    {
+      runners[i] = (Runner) { race, i };
+      tasks[i] = morrow_coroutine (i % 2 == 0 ? run_on_and_on : run_in_children, &runners[i], NULL);
+    }
+  ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
+  assert_fair (race);
+  g_free (race);
+  return ok;
+}
+
+/* --- beside the sources of a run's context -------------------------------------------------------- */
+
+typedef struct
+{
+  guint    n_steps;          /* of all tasks */
+  guint    n_steps_before;   /* when the source became ready */
+  guint    n_most;           /* the most steps that it ever waited */
+  guint    n_served;
+  gboolean ends;
+} Beside;
+
+static gboolean
+step_and_tick (gpointer data, GValue *result, GError **error)
+{
+  Beside *beside = data;
+
+  while (!beside->ends)
+    {
+      beside->n_steps++;
+      morrow__clock_advance (1);
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+serve (gpointer data)
+{
+  Beside *beside = data;
+
+  beside->n_most = MAX (beside->n_most, beside->n_steps - beside->n_steps_before);
+  beside->n_steps_before = beside->n_steps;
+  beside->ends = ++beside->n_served == 100;
+  return beside->ends ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+/* It is ready always, so it waits from one dispatch to the next. */
+SCENE (source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most)
+{
+  Beside beside = { 0 };
+  GSource *source = g_idle_source_new ();
+  MorrowFuture *tasks[N_FAIR];
+  gboolean ok;
+
+  morrow__clock_set_virtual (TRUE);
+  g_source_set_callback (source, serve, &beside, NULL);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  g_source_unref (source);
+  for (guint i = 0; i < N_FAIR; i++)
+    tasks[i] = morrow_coroutine (step_and_tick, &beside, NULL);
+  ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
+  morrow__clock_set_virtual (FALSE);
+
+  ck_assert_uint_eq (beside.n_served, 100);
+  ck_assert_uint_le (beside.n_most, POLL_INTERVAL + BATCH);
+  return ok;
+}
+
+/* --- beside an application's frames --------------------------------------------------------------- */
+
+#ifdef MORROW_CHECK_TSAN
+# define N_READY 4000
+#else
+# define N_READY (RUNNING_ON_VALGRIND ? 1000 : 100000)
+#endif
+
+enum
+{
+  FRAME = 16667,                           /* microseconds */
+  N_FRAMES = 60,
+  REDRAW_PRIORITY = G_PRIORITY_HIGH_IDLE + 20,   /* GTK's */
+  DISPATCH_LIMIT = 1000,                   /* microseconds that the loop takes of a turn of the main loop */
+};
+
+/* An application that draws a frame every 60th of a second, and reads its input before. */
+typedef struct
+{
+  GSource    source;
+  GMainLoop *main;
+  Beside    *beside;
+  gint64     due;        /* the next one's time */
+  gint64     latest;     /* by which one was late at most */
+  guint      n_frames;
+} Frames;
+
+static gboolean
+frames_prepare (GSource *source, int *timeout)
+{
+  *timeout = -1;
+  return morrow__clock_now () >= ((Frames *) source)->due;
+}
+
+static gboolean
+frames_check (GSource *source)
+{
+  return morrow__clock_now () >= ((Frames *) source)->due;
+}
+
+static gboolean
+frames_dispatch (GSource *source, GSourceFunc func, gpointer data)
+{
+  Frames *self = (Frames *) source;
+
+  self->latest = MAX (self->latest, morrow__clock_now () - self->due);
+  self->due += FRAME;
+  self->beside->ends = ++self->n_frames == N_FRAMES;
+  return self->beside->ends ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs frames_funcs = {
+  .prepare = frames_prepare,
+  .check = frames_check,
+  .dispatch = frames_dispatch,
+};
+
+static gboolean
+quit_after (gpointer data, GValue *result, GError **error)
+{
+  Frames *frames = data;
+  MorrowFuture **tasks = g_new (MorrowFuture *, N_READY);
+  const guint n_tasks = N_READY;
+  MorrowFuture *gather;
+  gboolean ok;
+
+  for (guint i = 0; i < n_tasks; i++)
+    tasks[i] = morrow_coroutine (step_and_tick, frames->beside, NULL);
+  gather = morrow_gatherv (tasks, n_tasks);
+  g_free (tasks);
+  ok = morrow_await (gather, error);
+  g_main_loop_quit (frames->main);
+  return ok;
+}
+
+static void
+draw_frames (int priority)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  Beside beside = { 0 };
+  Frames *frames = (Frames *) g_source_new (&frames_funcs, sizeof (Frames));
+  MorrowFuture *main;
+
+  morrow__clock_set_virtual (TRUE);
+  frames->main = g_main_loop_new (NULL, FALSE);
+  frames->beside = &beside;
+  frames->due = morrow__clock_now () + FRAME;
+  g_source_set_priority (&frames->source, priority);
+  g_source_attach (&frames->source, NULL);
+  main = morrow_executor_spawn (loop, morrow_coroutine (quit_after, frames, NULL));
+  g_main_loop_run (frames->main);
+  morrow__clock_set_virtual (FALSE);
+
+  ck_assert_int_eq (morrow_future_get_status (main), MORROW_FUTURE_RESOLVED);
+  ck_assert_uint_eq (frames->n_frames, N_FRAMES);
+  ck_assert_int_le (frames->latest, 2 * (DISPATCH_LIMIT + BATCH));
+  ck_assert_uint_ge (beside.n_steps, N_FRAMES * FRAME);
+  morrow_future_unref (main);
+  g_main_loop_unref (frames->main);
+  g_source_unref (&frames->source);
+}
+
+START_TEST (no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait)
+{
+  draw_frames (REDRAW_PRIORITY);
+}
+END_TEST
+
+START_TEST (input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait)
+{
+  draw_frames (G_PRIORITY_DEFAULT);
+}
+END_TEST
+
+static Suite *
+fairness_suite (void)
+{
+  Suite *suite = suite_create ("fairness");
+  TCase *tasks = morrow_check_add_case (suite, "tasks");
+  TCase *sources = morrow_check_add_case (suite, "sources");
+  TCase *frames = morrow_check_add_case (suite, "frames");
+
+  tcase_add_test (tasks, none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another);
+  tcase_add_test (tasks, task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself);
+
+  tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
+
+  tcase_add_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait);
+  tcase_add_test (frames, input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (fairness_suite)
