@@ -9,6 +9,7 @@
 
 #include <glib-unix.h>
 
+#include "exec/loop-private.h"
 #include "exec/scene.h"
 
 /* --- the context's other sources --------------------------------------------------------------- */
@@ -456,6 +457,63 @@ START_TEST (hosted_loop_wakes_for_its_timers_and_for_work_from_inside)
 }
 END_TEST
 
+enum
+{
+  N_BURST = 1000
+};
+
+static void
+count_work (gpointer data)
+{
+  ++*(guint *) data;
+}
+
+/* The two ends of what they post: the loop, and where its work counts. */
+typedef struct
+{
+  MorrowExecutor *loop;
+  guint           n_done;   /* the loop's thread */
+} Burst;
+
+static gpointer
+post_burst (gpointer data)
+{
+  Burst *burst = data;
+
+  for (guint i = 0; i < N_BURST; i++)
+    morrow_executor_submit (burst->loop, count_work, &burst->n_done, NULL);
+  return NULL;
+}
+
+/* A loop that is about to be polled has said that it sleeps: the descriptor that wakes it counts who rang. */
+START_TEST (burst_of_posts_wakes_a_sleeping_loop_once)
+{
+  GMainContext *context = g_main_context_default ();
+  Burst burst = { .loop = morrow_loop_new (context) };
+  GPollFD fds[8];
+  guint64 n_rings = 0;
+  int priority, timeout, n;
+
+  for (guint round = 1; round <= 3; round++)
+    {
+      ck_assert (g_main_context_acquire (context));
+      ck_assert (!g_main_context_prepare (context, &priority));
+      n = g_main_context_query (context, priority, &timeout, fds, G_N_ELEMENTS (fds));
+      g_thread_join (g_thread_new ("burst", post_burst, &burst));
+      ck_assert_int_eq (read (morrow__wakeup_fd (&((MorrowLoop *) burst.loop)->wakeup), &n_rings, sizeof n_rings), sizeof n_rings);
+      ck_assert_uint_eq (n_rings, 1);
+      ck_assert_int_ge (g_poll (fds, (guint) n, 0), 0);
+      g_main_context_check (context, priority, fds, n);
+      g_main_context_dispatch (context);
+      g_main_context_release (context);
+      while (g_main_context_iteration (context, FALSE))
+        ;
+      ck_assert_uint_eq (burst.n_done, round * N_BURST);
+    }
+  g_object_unref (burst.loop);
+}
+END_TEST
+
 static Suite *
 make_suite (void)
 {
@@ -486,6 +544,7 @@ make_suite (void)
 
   tcase_add_test (threads, posts_back_and_forth_between_two_threads_are_counted_exactly);
   tcase_add_test (threads, sources_are_served_while_replies_are_looked_for);
+  tcase_add_test (threads, burst_of_posts_wakes_a_sleeping_loop_once);
 
   tcase_add_test (hosted, hosted_loop_wakes_for_its_timers_and_for_work_from_inside);
 
