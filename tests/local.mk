@@ -117,7 +117,9 @@ EXTRA_DIST += \
   tests/conformance.md \
   tests/conformance.sh \
   tests/model/deque.pml \
+  tests/model/future.pml \
   tests/model/mpsc.pml \
+  tests/model/pool.pml \
   tests/model/ring.pml \
   tests/model/parker.pml \
   tests/exec/scene.h \

@@ -35,4 +35,8 @@ check "ring: no interleaving loses an item, takes one twice or reads one half wr
 check "ring: one does if a slot is given back before it was read" notices ring "assertion violated"
 check "parker: no interleaving loses a wake-up" explore parker
 check "parker: one does if the wait does not look at the word" notices parker "invalid end state"
+check "future: no interleaving forgets a waiter, tells one twice or shows half an outcome" explore future
+check "future: one does if the list is taken before the lock" notices future "assertion violated"
+check "pool: no interleaving leaves work lying while all loops sleep" explore pool
+check "pool: one does if a loop does not look again once it counts as asleep" notices pool "invalid end state"
 finish
