@@ -23,7 +23,7 @@ morrow_headers = \
 
 morrow_curl_headers = lib/morrow/http.h
 
-# In layer order: base, core, fiber, exec, sync, io, gio, debug.
+# In layer order: base, core, fiber, exec, io.
 morrow_sources = \
   lib/base/alone-private.h \
   lib/base/cache-private.h \
