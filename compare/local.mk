@@ -100,14 +100,14 @@ compare_micro_morrow_SOURCES = \
   compare/micro/echo-server.h
 compare_micro_morrow_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_morrow_LDFLAGS = $(AM_LDFLAGS) -no-install
-compare_micro_morrow_LDADD = lib/libmorrow-1.la $(GLIB_LIBS)
+compare_micro_morrow_LDADD = lib/libmorrow-1.la $(GLIB_LIBS) -lm
 compare_micro_limits_SOURCES = \
   compare/micro/limits.c \
   compare/micro/echo-epoll.c \
   compare/micro/echo-epoll.h \
   compare/micro/echo-server.h
 compare_micro_limits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-compare_micro_limits_LDADD = -lpthread
+compare_micro_limits_LDADD = -lpthread -lm
 compare_micro_glib_SOURCES = compare/micro/glib.c
 compare_micro_glib_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_glib_LDADD = $(GLIB_LIBS)

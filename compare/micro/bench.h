@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <math.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,17 +120,44 @@ bench_memory (void)
 
 /* What a computing task does: nothing that a compiler can leave out. */
 static inline uint64_t
-bench_compute (uint64_t seed)
+bench_compute_steps (uint64_t seed, unsigned n_steps)
 {
   uint64_t x = seed | 1;
 
-  for (int i = 0; i < BENCH_STEPS; i++)
+  for (unsigned i = 0; i < n_steps; i++)
     {
       x ^= x << 13;
       x ^= x >> 7;
       x ^= x << 17;
     }
   return x;
+}
+
+static inline uint64_t
+bench_compute (uint64_t seed)
+{
+  return bench_compute_steps (seed, BENCH_STEPS);
+}
+
+/* Between 0 and 1, never 0: splitmix64's number of @seed. */
+static inline double
+bench_uniform (uint64_t seed)
+{
+  uint64_t x = (seed + 1) * 0x9e3779b97f4a7c15;
+
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return ((double) ((x ^ (x >> 31)) >> 11) + 1) / 9007199254740993.0;
+}
+
+/* How many steps task @i of pool_skew takes: lognormal, most of them few and some very many. */
+static inline unsigned
+bench_skewed_steps (uint64_t i)
+{
+  const double pi = 3.14159265358979323846;
+  const double normal = sqrt (-2 * log (bench_uniform (2 * i))) * cos (2 * pi * bench_uniform (2 * i + 1));
+
+  return (unsigned) (BENCH_STEPS / 4 * exp (1.5 * normal));
 }
 
 /* Keeps the calling thread on one processor, counted from 0 over those that there are: where a scheduler puts two threads

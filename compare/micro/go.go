@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -209,16 +210,34 @@ func gatherMarking(n int, task func(mark *byte)) float64 {
 
 func setMark(mark *byte) { *mark = 1 }
 
-func computeAndMark(mark *byte) {
-	x := uint64(counted) | 1
+func compute(seed uint64, steps int) uint64 {
+	x := seed | 1
 	for i := 0; i < steps; i++ {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
 	}
-	if x != 0 {
+	return x
+}
+
+func computeAndMark(mark *byte) {
+	if compute(uint64(counted), steps) != 0 {
 		*mark = 1
 	}
+}
+
+// Between 0 and 1, never 0: splitmix64's number of the seed.
+func uniform(seed uint64) float64 {
+	x := (seed + 1) * 0x9e3779b97f4a7c15
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
+	x = (x ^ (x >> 27)) * 0x94d049bb133111eb
+	return (float64((x^(x>>31))>>11) + 1) / 9007199254740993.0
+}
+
+// How many steps task i of pool_skew takes: lognormal, most of them few and some very many.
+func skewedSteps(i uint64) int {
+	normal := math.Sqrt(-2*math.Log(uniform(2*i))) * math.Cos(2*math.Pi*uniform(2*i+1))
+	return int(steps / 4 * math.Exp(1.5*normal))
 }
 
 func printMany(name string) {
@@ -231,18 +250,34 @@ func printMany(name string) {
 	row(name+"_warm", median(ns), "ns")
 }
 
-func timeComputing(procs int) float64 {
+func timeComputing(procs int, task func(*byte)) float64 {
 	runtime.GOMAXPROCS(procs)
 	ns := make([]float64, rounds)
 	for i := range ns {
-		ns[i] = gatherMarking(computing, computeAndMark)
+		ns[i] = gatherMarking(computing, task)
 	}
 	return median(ns)
 }
 
 func poolCompute(name string) {
-	onOne := timeComputing(1)
-	row(name, timeComputing(workers)/onOne, "x")
+	onOne := timeComputing(1, computeAndMark)
+	row(name, timeComputing(workers, computeAndMark)/onOne, "x")
+	row(name, countMarks(computing), "units")
+}
+
+func poolSkew(name string) {
+	sizes := make([]int, computing)
+	for i := range sizes {
+		sizes[i] = skewedSteps(uint64(i))
+	}
+	task := func(mark *byte) {
+		i := int(uintptr(unsafe.Pointer(mark)) - uintptr(unsafe.Pointer(&marks[0])))
+		if compute(uint64(i), sizes[i]) != 0 {
+			*mark = 1
+		}
+	}
+	onOne := timeComputing(1, task)
+	row(name, timeComputing(workers, task)/(onOne/workers), "x")
 	row(name, countMarks(computing), "units")
 }
 
@@ -465,6 +500,7 @@ var ops = map[string]op{
 	"spawn_many":                {1, printMany},
 	"pool_spawn_many":           {workers, printMany},
 	"pool_compute":              {workers, poolCompute},
+	"pool_skew":                 {workers, poolSkew},
 	"pool_submit":               {workers, poolSubmit},
 	"cross_thread":              {workers, func(name string) { trips(name, roundTrips, 0) }},
 	"cross_thread_idle":         {workers, func(name string) { trips(name, idleTrips, pause) }},

@@ -366,6 +366,45 @@ pool_compute (const char *name)
   bench_row (name, (double) bench_count_marks (marks, BENCH_COMPUTING), "units");
 }
 
+/* --- tasks of very different sizes ------------------------------------------------------------- */
+
+static unsigned skewed_steps[BENCH_COMPUTING];
+
+static gboolean
+compute_skewed_and_mark (gpointer data, GValue *result, GError **error)
+{
+  const gsize i = (gsize) ((unsigned char *) data - marks);
+
+  marks[i] = bench_compute_steps (i, skewed_steps[i]) != 0;
+  return TRUE;
+}
+
+static gboolean
+time_skewed (gpointer data, GValue *result, GError **error)
+{
+  double ns[BENCH_ROUNDS];
+
+  for (guint i = 0; i < BENCH_ROUNDS; i++)
+    ns[i] = gather_marking (compute_skewed_and_mark, BENCH_COMPUTING);
+  *(double *) data = bench_median (ns, BENCH_ROUNDS);
+  return TRUE;
+}
+
+/* What the pool takes for tasks that one of its tasks makes, as a multiple of their time on one loop shared out evenly. */
+static void
+pool_skew (const char *name)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (BENCH_WORKERS);
+  double on_loop, on_pool;
+
+  for (guint i = 0; i < BENCH_COMPUTING; i++)
+    skewed_steps[i] = bench_skewed_steps (i);
+  run_on_loop (time_skewed, &on_loop);
+  run_on (pool, time_skewed, &on_pool);
+  bench_row (name, on_pool / (on_loop / BENCH_WORKERS), "x");
+  bench_row (name, (double) bench_count_marks (marks, BENCH_COMPUTING), "units");
+}
+
 /* --- items from outside ------------------------------------------------------------------------ */
 
 /* A worker counts what it has run, in a cache line of its own. */
@@ -775,6 +814,7 @@ static const BenchOp ops[] =
   { "spawn_many", spawn_many },
   { "pool_spawn_many", pool_spawn_many },
   { "pool_compute", pool_compute },
+  { "pool_skew", pool_skew },
   { "pool_submit", pool_submit },
   { "pool_submit_threads", pool_submit_threads },
   { "cross_thread", cross_thread },
