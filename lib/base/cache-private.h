@@ -4,8 +4,9 @@
  * how it works.
  *
  * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it
- * is aligned to 16 bytes, and to 64 where the size is a multiple of 64.  The size given to free is
- * the one that was given to alloc: when it is a constant, the compiler chooses the class. */
+ * is aligned to 16 bytes, and to 64 where the size is a multiple of 64; but a size of more than 112
+ * and at most 120, as a sleep has, to 8.  The size given to free is the one that was given to alloc:
+ * when it is a constant, the compiler chooses the class. */
 
 #pragma once
 
@@ -17,7 +18,7 @@ G_BEGIN_DECLS
 
 enum
 {
-  MORROW_CACHE_N_CLASSES = 10   /* 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 bytes. */
+  MORROW_CACHE_N_CLASSES = 11   /* 32, 48, 64, 80, 96, 112, 120, 128, 160, 192, 256 bytes. */
 };
 
 typedef struct _MorrowCacheItem MorrowCacheItem;
@@ -58,11 +59,13 @@ morrow__cache_class (gsize size)
 {
   if (size <= 32)
     return 0;
-  if (size <= 128)
+  if (size <= 112)
     return (guint) (size + 15) / 16 - 2;
+  if (size <= 128)
+    return size <= 120 ? 6 : 7;
   if (size <= 160)
-    return 7;
-  return size <= 192 ? 8 : 9;
+    return 8;
+  return size <= 192 ? 9 : 10;
 }
 
 static inline gpointer
