@@ -27,7 +27,8 @@
  * thread and class the slabs of MAX_ITEMS objects.
  *
  * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is
- * held during a system call that gives memory back.
+ * held during a system call that gives memory back.  fork () takes them all, so that a child finds
+ * whole what it goes on with.
  *
  * The cache is off, and every object comes from malloc, under AddressSanitizer, ThreadSanitizer and
  * Valgrind, so that they see each use after free, and with MORROW_CACHE=malloc in the
@@ -430,6 +431,24 @@ thread_end (gpointer data G_GNUC_UNUSED)
 }
 
 static void
+hold_all (void)
+{
+  for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
+    g_mutex_lock (&depots[i].lock);
+  g_mutex_lock (&spares.lock);
+  g_mutex_lock (&threads.lock);
+}
+
+static void
+let_all_go (void)
+{
+  g_mutex_unlock (&threads.lock);
+  g_mutex_unlock (&spares.lock);
+  for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
+    g_mutex_unlock (&depots[i].lock);
+}
+
+static void
 process_init (void)
 {
   is_plain = BUILT_WITH_SANITIZER || RUNNING_ON_VALGRIND
@@ -441,6 +460,7 @@ process_init (void)
   morrow__list_init (&spares.untouched);
   morrow__list_init (&threads.list);
   pthread_key_create (&thread_key, thread_end);
+  pthread_atfork (hold_all, let_all_go, let_all_go);
 }
 
 static void

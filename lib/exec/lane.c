@@ -21,7 +21,6 @@ static pthread_cond_t lane_work = PTHREAD_COND_INITIALIZER;      /* there is som
 static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;     /* an executor has no errands any more */
 static MorrowQueue lane_queue;
 static guint lane_n_queued, lane_n_idle, lane_n_threads;
-static guint lane_forks;           /* morrow__forks when the threads were started: those of a parent process are not here */
 static GHashTable *lane_running;   /* executor to Running, for those that have errands here */
 
 /* The errands of one executor; under lane_lock. */
@@ -175,22 +174,33 @@ want_thread (GError **error)
   return TRUE;
 }
 
+/* In a new child, whose only thread this is: those of the lane are not here, and one of them may hold the lock. What they
+ * were to do, and for whom, is the parent's business. */
 static void
 forget_parent (void)
 {
+  pthread_mutex_init (&lane_lock, NULL);
+  pthread_cond_init (&lane_work, NULL);
+  pthread_cond_init (&lane_ended, NULL);
   morrow__queue_init (&lane_queue);
   lane_n_queued = lane_n_idle = lane_n_threads = 0;
-  lane_forks = morrow__forks;
+  lane_running = NULL;
+}
+
+static void
+watch_forks (void)
+{
+  pthread_atfork (NULL, NULL, forget_parent);
 }
 
 gboolean
 morrow__lane_push (MorrowErrand *errand, GError **error)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   gboolean taken;
 
+  pthread_once (&once, watch_forks);
   pthread_mutex_lock (&lane_lock);
-  if (lane_forks != morrow__forks)
-    forget_parent ();
   taken = want_thread (error);
   if (taken)
     {

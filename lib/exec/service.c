@@ -13,6 +13,20 @@
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static MorrowLoop *service_loop;   /* under service_lock */
 
+/* In a new child, whose only thread this is: the service's is not here, and the lock may be held. */
+static void
+forget_parent (void)
+{
+  pthread_mutex_init (&service_lock, NULL);
+  service_loop = NULL;
+}
+
+static void
+watch_forks (void)
+{
+  pthread_atfork (NULL, NULL, forget_parent);
+}
+
 static gboolean
 for_ever (gpointer data)
 {
@@ -56,11 +70,12 @@ start_service (GError **error)
 MorrowLoop *
 morrow__service_loop (GError **error)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   MorrowLoop *loop;
 
+  pthread_once (&once, watch_forks);
   pthread_mutex_lock (&service_lock);
-  /* After fork () the thread is gone: another is started, on another loop. */
-  if (service_loop == NULL || !morrow__executor_is_ours (&service_loop->parent_instance))
+  if (service_loop == NULL)
     service_loop = start_service (error);
   loop = service_loop;
   pthread_mutex_unlock (&service_lock);

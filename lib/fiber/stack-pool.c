@@ -289,11 +289,32 @@ morrow__stack_class_retire (MorrowStackClass *self)
 
 /* --- pools ------------------------------------------------------------------------------------------------- */
 
+/* A child of a fork goes on with the pools of the thread that forked, so it must find the list whole and the lock free. */
+static void
+hold_pools (void)
+{
+  pthread_mutex_lock (&pools_lock);
+}
+
+static void
+let_pools_go (void)
+{
+  pthread_mutex_unlock (&pools_lock);
+}
+
+static void
+watch_forks (void)
+{
+  pthread_atfork (hold_pools, let_pools_go, let_pools_go);
+}
+
 MorrowStackPool *
 morrow__stack_pool_new (void)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   MorrowStackPool *self = g_new0 (MorrowStackPool, 1);
 
+  pthread_once (&once, watch_forks);
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
     {
       self->classes[i].size = (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i);

@@ -18,6 +18,7 @@
 
 #include "http/gate-private.h"
 #include "http/process-private.h"
+#include "http/resolver-private.h"
 
 static guint generation;   /* written by the only thread of a new child, before it goes on */
 
@@ -26,6 +27,7 @@ count_fork (void)
 {
   generation++;
   morrow__gate_forget_all ();
+  morrow__resolver_forget_all ();
 }
 
 static void

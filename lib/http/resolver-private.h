@@ -9,5 +9,6 @@
  * NULL and one of getaddrinfo ()'s EAI_ codes. */
 typedef char *(*MorrowResolveFunc) (const char *host, int *ret_code);
 
-char *morrow__resolve           (const char *host, gint64 deadline, GError **error);
-void  morrow__resolver_set_func (MorrowResolveFunc func);
+char *morrow__resolve             (const char *host, gint64 deadline, GError **error);
+void  morrow__resolver_set_func   (MorrowResolveFunc func);
+void  morrow__resolver_forget_all (void);

@@ -54,11 +54,9 @@ typedef struct
   gint64          expires;   /* then */
 } Lookup;
 
-/* For the process, or for as long as it does not fork: threads do not survive that, and the lane's
- * lock may have been held. */
+/* For the process. A child of it begins with none and a new lock (process.c). */
 static pthread_mutex_t lane_lock = PTHREAD_MUTEX_INITIALIZER;
-static Lane *lane;             /* under lane_lock, as is the next */
-static guint lane_generation;
+static Lane *lane;             /* under lane_lock */
 
 /* --- the system's resolver ------------------------------------------------------------------ */
 
@@ -307,17 +305,22 @@ lane_new (void)
   return self;
 }
 
+/* In a new child, whose only thread this is: the threads are not here, and the locks may be held. */
+void
+morrow__resolver_forget_all (void)
+{
+  pthread_mutex_init (&lane_lock, NULL);
+  lane = NULL;
+}
+
 static Lane *
 get_lane (void)
 {
   Lane *self;
 
   pthread_mutex_lock (&lane_lock);
-  if (lane == NULL || lane_generation != morrow__http_generation ())
-    {
-      lane = lane_new ();
-      lane_generation = morrow__http_generation ();
-    }
+  if (lane == NULL)
+    lane = lane_new ();
   self = lane;
   pthread_mutex_unlock (&lane_lock);
 

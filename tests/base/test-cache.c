@@ -13,12 +13,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum
 {
   N_OBJECTS = 400000,
-  OBJECT_SIZE = 128
+  OBJECT_SIZE = 128,
+  N_FORKS = 200
 };
 
 /* Asks the cache itself: what was freed last comes back first, unless it is malloc's. */
@@ -288,6 +290,56 @@ START_TEST (destructors_of_a_thread_may_still_alloc_and_free)
 }
 END_TEST
 
+static void
+use_all_classes (void)
+{
+  gpointer objects[100];
+
+  for (gsize size = 32; size <= MORROW_CACHE_MAX_SIZE; size += 8)
+    {
+      for (guint i = 0; i < G_N_ELEMENTS (objects); i++)
+        objects[i] = morrow__cache_alloc (size);
+      for (guint i = 0; i < G_N_ELEMENTS (objects); i++)
+        morrow__cache_free (size, objects[i]);
+    }
+}
+
+static gpointer
+use_all_classes_until (gpointer stop)
+{
+  while (!g_atomic_int_get ((gint *) stop))
+    use_all_classes ();
+  return NULL;
+}
+
+START_TEST (child_finds_the_cache_whole_whatever_other_threads_did_with_it)
+{
+  gint stop = FALSE;
+  GThread *other;
+
+  if (!is_caching ())
+    return;
+
+  other = g_thread_new ("other", use_all_classes_until, &stop);
+  for (guint i = 0; i < N_FORKS; i++)
+    {
+      int status;
+      pid_t child = fork ();
+
+      ck_assert_int_ge (child, 0);
+      if (child == 0)
+        {
+          use_all_classes ();
+          _exit (0);
+        }
+      ck_assert_int_eq (waitpid (child, &status, 0), child);
+      ck_assert_int_eq (status, 0);
+    }
+  g_atomic_int_set (&stop, TRUE);
+  g_thread_join (other);
+}
+END_TEST
+
 /* Each test has its own process, where the cache was not yet used. */
 START_TEST (environment_turns_the_cache_off)
 {
@@ -327,6 +379,7 @@ cache_suite (void)
   tcase_add_test (threads, objects_freed_on_another_thread_flow_back);
   tcase_add_test (threads, thread_that_ends_gives_back_what_it_keeps);
   tcase_add_test (threads, destructors_of_a_thread_may_still_alloc_and_free);
+  tcase_add_test (threads, child_finds_the_cache_whole_whatever_other_threads_did_with_it);
   suite_add_tcase (suite, threads);
 
   tcase_add_test (off, environment_turns_the_cache_off);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec/lane-private.h"
 #include "exec/models.h"
 
 static atomic_bool stacks_fail;
@@ -107,9 +108,92 @@ START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
 }
 END_TEST
 
+#ifndef MORROW_CHECK_TSAN   /* which allows the child no threads when the parent had some, nor that functions are replaced */
+
+enum { N_FORKS = 200, N_LANE_THREADS = 4 };
+
+/* An errand that says that it is done, and one that waits until all of them are under way. */
+typedef struct
+{
+  MorrowErrand errand;
+  atomic_bool  done;
+} Chore;
+
+static atomic_uint n_under_way;
+
+static void
+finish_chore (MorrowJob *job, gboolean closed)
+{
+  atomic_store (&((Chore *) job)->done, TRUE);
+}
+
+static void
+finish_chore_together (MorrowJob *job, gboolean closed)
+{
+  atomic_fetch_add (&n_under_way, 1);
+  while (atomic_load (&n_under_way) < N_LANE_THREADS)
+    g_thread_yield ();
+  finish_chore (job, closed);
+}
+
+/* Asserts nothing: Check's own lock must not be held as the process forks. */
+static void
+push_chores (Chore *chores, guint n, void (*run) (MorrowJob *job, gboolean closed))
+{
+  for (guint i = 0; i < n; i++)
+    {
+      chores[i] = (Chore) { .errand.job.run = run };
+      if (!morrow__lane_push (&chores[i].errand, NULL))
+        abort ();
+    }
+  for (guint i = 0; i < n; i++)
+    while (!atomic_load (&chores[i].done))
+      g_thread_yield ();
+}
+
+static gpointer
+push_chores_until (gpointer stop)
+{
+  Chore chore;
+
+  while (!g_atomic_int_get ((gint *) stop))
+    push_chores (&chore, 1, finish_chore);
+  return NULL;
+}
+
+static gboolean
+send_to_thread (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_to_thread (return_int, NULL, NULL), error);
+}
+
+/* The lane has threads enough, so that none is made, with GLib's locks held, as the process forks. */
+START_TEST (child_has_a_lane_of_its_own_whatever_the_parents_did)
+{
+  Chore chores[N_LANE_THREADS];
+  gint stop = FALSE;
+  GThread *pusher;
+
+  push_chores (chores, N_LANE_THREADS, finish_chore_together);
+  pusher = g_thread_new ("pusher", push_chores_until, &stop);
+  for (guint i = 0; i < N_FORKS; i++)
+    {
+      int status;
+      pid_t child = fork ();
+
+      ck_assert_int_ge (child, 0);
+      if (child == 0)
+        _exit (morrow_run (morrow_coroutine (send_to_thread, NULL, NULL), NULL, NULL) ? 0 : 1);
+      ck_assert_int_eq (waitpid (child, &status, 0), child);
+      ck_assert_int_eq (status, 0);
+    }
+  g_atomic_int_set (&stop, TRUE);
+  g_thread_join (pusher);
+}
+END_TEST
+
 /* --- threads ----------------------------------------------------------------------------------- */
 
-#ifndef MORROW_CHECK_TSAN
 START_TEST (task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run)
 {
   g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (2);
@@ -242,6 +326,9 @@ faults_suite (void)
     {
       tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
       tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
+#ifndef MORROW_CHECK_TSAN
+      tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
+#endif
     }
 #ifndef MORROW_CHECK_TSAN
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
