@@ -128,7 +128,7 @@ CLEANFILES += \
   compare/micro/boost-program \
   compare/micro/libdex-program
 clean-local:
-	-rm -rf compare/micro/go-cache compare/micro/tokio/target compare/micro/cargo-home
+	-rm -rf compare/micro/go-cache compare/micro/tokio-program compare/micro/cargo-home
 .PHONY: clean-local
 
 compare-micro: compare/micro/morrow compare/micro/limits compare/micro/echo-client
