@@ -120,7 +120,7 @@ typedef enum
 } MorrowDetach;
 
 /* Life. */
-void          morrow__future_clear         (MorrowFuture *self);
+void          morrow__future_clear_rest    (MorrowFuture *self);
 MorrowFuture *morrow__future_new_plain     (const char *site);
 
 /* Waiting. subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was
@@ -133,9 +133,9 @@ MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *wa
 
 /* Settling. Each returns whether it was this call that settled. reject takes the error, move takes the value's
  * contents. */
-gboolean      morrow__future_claim         (MorrowFuture *self);
+gboolean      morrow__future_claim_busy    (MorrowFuture *self);
 void          morrow__future_unclaim       (MorrowFuture *self);
-void          morrow__future_publish       (MorrowFuture *self, guintptr flags);
+void          morrow__future_notify_all    (MorrowFuture *self, MorrowWaiter *newest);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
 gboolean      morrow__future_resolve_move  (MorrowFuture *self, GValue *value);
 gboolean      morrow__future_reject        (MorrowFuture *self, GError *error);
@@ -171,6 +171,57 @@ morrow__future_ref (MorrowFuture *self)
   /* Relaxed: whoever refs holds a reference already, so that nothing is to be ordered. */
   morrow__fetch_add (&self->ref_count, 1, memory_order_relaxed);
   return self;
+}
+
+/* Drops a reference. Returns: whether it was the last, so that the caller frees @self. */
+static inline gboolean
+morrow__future_drop (MorrowFuture *self)
+{
+  /* Acquire: pairs with the release of the other unrefs (R1). Nobody else can hold a reference when this reads one,
+   * so that it needs no exchange. */
+  return atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1 ||
+         morrow__fetch_sub (&self->ref_count, 1, memory_order_acq_rel) == 1;
+}
+
+/* Releases the outcome and the name, for who frees @self. */
+static inline void
+morrow__future_clear (MorrowFuture *self)
+{
+  /* Relaxed: only the last reference is left, and morrow__future_drop () has ordered it (R1). The value types up to
+   * double are numbers, which hold nothing. */
+  if (G_UNLIKELY ((atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__REJECTED) ||
+                  self->outcome.value.g_type > G_TYPE_DOUBLE ||
+                  (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))
+    morrow__future_clear_rest (self);
+}
+
+/* Locks for settling: FALSE when it has settled already. After TRUE the caller writes the outcome and publishes. */
+static inline gboolean
+morrow__future_claim (MorrowFuture *self)
+{
+  guintptr word = morrow__future_peek (self);
+
+  /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
+  if (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+      morrow__compare_exchange (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire, memory_order_relaxed))
+    return TRUE;
+
+  return morrow__future_claim_busy (self);
+}
+
+/* The caller has claimed, has written the outcome, and holds a reference. */
+static inline void
+morrow__future_publish (MorrowFuture *self, guintptr flags)
+{
+  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
+  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
+  MorrowWaiter *newest = (MorrowWaiter *) (word & MORROW__WAITERS);
+
+  /* Release: pairs with morrow__future_peek () (W1). */
+  atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);
+
+  if (newest != NULL)
+    morrow__future_notify_all (self, newest);
 }
 
 extern _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */

@@ -137,9 +137,9 @@ morrow__future_make_class (void)
 
 /* Releases what every future holds; the kind frees the memory. */
 void
-morrow__future_clear (MorrowFuture *self)
+morrow__future_clear_rest (MorrowFuture *self)
 {
-  /* Relaxed: only the last reference is left, and morrow_future_unref () has ordered it (R1). */
+  /* Relaxed: as in morrow__future_clear (). */
   guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
 
   if (word & MORROW__REJECTED)
@@ -148,7 +148,7 @@ morrow__future_clear (MorrowFuture *self)
         morrow__report_unread (self);
       g_clear_error ((GError **) &self->outcome.error);
     }
-  else if (self->outcome.value.g_type > G_TYPE_DOUBLE)   /* what comes before are numbers, which hold nothing */
+  else if (self->outcome.value.g_type > G_TYPE_DOUBLE)
     {
       g_value_unset (&self->outcome.value);
     }
@@ -239,10 +239,7 @@ morrow_future_unref (MorrowFuture *self)
 {
   g_return_if_fail (self != NULL);
 
-  /* Acquire: pairs with the release of the other unrefs (R1). Nobody else can hold a reference when this reads one,
-   * so that it needs no exchange. */
-  if (atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1 ||
-      morrow__fetch_sub (&self->ref_count, 1, memory_order_acq_rel) == 1)
+  if (morrow__future_drop (self))
     self->ops->free_kind (self);
 }
 
@@ -439,8 +436,8 @@ defer_notify (MorrowFuture *self, MorrowWaiter *oldest)
   notify_deferred = deferred;
 }
 
-static void
-notify_all (MorrowFuture *self, MorrowWaiter *newest)
+void
+morrow__future_notify_all (MorrowFuture *self, MorrowWaiter *newest)
 {
   MorrowWaiter *oldest = newest->next == NULL ? newest : reversed (newest);
 
@@ -468,9 +465,9 @@ notify_all (MorrowFuture *self, MorrowWaiter *newest)
     }
 }
 
-/* Locks for settling: FALSE when it has settled already. After TRUE the caller writes the outcome and publishes. */
+/* Claims where somebody holds the lock, or has settled. */
 gboolean
-morrow__future_claim (MorrowFuture *self)
+morrow__future_claim_busy (MorrowFuture *self)
 {
   return (future_lock (self) & MORROW__SETTLED) == 0;
 }
@@ -481,21 +478,6 @@ morrow__future_unclaim (MorrowFuture *self)
 {
   /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
   future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
-}
-
-/* The caller has claimed, has written the outcome, and holds a reference. */
-void
-morrow__future_publish (MorrowFuture *self, guintptr flags)
-{
-  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
-  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
-  MorrowWaiter *newest = (MorrowWaiter *) (word & MORROW__WAITERS);
-
-  /* Release: pairs with morrow__future_peek () (W1). */
-  atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);
-
-  if (newest != NULL)
-    notify_all (self, newest);
 }
 
 gboolean

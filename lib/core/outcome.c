@@ -149,7 +149,7 @@ morrow_future_get_error (MorrowFuture *self)
 }
 
 /* The value if there is one of the type that the caller names; asking for another type is the caller's mistake. */
-static const GValue *
+static inline const GValue *
 resolved_value (MorrowFuture *self, GType type)
 {
   const GValue *value = &self->outcome.value;
@@ -161,6 +161,13 @@ resolved_value (MorrowFuture *self, GType type)
   g_return_val_if_fail (G_VALUE_HOLDS (value, type), NULL);
   return value;
 }
+
+/* Numbers, without the type that a getter of GLib's would look at once more. */
+#define number_in_boolean(value) ((value)->data[0].v_int)
+#define number_in_int(value)     ((value)->data[0].v_int)
+#define number_in_int64(value)   ((value)->data[0].v_int64)
+#define number_in_uint64(value)  ((value)->data[0].v_uint64)
+#define number_in_double(value)  ((value)->data[0].v_double)
 
 #define DEFINE_GETTER(name, ctype, gtype, getter, none)        \
   ctype                                                        \
@@ -180,7 +187,7 @@ resolved_value (MorrowFuture *self, GType type)
  *
  * Returns: the value; %FALSE when there is none
  */
-DEFINE_GETTER (boolean, gboolean, G_TYPE_BOOLEAN, g_value_get_boolean, FALSE)
+DEFINE_GETTER (boolean, gboolean, G_TYPE_BOOLEAN, number_in_boolean, FALSE)
 
 /**
  * morrow_future_get_int:
@@ -188,7 +195,7 @@ DEFINE_GETTER (boolean, gboolean, G_TYPE_BOOLEAN, g_value_get_boolean, FALSE)
  *
  * Returns: the value; 0 when there is none
  */
-DEFINE_GETTER (int, gint, G_TYPE_INT, g_value_get_int, 0)
+DEFINE_GETTER (int, gint, G_TYPE_INT, number_in_int, 0)
 
 /**
  * morrow_future_get_int64:
@@ -196,7 +203,7 @@ DEFINE_GETTER (int, gint, G_TYPE_INT, g_value_get_int, 0)
  *
  * Returns: the value; 0 when there is none
  */
-DEFINE_GETTER (int64, gint64, G_TYPE_INT64, g_value_get_int64, 0)
+DEFINE_GETTER (int64, gint64, G_TYPE_INT64, number_in_int64, 0)
 
 /**
  * morrow_future_get_uint64:
@@ -204,7 +211,7 @@ DEFINE_GETTER (int64, gint64, G_TYPE_INT64, g_value_get_int64, 0)
  *
  * Returns: the value; 0 when there is none
  */
-DEFINE_GETTER (uint64, guint64, G_TYPE_UINT64, g_value_get_uint64, 0)
+DEFINE_GETTER (uint64, guint64, G_TYPE_UINT64, number_in_uint64, 0)
 
 /**
  * morrow_future_get_double:
@@ -212,7 +219,7 @@ DEFINE_GETTER (uint64, guint64, G_TYPE_UINT64, g_value_get_uint64, 0)
  *
  * Returns: the value; 0 when there is none
  */
-DEFINE_GETTER (double, gdouble, G_TYPE_DOUBLE, g_value_get_double, 0)
+DEFINE_GETTER (double, gdouble, G_TYPE_DOUBLE, number_in_double, 0)
 
 /**
  * morrow_future_get_string:

@@ -121,7 +121,8 @@ morrow_promise_unref (MorrowPromise *self)
   if (!morrow__future_is_settled (future))
     morrow__future_reject (future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_BROKEN_PROMISE,
                                                         "The promise was dropped before it was settled"));
-  morrow_future_unref (future);
+  if (morrow__future_drop (future))
+    promise_free (future);
 }
 
 /**

@@ -31,7 +31,7 @@ folders_are_there ()
 functions_are_there ()
 {
   status=0
-  for place in $(grep -oE '`[a-z-]+\.c:[a-z_]+ \(\)`' "$map" | tr -d '`() ' | sort -u); do
+  for place in $(grep -oE '`[a-z-]+\.[ch]:[a-z_]+ \(\)`' "$map" | tr -d '`() ' | sort -u); do
     grep -qE "^${place#*:} \(" "$MORROW_SRCDIR"/lib/*/"${place%:*}" || { echo "no $place"; status=1; }
   done
   return $status
