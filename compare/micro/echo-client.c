@@ -158,6 +158,7 @@ main (int argc, char **argv)
   open_connections (&load, atoi (argv[2]));
   snprintf (setup_name, sizeof setup_name, "%s_setup", argv[1]);
   bench_row (setup_name, (bench_now () - start) / 1e9, "s");
+  bench_row (setup_name, (double) load.n_fds, "units");
 
   if (strcmp (argv[1], "--idle") == 0)
     getchar ();

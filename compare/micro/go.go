@@ -248,6 +248,7 @@ func printMany(name string) {
 		ns[i] = gatherMarking(many, setMark) / many
 	}
 	row(name+"_warm", median(ns), "ns")
+	row(name+"_warm", countMarks(many), "units")
 }
 
 func timeComputing(procs int, task func(*byte)) float64 {

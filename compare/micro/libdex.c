@@ -212,6 +212,7 @@ print_many (gpointer data)
   for (guint i = 0; i < BENCH_ROUNDS; i++)
     ns[i] = gather_marking (many->scheduler, set_mark, BENCH_MANY) / BENCH_MANY;
   bench_row (warm_name, bench_median (ns, BENCH_ROUNDS), "ns");
+  bench_row (warm_name, (double) bench_count_marks (marks, BENCH_MANY), "units");
   return nothing ();
 }
 

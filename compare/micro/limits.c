@@ -3,6 +3,7 @@
  * What the machine itself takes: the limits that a runtime is held against. The raw echo server is echo-epoll.c; fresh
  * pages are also touched by morrow.c, next to its sleepers.
  */
+#include <gnu/libc-version.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -23,12 +24,14 @@ fail (const char *what)
 
 #if defined (__x86_64__)
 
-/* The least that a switch does: leaves the stack and the six registers that a call preserves on it, takes the other
- * one, and goes on there by an indirect jump. No control words, and none of what a runtime does to choose. */
+/* The least that a switch does: leaves the stack and the registers that a call preserves, takes the other one, and goes
+ * on there by an indirect jump. Nothing of what a runtime does to choose. */
 typedef struct
 {
-  void *sp;
-  void *pc;
+  void     *sp;
+  void     *pc;
+  uint32_t  mxcsr;
+  uint16_t  x87;
 } Side;
 
 static Side here, there;
@@ -59,23 +62,71 @@ switch_back_for_ever (void)
     bare_switch (&there, &here);
 }
 
+/* The floating-point control words are to be kept as well: what the calling convention asks of a switch. */
+static inline __attribute__ ((always_inline)) void
+control_switch (Side *from, Side *to)
+{
+  __asm__ volatile ("stmxcsr %0\n\t"
+                    "fnstcw %1"
+                    : "=m" (from->mxcsr), "=m" (from->x87));
+  if (((from->mxcsr ^ to->mxcsr) & 0xffc0) != 0 || from->x87 != to->x87)
+    __asm__ volatile ("ldmxcsr %0\n\t"
+                      "fldcw %1"
+                      :
+                      : "m" (to->mxcsr), "m" (to->x87));
+  bare_switch (from, to);
+}
+
 static void
-switch_n (unsigned n)
+switch_control_back_for_ever (void)
+{
+  for (;;)
+    control_switch (&there, &here);
+}
+
+static void
+start_other_side (void (*entry) (void))
 {
   static char stack[65536] __attribute__ ((aligned (16)));
 
-  if (there.sp == NULL)
-    {
-      there.sp = stack + sizeof stack - 8;
-      there.pc = (void *) switch_back_for_ever;
-    }
+  there.sp = stack + sizeof stack - 8;
+  there.pc = (void *) entry;
+  __asm__ volatile ("stmxcsr %0\n\t"
+                    "fnstcw %1"
+                    : "=m" (there.mxcsr), "=m" (there.x87));
+}
+
+static void
+switch_n (unsigned n)
+{
+  start_other_side (switch_back_for_ever);
   for (unsigned i = 0; i < n / 2; i++)
     bare_switch (&here, &there);
+}
+
+static void
+control_switch_n (unsigned n)
+{
+  start_other_side (switch_control_back_for_ever);
+  for (unsigned i = 0; i < n / 2; i++)
+    control_switch (&here, &there);
 }
 
 #define HAVE_BARE_SWITCH 1
 
 #endif
+
+/* A function of a shared library that does nothing but return: less than that no call of a library costs. */
+static void
+library_call_n (unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    {
+      const char *version = gnu_get_libc_version ();
+
+      __asm__ volatile ("" : : "r" (version));
+    }
+}
 
 static void
 malloc_free_n (unsigned n)
@@ -248,7 +299,19 @@ bare_switch_op (const char *name)
 {
   print_median (name, switch_n, 10000000);
 }
+
+static void
+control_switch_op (const char *name)
+{
+  print_median (name, control_switch_n, 10000000);
+}
 #endif
+
+static void
+library_call (const char *name)
+{
+  print_median (name, library_call_n, 10000000);
+}
 
 static void
 malloc_free (const char *name)
@@ -284,7 +347,9 @@ static const BenchOp ops[] =
 {
 #ifdef HAVE_BARE_SWITCH
   { "bare_switch", bare_switch_op },
+  { "control_switch", control_switch_op },
 #endif
+  { "library_call", library_call },
   { "malloc_free", malloc_free },
   { "atomic_add", atomic_add },
   { "fresh_page", fresh_page },

@@ -40,6 +40,30 @@ must (gboolean ok)
     g_error ("An await has failed");
 }
 
+typedef struct
+{
+  MorrowCoroutineFunc func;
+  gpointer            data;
+} Inner;
+
+static gboolean
+await_inner (gpointer data, GValue *result, GError **error)
+{
+  const Inner *inner = data;
+
+  return morrow_await (morrow_create_task (morrow_coroutine (inner->func, inner->data, NULL)), error);
+}
+
+/* Main is on the calling thread, beside the pool: what spawns is a task of the pool itself. */
+static void
+run_on_pool (MorrowCoroutineFunc func, gpointer data)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (BENCH_WORKERS);
+  Inner inner = { func, data };
+
+  run_on (pool, await_inner, &inner);
+}
+
 /* --- what is repeated -------------------------------------------------------------------------- */
 
 typedef struct
@@ -325,6 +349,7 @@ print_many (gpointer data, GValue *result, GError **error)
   for (guint i = 0; i < BENCH_ROUNDS; i++)
     ns[i] = gather_marking (set_mark, BENCH_MANY) / BENCH_MANY;
   bench_row (warm_name, bench_median (ns, BENCH_ROUNDS), "ns");
+  bench_row (warm_name, (double) bench_count_marks (marks, BENCH_MANY), "units");
   return TRUE;
 }
 
@@ -337,9 +362,7 @@ spawn_many (const char *name)
 static void
 pool_spawn_many (const char *name)
 {
-  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (BENCH_WORKERS);
-
-  run_on (pool, print_many, (gpointer) name);
+  run_on_pool (print_many, (gpointer) name);
 }
 
 static gboolean
@@ -357,11 +380,10 @@ time_computing (gpointer data, GValue *result, GError **error)
 static void
 pool_compute (const char *name)
 {
-  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (BENCH_WORKERS);
   double on_loop, on_pool;
 
   run_on_loop (time_computing, &on_loop);
-  run_on (pool, time_computing, &on_pool);
+  run_on_pool (time_computing, &on_pool);
   bench_row (name, on_pool / on_loop, "x");
   bench_row (name, (double) bench_count_marks (marks, BENCH_COMPUTING), "units");
 }
@@ -394,13 +416,12 @@ time_skewed (gpointer data, GValue *result, GError **error)
 static void
 pool_skew (const char *name)
 {
-  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (BENCH_WORKERS);
   double on_loop, on_pool;
 
   for (guint i = 0; i < BENCH_COMPUTING; i++)
     skewed_steps[i] = bench_skewed_steps (i);
   run_on_loop (time_skewed, &on_loop);
-  run_on (pool, time_skewed, &on_pool);
+  run_on_pool (time_skewed, &on_pool);
   bench_row (name, on_pool / (on_loop / BENCH_WORKERS), "x");
   bench_row (name, (double) bench_count_marks (marks, BENCH_COMPUTING), "units");
 }
@@ -684,6 +705,12 @@ sleepers_1m (const char *name)
 }
 
 static void
+sleepers_1m_small (const char *name)
+{
+  run_sleepers (name, BENCH_SLEEPERS_1M, 64 * 1024, gather_sleepers);
+}
+
+static void
 sleepers_100k_small (const char *name)
 {
   run_sleepers (name, BENCH_SLEEPERS_100K, 64 * 1024, gather_sleepers);
@@ -781,6 +808,17 @@ idle (const char *name)
   run_on_loop (wait_for_ever, NULL);
 }
 
+/* The same where the loop is a source of a main loop that has nothing else. */
+static void
+idle_hosted (const char *name)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  g_autoptr (GMainLoop) main_loop = g_main_loop_new (NULL, FALSE);
+
+  morrow_future_unref (morrow_executor_spawn (loop, morrow_coroutine (wait_for_ever, NULL, NULL)));
+  g_main_loop_run (main_loop);
+}
+
 /* --- echo -------------------------------------------------------------------------------------- */
 
 static void
@@ -824,6 +862,7 @@ static const BenchOp ops[] =
   { "sleepers_100k_bytes_64k", sleepers_100k_small },
   { "sleepers_1m", sleepers_1m },
   { "sleepers_1m_bytes", sleepers_1m },
+  { "sleepers_1m_bytes_64k", sleepers_1m_small },
   { "sleeping_futures_1m", sleeping_futures_1m },
   { "sleeping_futures_1m_bytes", sleeping_futures_1m },
   { "skynet", skynet },
@@ -836,6 +875,7 @@ static const BenchOp ops[] =
   { "echo", echo },
   { "echo_hosted", echo_hosted },
   { "idle", idle },
+  { "idle_hosted", idle_hosted },
   { NULL, NULL }
 };
 

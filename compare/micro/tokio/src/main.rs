@@ -262,6 +262,7 @@ fn print_many(runtime: &Runtime, name: &'static str) {
             *value = gather_marking(MANY, set_mark).await / MANY as f64;
         }
         row(&format!("{name}_warm"), median(&mut ns), "ns");
+        row(&format!("{name}_warm"), count_marks(MANY), "units");
     });
 }
 
