@@ -46,8 +46,9 @@ gpointer morrow__cache_refill (guint    size_class) G_GNUC_MALLOC;
 void     morrow__cache_flush  (guint    size_class,
                                gpointer mem);
 
-/* Gives what the calling thread keeps back to all, and of the free slabs of all threads, those beyond
- * @keep bytes to the system: for one that has ended its work. */
+/* Gives what the calling thread keeps back to all, and of the free slabs of all threads those beyond
+ * @keep bytes to the system, and where the C library has more than that free, what it has: for one that has ended its
+ * work. */
 void     morrow__cache_trim   (gsize    keep);
 
 /* For tests of leaks: how many objects are alive, in all threads.  Exact while the other threads

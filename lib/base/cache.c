@@ -34,11 +34,16 @@
  * Valgrind, so that they see each use after free, and with MORROW_CACHE=malloc in the
  * environment. */
 
+#include "config.h"
+
 #include "base/cache-private.h"
 
 #include "base/list-private.h"
 
 #include <errno.h>
+#ifdef HAVE_MALLINFO2
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -547,6 +552,18 @@ morrow__cache_flush (guint    size_class,
     bin->max_items = MAX (MAX_ITEMS, bin->max_items - BATCH / 2);
 }
 
+/* Large blocks come from the C library, the arrays of a gather of thousands among them.  Once one has been freed it takes
+ * the next ones from its heap, and gives none of that back by itself where something lies above.  A little that is free it
+ * may keep: to look through its heap takes longer than most runs. */
+static void
+trim_malloc (gsize keep)
+{
+#ifdef HAVE_MALLINFO2
+  if (mallinfo2 ().fordblks > keep)
+    malloc_trim (0);
+#endif
+}
+
 void
 morrow__cache_trim (gsize keep)
 {
@@ -572,6 +589,7 @@ morrow__cache_trim (gsize keep)
       morrow__list_remove (link);
       slab_release (slab_at (link), 0);
     }
+  trim_malloc (keep);
 }
 
 gssize

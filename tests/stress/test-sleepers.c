@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <malloc.h>
 #include <stdio.h>
 
 #include "exec/scene.h"
@@ -47,7 +46,7 @@ count_mappings (void)
   return n;
 }
 
-/* In KiB, page tables included. What the C library keeps of large arrays is not ours. */
+/* In KiB, page tables included. */
 static guint
 memory_in_use (void)
 {
@@ -55,7 +54,6 @@ memory_in_use (void)
   char line[256];
   guint n, sum = 0;
 
-  malloc_trim (0);
   while (fgets (line, sizeof line, status) != NULL)
     if (sscanf (line, "VmRSS: %u", &n) == 1 || sscanf (line, "VmPTE: %u", &n) == 1)
       sum += n;
@@ -104,6 +102,7 @@ SCENE (a_hundred_thousand_coroutines_asleep_take_little)
 
 enum
 {
+  N_CROWDS = 3,
   KEPT_IN_RUN_KIB = 40 * 1024,    /* 32 MiB of small objects, 8 MiB of stacks */
   KEPT_AFTER_RUN_KIB = 1 * 1024
 };
@@ -134,18 +133,19 @@ gather_crowd_and_look (gpointer data, GValue *result, GError **error)
 START_TEST (memory_of_a_hundred_thousand_tasks_goes_back_when_they_end)
 {
   Crowd few = { .n_sleepers = 100 }, many = { .n_sleepers = N_SLEEPERS };
-  guint n_kib_before, n_kib_after;
+  guint n_kib_before;
 
   run_scene (gather_crowd_and_look, &few);    /* what is made once, the code that it runs among it */
-  n_asleep = n_awake = 0;
   n_kib_before = memory_in_use ();
-  run_scene (gather_crowd_and_look, &many);
-  n_kib_after = memory_in_use ();
-
-  ck_assert_uint_eq (n_awake, N_SLEEPERS);
-  ck_assert_uint_gt (n_kib, n_kib_before + N_SLEEPERS * 4);
-  ck_assert_uint_le (many.n_kib_after, n_kib_before * 11 / 10 + KEPT_IN_RUN_KIB);
-  ck_assert_uint_le (n_kib_after, n_kib_before * 11 / 10 + KEPT_AFTER_RUN_KIB);
+  for (guint i = 0; i < N_CROWDS; i++)
+    {
+      n_asleep = n_awake = 0;
+      run_scene (gather_crowd_and_look, &many);
+      ck_assert_uint_eq (n_awake, N_SLEEPERS);
+      ck_assert_uint_gt (n_kib, n_kib_before + N_SLEEPERS * 4);
+      ck_assert_uint_le (many.n_kib_after, n_kib_before * 11 / 10 + KEPT_IN_RUN_KIB);
+      ck_assert_uint_le (memory_in_use (), n_kib_before * 11 / 10 + KEPT_AFTER_RUN_KIB);
+    }
 }
 END_TEST
 
