@@ -84,21 +84,21 @@ fn leave() -> ! {
 // --- what is repeated ---
 
 /// Each gives how often it has done its thing.
-fn repeat<F, R>(name: &str, n: usize, now: fn() -> f64, op: F)
+fn repeat<F, R>(name: &'static str, n: usize, now: fn() -> f64, op: F)
 where
-    F: Fn(usize) -> R,
-    R: Future<Output = usize>,
+    F: Fn(usize) -> R + Send + Sync + 'static,
+    R: Future<Output = usize> + Send + 'static,
 {
     beside(0, name, n, now, op)
 }
 
 /// The same beside timers that do not fire while it lasts.
-fn beside<F, R>(n_pending: usize, name: &str, n: usize, now: fn() -> f64, op: F)
+fn beside<F, R>(n_pending: usize, name: &'static str, n: usize, now: fn() -> f64, op: F)
 where
-    F: Fn(usize) -> R,
-    R: Future<Output = usize>,
+    F: Fn(usize) -> R + Send + Sync + 'static,
+    R: Future<Output = usize> + Send + 'static,
 {
-    one_thread().block_on(async {
+    on_task(&one_thread(), async move {
         let _pending = make_pending(n_pending).await;
         let mut ns = [0.0; ROUNDS];
         let mut counted = 0;
@@ -248,7 +248,8 @@ fn compute_and_mark(i: usize) {
     MARKS[i].store((x != 0).into(), Relaxed);
 }
 
-/// Main is a task itself: on a multi-threaded runtime it is one of the workers that spawns.
+/// Main is a task itself: on one thread the runtime looks at its descriptors each time before it goes on with what
+/// block_on() was given, and on several it is one of the workers that spawns.
 fn on_task<T: Send + 'static>(runtime: &Runtime, main: impl Future<Output = T> + Send + 'static) -> T {
     runtime.block_on(async { spawn(main).await.unwrap() })
 }
