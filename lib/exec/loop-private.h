@@ -83,6 +83,9 @@ struct _MorrowLoop
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
   MorrowTask      *starting;       /* what the fiber that is switched to is to run */
+#ifdef MORROW_ENABLE_DEBUG
+  GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */
+#endif
   MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
   guint            n_spares;
   MorrowList       tasks;          /* those that live here, from start to end */

@@ -229,6 +229,32 @@ morrow__loop_start (MorrowLoop *self, MorrowTask *task)
   morrow__loop_post_held (self, &task->job);
 }
 
+/* --- what a task may not leave behind ------------------------------------------------------------------------------ */
+
+/* The thread's default context is the thread's, and not saved for each fiber: to look at it takes as long as a switch. */
+static inline void
+begin_checks (MorrowLoop *self)
+{
+#ifdef MORROW_ENABLE_DEBUG
+  self->found_context = g_main_context_get_thread_default ();
+#endif
+}
+
+/* @task waits. */
+static inline void
+check_context (MorrowLoop *self, MorrowTask *task)
+{
+#ifdef MORROW_ENABLE_DEBUG
+  g_autofree char *name = NULL;
+
+  if (G_LIKELY (g_main_context_get_thread_default () == self->found_context))
+    return;
+
+  name = morrow_future_dup_name (&task->future);
+  g_critical ("Task '%s' waits between g_main_context_push_thread_default () and pop: other tasks find its context there", name);
+#endif
+}
+
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
 /* @task waits: what runs instead. NULL when that is @task, which has been woken already. */
@@ -259,6 +285,7 @@ next_fiber (MorrowLoop *self, MorrowTask *task)
 static MorrowFiber *
 loop_next (MorrowHome *home, MorrowTask *task)
 {
+  check_context (loop_of_home (home), task);
   return next_fiber (loop_of_home (home), task);
 }
 
@@ -275,6 +302,7 @@ loop_wake (MorrowHome *home, MorrowTask *task)
 static MorrowFiber *
 loop_yield (MorrowHome *home, MorrowTask *task)
 {
+  check_context (loop_of_home (home), task);
   task->job.run = resume_run;
   morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
   return next_fiber (loop_of_home (home), task);
@@ -393,6 +421,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 {
   MorrowJob *job;
 
+  begin_checks (self);
   self->fuel = fuel;
   while ((job = next_job (self)) != NULL)
     {

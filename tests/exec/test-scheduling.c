@@ -3,6 +3,8 @@
  * In which order a loop runs what is ready: SCH of the conformance list.  Where time matters, it is
  * virtual: the clock stands still while anything runs, and jumps when the loop would sleep.
  */
+#include "config.h"
+
 #include "scene.h"
 
 #include "base/clock-private.h"
@@ -352,6 +354,25 @@ SCENE (a_sleep_counts_from_when_it_is_made)
   return TRUE;
 }
 
+/* --- what a task may not leave behind ----------------------------------------------------------- */
+
+#ifdef MORROW_ENABLE_DEBUG
+
+SCENE (a_task_that_waits_with_a_context_of_its_own_pushed_is_told)
+{
+  GMainContext *context = g_main_context_new ();
+  gboolean ok;
+
+  morrow_check_expect_critical ("Task '*' waits between g_main_context_push_thread_default*");
+  g_main_context_push_thread_default (context);
+  ok = morrow_yield (error);
+  g_main_context_pop_thread_default (context);
+  g_main_context_unref (context);
+  return ok && morrow_yield (error);
+}
+
+#endif
+
 static Suite *
 scheduling_suite (void)
 {
@@ -369,6 +390,9 @@ scheduling_suite (void)
   tcase_add_test (queue, sch_09_settling_schedules_callbacks_and_waiters_in_the_order_in_which_they_came);
   tcase_add_test (queue, sch_10_a_yield_costs_one_round);
   tcase_add_test (queue, sch_10_tasks_that_yield_take_turns);
+#ifdef MORROW_ENABLE_DEBUG
+  tcase_add_test (queue, a_task_that_waits_with_a_context_of_its_own_pushed_is_told);
+#endif
 
   tcase_add_checked_fixture (time, use_virtual_clock, NULL);
   tcase_add_test (time, sch_05_overdue_timers_fire_in_the_order_of_their_deadlines);
