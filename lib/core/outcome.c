@@ -57,9 +57,12 @@ morrow_future_is_settled (MorrowFuture *self)
 gboolean
 morrow_future_is_cancelled (MorrowFuture *self)
 {
+  guintptr word;
+
   g_return_val_if_fail (self != NULL, FALSE);
 
-  return (morrow__future_peek (self) & MORROW__CANCELLED) != 0;
+  word = morrow__future_peek (self);
+  return (word & MORROW__SETTLED) && (word & MORROW__CANCELLED);   /* while it is pending, that bit may be a waiter's */
 }
 
 /* Nobody may miss an error: whoever hands it on, or shows it, says so here. */
@@ -141,7 +144,7 @@ morrow_future_get_error (MorrowFuture *self)
 {
   g_return_val_if_fail (self != NULL, NULL);
 
-  if (!(morrow__future_peek (self) & MORROW__REJECTED))
+  if (morrow_future_get_status (self) != MORROW_FUTURE_REJECTED)
     return NULL;
 
   morrow__future_mark_read (self);

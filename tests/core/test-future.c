@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "core/future-private.h"
 #include "exec/scene.h"
 
 /* --- settling ---------------------------------------------------------------------------------- */
@@ -63,6 +64,30 @@ START_TEST (fut_02_pending_future_has_neither_value_nor_error)
   ck_assert_ptr_null (morrow_future_get_error (future));
   ck_assert_int_eq (morrow_future_get_int (future), 0);
   ck_assert_ptr_null (morrow_future_get_string (future));
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+}
+END_TEST
+
+static void
+ignore_settled (MorrowObserver *observer, MorrowFuture *settled)
+{
+}
+
+/* The waiters stand at any address that their type allows, and the future has that in its word. */
+START_TEST (pending_future_is_not_cancelled_wherever_its_waiters_are)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  MorrowObserver observers[4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (observers); i++)
+    {
+      observers[i] = (MorrowObserver) MORROW_OBSERVER (ignore_settled);
+      ck_assert (morrow__future_subscribe_observer (future, &observers[i]));
+      ck_assert (!morrow_future_is_cancelled (future));
+      ck_assert_ptr_null (morrow_future_get_error (future));
+    }
   morrow_promise_resolve (promise);
   morrow_promise_unref (promise);
 }
@@ -318,6 +343,7 @@ future_suite (void)
   tcase_add_test (settle, fut_01_future_settles_once);
   tcase_add_test (settle, fut_01_rejected_and_cancelled_futures_stay_so);
   tcase_add_test (settle, fut_02_pending_future_has_neither_value_nor_error);
+  tcase_add_test (settle, pending_future_is_not_cancelled_wherever_its_waiters_are);
   tcase_add_test (settle, fut_02_cancelled_future_gives_the_cancel_as_its_error);
   tcase_add_test (settle, fut_03_resolved_future_has_a_value_and_no_error);
   tcase_add_test (settle, fut_03_rejected_future_gives_its_error_as_often_as_asked);
