@@ -46,6 +46,8 @@ morrow_sources = \
   lib/base/wakeup.c \
   lib/core/future-private.h \
   lib/core/future.c \
+  lib/core/relay-private.h \
+  lib/core/relay.c \
   lib/core/outcome.c \
   lib/core/promise.c \
   lib/core/then.c \

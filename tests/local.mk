@@ -73,6 +73,7 @@ test_programs += tests/io/test-fd
 # Threads that race, and kernels that refuse.
 test_programs += \
   tests/fault/test-faults \
+  tests/stress/test-depth \
   tests/stress/test-races \
   tests/stress/test-sleepers
 

@@ -12,6 +12,7 @@
 #include "base/cache-private.h"
 #include "core/executor-private.h"
 #include "core/future-private.h"
+#include "core/relay-private.h"
 
 /**
  * MorrowFuture: (ref-func morrow_future_ref) (unref-func morrow_future_unref) (set-value-func g_value_set_instance)
@@ -26,22 +27,7 @@
  * log, with its name and the line that made it.
  */
 
-/* How many notifications may nest before the rest is put off to the outermost: a gather of a gather of a gather ... */
-#define MAX_NESTED_NOTIFY 32
-
-typedef struct _Deferred Deferred;
-
-struct _Deferred
-{
-  Deferred     *next;
-  MorrowFuture *future;  /* owned */
-  MorrowWaiter *oldest;
-};
-
 _Atomic (GTypeClass *) morrow__future_class;
-
-static __thread guint     notify_depth;    /* this thread: how many notify_all () are on its stack */
-static __thread Deferred *notify_deferred; /* this thread: what the outermost of them still has to do */
 
 /* --- the type ---------------------------------------------------------------------------------------------------- */
 
@@ -54,7 +40,7 @@ future_value_init (GValue *value)
 static void
 future_value_free (GValue *value)
 {
-  g_clear_pointer ((MorrowFuture **) &value->data[0].v_pointer, morrow_future_unref);
+  g_clear_pointer ((MorrowFuture **) &value->data[0].v_pointer, morrow__relay_unref);
 }
 
 static void
@@ -414,8 +400,10 @@ reversed (MorrowWaiter *newest)
 }
 
 static inline void
-notify_list (MorrowFuture *self, MorrowWaiter *waiter)
+notify_list (MorrowFuture *self, gpointer oldest)
 {
+  MorrowWaiter *waiter = oldest;
+
   while (waiter != NULL)
     {
       MorrowWaiter *next = waiter->next;   /* first: when notify returns the waiter may be gone */
@@ -425,44 +413,10 @@ notify_list (MorrowFuture *self, MorrowWaiter *waiter)
     }
 }
 
-static void
-defer_notify (MorrowFuture *self, MorrowWaiter *oldest)
-{
-  Deferred *deferred = g_new (Deferred, 1);
-
-  deferred->future = morrow__future_ref (self);
-  deferred->oldest = oldest;
-  deferred->next = notify_deferred;
-  notify_deferred = deferred;
-}
-
 void
 morrow__future_notify_all (MorrowFuture *self, MorrowWaiter *newest)
 {
-  MorrowWaiter *oldest = newest->next == NULL ? newest : reversed (newest);
-
-  if (G_UNLIKELY (notify_depth == MAX_NESTED_NOTIFY))
-    {
-      defer_notify (self, oldest);
-      return;
-    }
-
-  notify_depth++;
-  notify_list (self, oldest);
-  notify_depth--;
-
-  while (G_UNLIKELY (notify_depth == 0 && notify_deferred != NULL))
-    {
-      Deferred *deferred = g_steal_pointer (&notify_deferred);
-      Deferred *next = deferred->next;
-
-      notify_deferred = next;
-      notify_depth++;
-      notify_list (deferred->future, deferred->oldest);
-      notify_depth--;
-      morrow_future_unref (deferred->future);
-      g_free (deferred);
-    }
+  morrow__relay_call (&morrow__relay, notify_list, self, newest->next == NULL ? newest : reversed (newest));
 }
 
 /* Claims where somebody holds the lock, or has settled. */

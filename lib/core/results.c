@@ -6,6 +6,7 @@
 #include <morrow/future.h>
 
 #include "core/future-private.h"
+#include "core/relay-private.h"
 #include "core/results-private.h"
 
 struct _MorrowResults
@@ -68,7 +69,7 @@ morrow_results_unref (MorrowResults *self)
     return;
 
   for (gsize i = 0; i < self->n; i++)
-    morrow_future_unref (self->futures[i]);
+    morrow__relay_unref (self->futures[i]);
   g_free (self);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/cache-private.h"
 #include "core/future-private.h"
+#include "core/relay-private.h"
 
 typedef struct
 {
@@ -20,7 +21,7 @@ shield_free (MorrowFuture *future)
 {
   Shield *self = (Shield *) future;
 
-  morrow_future_unref (self->inner);
+  morrow__relay_unref (self->inner);
   morrow__future_clear (future);
   morrow__cache_free (sizeof (Shield), self);
 }

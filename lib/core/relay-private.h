@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What goes from future to future goes by calls: an outcome to those who wait, a cancel to what is waited for, the end of
+ * one to what it held. A chain of futures may be as long as it likes, but a stack may not: so a relay lets a number of
+ * calls nest, and puts the rest off to the outermost, which makes them before it returns.
+ *
+ * What is relayed must not switch to another task. */
+
+#pragma once
+
+#include "core/future-private.h"
+
+#define MORROW__RELAY_MAX 32
+
+typedef void (*MorrowRelayFunc) (MorrowFuture *future, gpointer data);
+
+typedef struct _MorrowRelayed MorrowRelayed;
+
+/* One for each thread and purpose; it touches it alone. */
+typedef struct
+{
+  guint          depth;   /* how many calls are on its stack */
+  MorrowRelayed *rest;    /* what the outermost of them still has to do, the newest first */
+} MorrowRelay;
+
+/* Outcomes and cancels: they cause each other, so that they share a depth. */
+extern __thread MorrowRelay morrow__relay;
+
+void morrow__relay_put_off   (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data);
+void morrow__relay_make_rest (MorrowRelay *self);
+
+/* For who holds a future until he is freed: drops the reference. */
+void morrow__relay_unref     (MorrowFuture *held);
+
+/* Calls @func, now or soon; @future lives until then. */
+static inline void
+morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)
+{
+  if (G_UNLIKELY (self->depth == MORROW__RELAY_MAX))
+    {
+      morrow__relay_put_off (self, func, future, data);
+      return;
+    }
+
+  self->depth++;
+  func (future, data);
+  self->depth--;
+
+  if (G_UNLIKELY (self->depth == 0 && self->rest != NULL))
+    morrow__relay_make_rest (self);
+}

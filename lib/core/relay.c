@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How chains of futures stay off the stack: see relay-private.h. */
+
+#include "config.h"
+
+#include "core/relay-private.h"
+
+struct _MorrowRelayed
+{
+  MorrowRelayed  *next;
+  MorrowRelayFunc func;
+  MorrowFuture   *future;   /* owned */
+  gpointer        data;
+};
+
+__thread MorrowRelay morrow__relay;
+
+/* A depth of its own: what is freed may be anybody's, and may take its time. */
+static __thread MorrowRelay unrefs;
+
+void
+morrow__relay_put_off (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)
+{
+  MorrowRelayed *relayed = g_new (MorrowRelayed, 1);
+
+  *relayed = (MorrowRelayed) { .next = self->rest, .func = func, .future = morrow__future_ref (future), .data = data };
+  self->rest = relayed;
+}
+
+void
+morrow__relay_make_rest (MorrowRelay *self)
+{
+  while (self->rest != NULL)
+    {
+      MorrowRelayed *relayed = self->rest;
+
+      self->rest = relayed->next;
+      self->depth++;
+      relayed->func (relayed->future, relayed->data);
+      morrow_future_unref (relayed->future);   /* nested as well: it may be the last */
+      self->depth--;
+      g_free (relayed);
+    }
+}
+
+static void
+unref (MorrowFuture *future, gpointer data)
+{
+  morrow_future_unref (future);
+}
+
+void
+morrow__relay_unref (MorrowFuture *held)
+{
+  morrow__relay_call (&unrefs, unref, held, NULL);
+}
