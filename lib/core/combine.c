@@ -166,19 +166,15 @@ keep_pending (Combine *self)
 
 /* --- the children ------------------------------------------------------------------------------------------------ */
 
-/* The caller keeps pending up. */
-static gboolean
-cancel_children (Combine *self, MorrowFuture *but, const char *message)
+/* One has decided. The caller keeps pending up. */
+static void
+cancel_others (Combine *self, MorrowFuture *decisive)
 {
-  gboolean accepted = FALSE;
-
   for (gsize i = 0; i < self->n; i++)
     {
-      if (self->children[i].future != but)
-        accepted |= morrow_future_cancel_with_message (self->children[i].future, message);
+      if (self->children[i].future != decisive)
+        morrow_future_cancel (self->children[i].future);
     }
-
-  return accepted;
 }
 
 static gboolean
@@ -226,7 +222,7 @@ weigh_child (Combine *self, MorrowFuture *child)
   if (self->mode == GATHER)
     settle_as_decided (self, child);
   else
-    cancel_children (self, child, NULL);
+    cancel_others (self, child);
 }
 
 static void subscribe_next (Combine *self);
@@ -262,33 +258,78 @@ subscribe_next (Combine *self)
     }
 }
 
-/* --- the future -------------------------------------------------------------------------------------------------- */
+/* --- cancelling -------------------------------------------------------------------------------------------------- */
+
+/* Whether a gather accepts a cancel is known when all of its children have been asked. So it cannot be put off as
+ * relay-private.h does: a gather of a gather of a gather ... is walked instead. */
+typedef struct _Walk Walk;
+
+struct _Walk
+{
+  Walk    *outer;      /* owned; NULL for the one that was cancelled */
+  Combine *combine;    /* borrowed; its pending is kept up */
+  gsize    next;       /* the first child that has not been asked */
+  gboolean accepted;   /* by one of those before */
+};
+
+/* What is to be asked next: @combine's children, unless it finishes. */
+static Walk *
+walk_in (Walk *outer, Combine *combine, const char *message)
+{
+  char *none = NULL, *copy;
+  Walk *walk;
+
+  if (!keep_pending (combine))
+    return outer;
+
+  copy = g_strdup (message);
+  if (copy != NULL &&
+      !atomic_compare_exchange_strong_explicit (&combine->message, &none, copy, memory_order_relaxed, memory_order_relaxed))
+    g_free (copy);
+  atomic_store_explicit (&combine->cancelled, TRUE, memory_order_relaxed);   /* relaxed: finish () sees it by C1 */
+
+  walk = g_new (Walk, 1);
+  *walk = (Walk) { .outer = outer, .combine = combine };
+  return walk;
+}
+
+/* All children have been asked. */
+static Walk *
+walk_out (Walk *walk, gboolean *ret_accepted)
+{
+  Walk *outer = walk->outer;
+
+  if (walk->accepted)
+    *(outer != NULL ? &outer->accepted : ret_accepted) = TRUE;
+  else
+    atomic_store_explicit (&walk->combine->cancelled, FALSE, memory_order_relaxed);
+  drop_pending (walk->combine);
+  g_free (walk);
+  return outer;
+}
 
 static gboolean
 combine_cancel (MorrowFuture *future, const char *message)
 {
-  Combine *self = (Combine *) future;
-  char *none = NULL, *copy = g_strdup (message);
-  gboolean accepted;
+  Walk *walk = walk_in (NULL, (Combine *) future, message);
+  gboolean accepted = FALSE;
 
-  if (!keep_pending (self))
+  while (walk != NULL)
     {
-      g_free (copy);
-      return FALSE;
+      MorrowFuture *child = walk->next < walk->combine->n ? walk->combine->children[walk->next++].future : NULL;
+
+      if (child == NULL)
+        walk = walk_out (walk, &accepted);
+      else if (child->ops->cancel != combine_cancel)
+        walk->accepted |= morrow_future_cancel_with_message (child, message);
+      else if (!morrow__future_is_settled (child))
+        walk = walk_in (walk, (Combine *) child, message);
     }
-
-  if (copy != NULL &&
-      !atomic_compare_exchange_strong_explicit (&self->message, &none, copy, memory_order_relaxed, memory_order_relaxed))
-    g_free (copy);
-
-  atomic_store_explicit (&self->cancelled, TRUE, memory_order_relaxed);   /* relaxed: finish () sees it by C1 */
-  accepted = cancel_children (self, NULL, message);
-  if (!accepted)
-    atomic_store_explicit (&self->cancelled, FALSE, memory_order_relaxed);
-  drop_pending (self);
 
   return accepted;
 }
+
+/* --- the future -------------------------------------------------------------------------------------------------- */
 
 /* What holds of one child holds of the whole when all must settle; when one is enough, what holds of all. Every child
  * is visited. */

@@ -16,6 +16,7 @@
 #include "base/cache-private.h"
 #include "core/executor-private.h"
 #include "core/future-private.h"
+#include "core/relay-private.h"
 
 typedef enum
 {
@@ -123,6 +124,13 @@ then_notify (MorrowWaiter *waiter, MorrowFuture *source)
   morrow__executor_post (self->executor, &self->job);
 }
 
+static void
+cancel_source (MorrowFuture *source, gpointer message)
+{
+  morrow_future_cancel_with_message (source, message);
+  g_free (message);
+}
+
 /* Nobody but this waited for the source: then nobody wants it any more, and the cancel is passed on. */
 static gboolean
 then_cancel (MorrowFuture *future, const char *message)
@@ -136,7 +144,7 @@ then_cancel (MorrowFuture *future, const char *message)
   if (morrow__future_unsubscribe (self->source, &self->waiter, &was_last))
     {
       if (was_last)
-        morrow_future_cancel_with_message (self->source, message);
+        morrow__relay_call (&morrow__relay, cancel_source, self->source, g_strdup (message));
       self->job.run = then_run;
       morrow__executor_post (self->executor, &self->job);   /* releases the data where the callback would have run */
     }

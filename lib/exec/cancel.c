@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include "core/relay-private.h"
 #include "exec/task-private.h"
 
 static void
@@ -61,6 +62,12 @@ poke (MorrowTask *self, MorrowHome *home)
   morrow__home_leave_visit ();
 }
 
+static void
+deliver (MorrowFuture *future, gpointer data)
+{
+  morrow__task_deliver_cancel ((MorrowTask *) future);
+}
+
 gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
@@ -88,7 +95,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
 
   home = morrow__task_get_home (self);
   if (home == morrow__home && home != NULL)
-    morrow__task_deliver_cancel (self);
+    morrow__relay_call (&morrow__relay, deliver, future, NULL);
   else if (home != NULL)
     poke (self, home);
   return TRUE;

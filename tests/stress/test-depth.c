@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Chains of futures far longer than a stack has room for: settled, and let go of.
+ * Chains of futures far longer than a stack has room for: cancelled, settled, let go of.
  */
 #include "config.h"
 
+#include "core/future-private.h"
 #include "exec/scene.h"
+
+/* Clang's thread sanitizer has no room for more fibers. */
+#ifdef MORROW_CHECK_TSAN
+# define MAX_TASKS 4000u
+#else
+# define MAX_TASKS G_MAXUINT
+#endif
 
 /* links[0] is what the others wait for in the end, and each of them waits for the one before. */
 typedef struct
@@ -18,13 +26,25 @@ typedef struct
 typedef MorrowFuture *(*MakeLink) (MorrowFuture *inner);
 
 static void
-chain_init (Chain *self, guint n, MakeLink make_link)
+chain_begin (Chain *self, guint n)
 {
   self->n = n;
   self->links = g_new (MorrowFuture *, n + 1);
   self->links[0] = new_pending (&self->promise);
-  for (guint i = 1; i <= n; i++)
+}
+
+static void
+chain_grow (Chain *self, MakeLink make_link)
+{
+  for (guint i = 1; i <= self->n; i++)
     self->links[i] = make_link (morrow_future_ref (self->links[i - 1]));
+}
+
+static void
+chain_init (Chain *self, guint n, MakeLink make_link)
+{
+  chain_begin (self, n);
+  chain_grow (self, make_link);
 }
 
 static guint
@@ -37,6 +57,16 @@ static MorrowFuture *
 outermost (Chain *self)
 {
   return self->links[self->n];
+}
+
+static guint
+chain_count_cancelled (Chain *self)
+{
+  guint n = 0;
+
+  for (guint i = 0; i <= self->n; i++)
+    n += morrow_future_is_cancelled (self->links[i]) ? 1 : 0;
+  return n;
 }
 
 /* The outermost goes last, and with it all the others. */
@@ -76,6 +106,123 @@ link_callback (MorrowFuture *inner)
 
   morrow_future_unref (inner);
   return callback;
+}
+
+static guint n_given;   /* the loop's thread: tasks that were given the cancel, once, with its message */
+
+static gboolean
+await_and_count (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_future_await (data, error));
+  assert_cancelled (*error);
+  ck_assert_str_eq ((*error)->message, "enough");
+  ck_assert_uint_eq (morrow_future_get_cancelling (morrow_current_task ()), 1);
+  n_given++;
+  return FALSE;
+}
+
+static MorrowFuture *
+link_task (MorrowFuture *inner)
+{
+  return morrow_create_task (morrow_coroutine (await_and_count, inner, (GDestroyNotify) morrow_future_unref));
+}
+
+/* --- cancelled --------------------------------------------------------------------------------- */
+
+/* A gather settles when a task has cleaned up, which is later. */
+static void
+cancel_chain (Chain *self, guint n_settled_at_once)
+{
+  ck_assert (morrow_future_cancel_with_message (outermost (self), "enough"));
+  ck_assert_uint_eq (chain_count_cancelled (self), n_settled_at_once);
+  await_cancelled (outermost (self));
+  ck_assert_uint_eq (chain_count_cancelled (self), self->n + 1);
+  ck_assert (!morrow_future_cancel (outermost (self)));
+}
+
+SCENE (cancel_goes_down_a_chain_of_gathers)
+{
+  Chain chain;
+
+  chain_init (&chain, chain_length (), link_gather);
+  cancel_chain (&chain, chain.n + 1);
+  ck_assert_str_eq (morrow_future_get_error (outermost (&chain))->message, "enough");
+  chain_clear (&chain);
+  return TRUE;
+}
+
+SCENE (cancel_goes_down_a_chain_of_callbacks)
+{
+  Chain chain;
+
+  chain_init (&chain, chain_length (), link_callback);
+  cancel_chain (&chain, chain.n + 1);
+  chain_clear (&chain);
+  let_run ();
+  return TRUE;
+}
+
+SCENE (cancel_goes_down_a_chain_of_tasks)
+{
+  Chain chain;
+
+  chain_init (&chain, MIN (chain_length (), MAX_TASKS), link_task);
+  let_run ();
+  cancel_chain (&chain, 1);
+  ck_assert_uint_eq (n_given, chain.n);
+  chain_clear (&chain);
+  return TRUE;
+}
+
+static MorrowFuture *
+link_mixed (MorrowFuture *inner)
+{
+  return link_gather (link_task (link_callback (link_gather (inner))));
+}
+
+SCENE (cancel_goes_down_a_chain_of_everything)
+{
+  Chain chain;
+
+  chain_init (&chain, MIN (chain_length () / 4, MAX_TASKS), link_mixed);
+  let_run ();
+  cancel_chain (&chain, 1);
+  ck_assert_uint_eq (n_given, chain.n);
+  chain_clear (&chain);
+  let_run ();
+  return TRUE;
+}
+
+/* --- refused ----------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowObserver observer;   /* the innermost's */
+  Chain          chain;
+} Late;
+
+/* The innermost has settled, and the gathers have not heard of it. */
+static void
+cancel_late (MorrowObserver *observer, MorrowFuture *settled)
+{
+  Chain *chain = &((Late *) observer)->chain;
+
+  ck_assert (!morrow_future_is_settled (outermost (chain)));
+  ck_assert (!morrow_future_cancel (outermost (chain)));
+}
+
+SCENE (cancel_is_refused_when_the_innermost_has_just_settled)
+{
+  Late late = { .observer = MORROW_OBSERVER (cancel_late) };
+
+  chain_begin (&late.chain, chain_length ());
+  ck_assert (morrow__future_subscribe_observer (late.chain.links[0], &late.observer));
+  chain_grow (&late.chain, link_gather);
+  morrow_promise_resolve (late.chain.promise);
+  await_ok (outermost (&late.chain));
+  ck_assert_uint_eq (chain_count_cancelled (&late.chain), 0);
+  chain_clear (&late.chain);
+  return TRUE;
 }
 
 /* --- settled, and let go of -------------------------------------------------------------------- */
@@ -131,7 +278,14 @@ static Suite *
 depth_suite (void)
 {
   Suite *suite = suite_create ("depth");
+  TCase *cancelled = morrow_check_add_case (suite, "cancelled");
   TCase *settled = morrow_check_add_case (suite, "settled");
+
+  tcase_add_test (cancelled, cancel_goes_down_a_chain_of_gathers);
+  tcase_add_test (cancelled, cancel_goes_down_a_chain_of_callbacks);
+  tcase_add_test (cancelled, cancel_goes_down_a_chain_of_tasks);
+  tcase_add_test (cancelled, cancel_goes_down_a_chain_of_everything);
+  tcase_add_test (cancelled, cancel_is_refused_when_the_innermost_has_just_settled);
 
   tcase_add_test (settled, chain_of_gathers_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_shields_settles_and_is_let_go_of);
