@@ -15,6 +15,17 @@ set_message (MorrowTask *self, const char *message)
   g_free (atomic_exchange_explicit (&self->cancel_message, g_strdup (message), memory_order_acq_rel));
 }
 
+/* Gives a message back that was taken, unless another has come. */
+static void
+return_message (MorrowTask *self, char *message)
+{
+  char *none = NULL;
+
+  if (message != NULL &&
+      !atomic_compare_exchange_strong_explicit (&self->cancel_message, &none, message, memory_order_acq_rel, memory_order_relaxed))
+    g_free (message);
+}
+
 /* Nobody has started the coroutine: then nobody will. */
 static gboolean
 cancel_lazy (MorrowTask *self, const char *message)
@@ -112,10 +123,14 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
 guint
 morrow_future_get_cancelling (MorrowFuture *self)
 {
+  MorrowHome *home = morrow__home;
+
   g_return_val_if_fail (self != NULL, 0);
 
   if (!morrow__future_is_task (self))
     return 0;
+  if (home != NULL && home->klass->inherit != NULL && home->current == (MorrowTask *) self)
+    home->klass->inherit (home, home->current);
   return atomic_load_explicit (&((MorrowTask *) self)->cancel, memory_order_relaxed) / MORROW__CANCEL_ONE;
 }
 
@@ -212,7 +227,7 @@ morrow__task_deliver_cancel (MorrowTask *self)
         atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst);
         if (!morrow_future_cancel_with_message (awaited, message))
           {
-            set_message (self, message);
+            return_message (self, g_steal_pointer (&message));
             atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_seq_cst);
           }
       }
@@ -222,6 +237,25 @@ morrow__task_deliver_cancel (MorrowTask *self)
     default:
       break;
     }
+}
+
+/* Passes a request on to @self that @creator has not been given, and that it keeps; each once. TRUE when there was one.
+ * The home's thread. */
+gboolean
+morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited)
+{
+  /* Sequentially consistent: T1, as in morrow__task_take_cancel (). */
+  guint cancel = atomic_load_explicit (&creator->cancel, memory_order_seq_cst);
+  char *message;
+
+  if (!(cancel & MORROW__CANCEL_PENDING) || cancel / MORROW__CANCEL_ONE <= *n_inherited)
+    return FALSE;
+  *n_inherited = cancel / MORROW__CANCEL_ONE;
+
+  message = atomic_exchange_explicit (&creator->cancel_message, NULL, memory_order_acq_rel);
+  morrow_future_cancel_with_message (&self->future, message);
+  return_message (creator, message);
+  return TRUE;
 }
 
 /* At the end of a run: what is left over is cancelled, and stays so. The home's thread. */

@@ -35,6 +35,10 @@ struct _MorrowHomeClass
   /* Another thread: has the home call morrow__task_deliver_cancel (), soon. */
   void     (*poke) (MorrowHome *self, MorrowTask *task);
 
+  /* The home's thread, in @task: has it asked for what the tasks are asked that it is a part of. NULL where it is a part of
+   * none. */
+  void     (*inherit) (MorrowHome *self, MorrowTask *task);
+
   /* The home's thread, in @task: lets the other ready tasks run, after which @task goes on. Gives what next () does. */
   MorrowFiber *(*yield) (MorrowHome *self, MorrowTask *task);
 };

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sequential baseline: a task runs to its end, on the caller's stack, when it is created. What waits blocks the
- * thread. Callbacks are queued, and run when the thread would sleep, when a task has ended, or at the end of the run. */
+ * thread. Callbacks are queued, and run when the thread would sleep, when a task has ended, or at the end of the run.
+ *
+ * So who creates a task waits for it, in the middle of its code, and the cancel of a task that waits is passed on to what
+ * it waits for (CAN-4). But to create a task is no suspension point: the creator keeps its request until the next, and
+ * what it creates before that is cancelled as well. */
 
 #include "config.h"
 
@@ -50,6 +54,29 @@ run_callbacks (MorrowInline *self, gboolean closed)
   return any;
 }
 
+/* Passes on to @task what its creator was asked, or got from its own creator. This goes as deep as tasks lie on the stack
+ * already. */
+static gboolean
+inherit_request (MorrowTask *task)
+{
+  if (task->creator == NULL)
+    return FALSE;
+
+  inherit_request (task->creator);
+  return morrow__task_inherit_request (task, task->creator, &task->n_inherited);
+}
+
+/* For the tasks that wait, and for the one that yields. TRUE when there was something to pass on. */
+static gboolean
+inherit_requests (MorrowThreadHome *home, MorrowTask *current)
+{
+  gboolean any = inherit_request (current);
+
+  for (guint i = 0; i < home->parked->len; i++)
+    any |= inherit_request (g_ptr_array_index (home->parked, i));
+  return any;
+}
+
 static gboolean
 inline_idle (MorrowThreadHome *home)
 {
@@ -59,7 +86,7 @@ inline_idle (MorrowThreadHome *home)
   home->home.current = NULL;                    /* callbacks run outside any task */
   any = run_callbacks (atomic_load_explicit (&home->executor, memory_order_relaxed), FALSE);
   home->home.current = current;
-  return any;
+  return inherit_requests (home, current) || any;
 }
 
 /* Whether @future can only settle after a task that runs on this very stack, below the one that waits. */
@@ -95,7 +122,13 @@ inline_before (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, 
   return FALSE;
 }
 
-static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle };
+static void
+inline_inherit (MorrowTask *task)
+{
+  inherit_request (task);
+}
+
+static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle, .inherit = inline_inherit };
 
 static void
 inline_post (MorrowExecutor *executor, MorrowJob *job)
@@ -116,18 +149,27 @@ inline_post (MorrowExecutor *executor, MorrowJob *job)
 }
 
 static void
+run_task (MorrowThreadHome *home, MorrowTask *task)
+{
+  task->creator = home->home.current;
+  task->n_inherited = 0;
+  inherit_request (task);
+  morrow__thread_home_run (home, task);
+}
+
+static void
 inline_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowTask *task = (MorrowTask *) future;
 
   morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
   if (morrow__executor_current == executor && morrow__home != NULL)
-    morrow__thread_home_run (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
+    run_task (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
   else
     {
       MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
 
-      morrow__thread_home_run (home, task);
+      run_task (home, task);
       morrow__thread_home_leave (home);
     }
   morrow_future_unref (future);
@@ -157,7 +199,7 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   set_home (self, home);
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
-  morrow__thread_home_run (home, (MorrowTask *) main);
+  run_task (home, (MorrowTask *) main);
   while (run_callbacks (self, FALSE) || morrow__lane_is_busy (executor, unpark, home))
     {
       if (morrow__mpsc_is_empty (&self->inbox))
@@ -210,7 +252,8 @@ morrow_inline_init (MorrowInline *self)
 /**
  * morrow_inline_new:
  *
- * Makes an executor that runs each task on the stack of whoever creates it.
+ * Makes an executor that runs each task on the stack of whoever creates it. To cancel a task there cancels what it has
+ * created and what has not ended, too.
  *
  * Returns: (transfer full) (type MorrowInline): an executor
  */

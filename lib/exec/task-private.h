@@ -91,9 +91,16 @@ struct _MorrowTask
     _Atomic (MorrowThreadPool *) pool;      /* while POOLED: where; borrowed */
     _Atomic (MorrowFuture *) blocked_on;    /* on a thread pool, under its lock: awaiting, for the others there.
                                                Both relaxed, and atomic since who reads pool may be too late */
+    MorrowTask            *creator;         /* on MorrowInline, the home's thread: the task below it on the stack, which
+                                               waits until it has ended, or NULL; borrowed */
   };
-  MorrowList               link;            /* the home's thread: among the tasks alive there; a thread pool's from
+  union
+  {
+    MorrowList             link;            /* the home's thread: among the tasks alive there; a thread pool's from
                                                QUEUED on, under its lock */
+    guint                  n_inherited;     /* on MorrowInline, the home's thread: how many requests its creator had when
+                                               one was last passed on to it */
+  };
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowTask, waiter) == 128 || GLIB_SIZEOF_VOID_P != 8);
@@ -123,6 +130,7 @@ void     morrow__pause_end            (MorrowPause *self);
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
 MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
+gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
 

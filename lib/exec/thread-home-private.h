@@ -19,6 +19,9 @@ typedef struct
   gboolean (*idle)   (MorrowThreadHome *self);
 
   void     (*after)  (MorrowThreadHome *self, MorrowTask *task);
+
+  /* A home's inherit (). */
+  void     (*inherit) (MorrowTask *task);
 } MorrowBlocking;
 
 struct _MorrowThreadHome

@@ -146,6 +146,15 @@ thread_poke (MorrowHome *home, MorrowTask *task)
   morrow__parker_unpark (&of_home (home)->parker);
 }
 
+static void
+thread_inherit (MorrowHome *home, MorrowTask *task)
+{
+  const MorrowBlocking *blocking = of_home (home)->blocking;
+
+  if (blocking->inherit != NULL)
+    blocking->inherit (task);
+}
+
 static MorrowFiber *
 thread_yield (MorrowHome *home, MorrowTask *task)
 {
@@ -160,6 +169,7 @@ static const MorrowHomeClass thread_home_class = {
   .park = thread_park,
   .wake = thread_wake,
   .poke = thread_poke,
+  .inherit = thread_inherit,
   .yield = thread_yield,
 };
 

@@ -142,6 +142,108 @@ say_data (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
+/* --- cancelled --------------------------------------------------------------------------------- */
+
+/* Waits for ever, and says what comes out of that. */
+static gboolean
+wait_and_say (GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+  gboolean ok = morrow_future_await (never_settles, error);
+
+  say ("%s, %u", ok ? "settled" : (*error)->message, morrow_future_get_cancelling (morrow_current_task ()));
+  return ok;
+}
+
+/* data: a task below on the stack, borrowed. */
+static gboolean
+cancel_below_and_wait (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (morrow_future_cancel_with_message (data, "enough"));
+  return wait_and_say (error);
+}
+
+static gboolean
+create_and_wait (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_create_task (morrow_coroutine (cancel_below_and_wait, data, NULL)));
+  return wait_and_say (error);
+}
+
+static gboolean
+create_and_be_cancelled (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  morrow_future_unref (morrow_create_task (morrow_coroutine (create_and_wait, morrow_current_task (), NULL)));
+  ck_assert (!wait_and_say (&why));
+  return TRUE;
+}
+
+START_TEST (can_04_cancel_goes_up_to_what_the_task_has_created_and_comes_back)
+{
+  run_inline (create_and_be_cancelled, NULL);
+  assert_said ("enough, 1; enough, 1; enough, 1");
+}
+END_TEST
+
+static gboolean
+create_before_and_after_the_cancel (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) before = NULL, after = NULL;
+
+  morrow_future_cancel (morrow_current_task ());
+  before = morrow_create_task (morrow_coroutine (say_data, (gpointer) "before", NULL));
+  ck_assert (morrow_future_is_cancelled (before));
+  ck_assert (!morrow_yield (NULL));
+
+  after = morrow_create_task (morrow_coroutine (say_before_and_after_a_sleep, (gpointer) "after", NULL));
+  return morrow_future_await (after, error);
+}
+
+START_TEST (what_a_task_creates_before_it_is_given_its_cancel_is_cancelled_too)
+{
+  run_inline (create_before_and_after_the_cancel, NULL);
+  assert_said ("after begins; after ends");
+}
+END_TEST
+
+static gboolean
+cancel_below_twice (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 1; i <= 2; i++)
+    {
+      g_autoptr (GError) why = NULL;
+
+      ck_assert (morrow_future_cancel_with_message (data, i == 1 ? "first" : "second"));
+      ck_assert_uint_eq (morrow_future_get_cancelling (morrow_current_task ()), i);
+      ck_assert (!wait_and_say (&why));
+      ck_assert (morrow_yield (error));
+    }
+  return TRUE;
+}
+
+static gboolean
+create_what_swallows (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  if (!morrow_await (morrow_create_task (morrow_coroutine (cancel_below_twice, morrow_current_task (), NULL)), error))
+    return FALSE;
+  ck_assert (!wait_and_say (&why));
+  return TRUE;
+}
+
+START_TEST (can_05_task_that_ignores_the_cancel_of_its_creator_can_be_cancelled_again)
+{
+  run_inline (create_what_swallows, NULL);
+  assert_said ("first, 1; second, 2; second, 2");
+}
+END_TEST
+
+/* --- outside a run ----------------------------------------------------------------------------- */
+
 START_TEST (spawn_outside_a_run_runs_here_and_now)
 {
   g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
@@ -158,6 +260,7 @@ inline_suite (void)
 {
   Suite *suite = suite_create ("inline");
   TCase *order = morrow_check_add_case (suite, "order");
+  TCase *cancelled = morrow_check_add_case (suite, "cancelled");
 
   tcase_add_test (order, task_runs_to_its_end_when_it_is_created);
   tcase_add_test (order, task_that_was_created_is_the_current_one_until_it_has_ended);
@@ -165,6 +268,10 @@ inline_suite (void)
   tcase_add_test (order, callback_that_is_left_over_runs_at_the_end_of_the_run);
   tcase_add_test (order, task_that_awaits_one_below_it_on_the_stack_is_told_that_it_is_hopeless);
   tcase_add_test (order, spawn_outside_a_run_runs_here_and_now);
+
+  tcase_add_test (cancelled, can_04_cancel_goes_up_to_what_the_task_has_created_and_comes_back);
+  tcase_add_test (cancelled, what_a_task_creates_before_it_is_given_its_cancel_is_cancelled_too);
+  tcase_add_test (cancelled, can_05_task_that_ignores_the_cancel_of_its_creator_can_be_cancelled_again);
 
   return suite;
 }

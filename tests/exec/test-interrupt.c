@@ -279,6 +279,47 @@ START_TEST (sigint_reaches_what_main_awaits_in_place)
 }
 END_TEST
 
+static gboolean
+sleep_long_after_interrupt (gpointer data, GValue *result, GError **error)
+{
+  interrupt_soon ();
+  return morrow_await (morrow_sleep (3600), error);
+}
+
+static gboolean
+sleep_long (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_sleep (3600), error);
+}
+
+/* Under MorrowInline main has not come to its wait when the first sleeps, and the second has not been created. */
+static gboolean
+gather_sleepers (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture **sleepers = data;
+  MorrowFuture *gather;
+
+  sleepers[0] = morrow_create_task (morrow_coroutine (sleep_long_after_interrupt, NULL, NULL));
+  sleepers[1] = morrow_create_task (morrow_coroutine (sleep_long, NULL, NULL));
+  gather = morrow_gather (morrow_future_ref (sleepers[0]), morrow_future_ref (sleepers[1]), NULL);
+  return morrow_await (gather, error);
+}
+
+START_TEST (run_16_sigint_reaches_what_main_gathers)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  MorrowFuture *sleepers[2];
+  g_autoptr (GError) error = run_failing_on (executor, gather_sleepers, sleepers);
+
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_INTERRUPTED);
+  for (guint i = 0; i < G_N_ELEMENTS (sleepers); i++)
+    {
+      ck_assert (morrow_future_is_cancelled (sleepers[i]));
+      morrow_future_unref (sleepers[i]);
+    }
+}
+END_TEST
+
 START_TEST (executor_can_run_again_after_an_interrupt)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
@@ -384,6 +425,7 @@ interrupt_suite (void)
   tcase_add_loop_test (first, run_20_main_that_somebody_else_cancelled_too_is_cancelled, 0, N_MODELS);
   tcase_add_loop_test (first, run_22_sigint_reaches_a_main_that_spins, 0, N_MODELS);
   tcase_add_loop_test (first, sigint_reaches_what_main_awaits_in_place, 0, N_MODELS);
+  tcase_add_loop_test (first, run_16_sigint_reaches_what_main_gathers, 0, N_MODELS);
   tcase_add_loop_test (first, executor_can_run_again_after_an_interrupt, 0, N_MODELS);
 
   tcase_add_checked_fixture (second, set_default_action, NULL);
