@@ -8,6 +8,8 @@
 
 #include "config.h"
 
+#include <unistd.h>
+
 #include <morrow/morrow.h>
 
 #include "http/blocking-private.h"
@@ -73,7 +75,8 @@ typedef struct
   GCancellable *cancellable;   /* owned */
   gulong        handler;
   int           patience;      /* milliseconds: how long to sleep without a look, since a
-                                * cancellable that has been cancelled says nothing more */
+                                * cancellable that has been cancelled says nothing more, and
+                                * SIGINT's handler, on the process's main thread, never does */
 } Cancel;
 
 /* On the thread that cancels. */
@@ -93,7 +96,7 @@ cancel_begin (Cancel *self, CURLM *multi, GError **error)
 
   self->n_before = morrow_future_get_cancelling (self->task);
   self->cancellable = morrow_future_get_cancellable (self->task);
-  self->patience = g_cancellable_is_cancelled (self->cancellable) ? SHORT_PATIENCE : G_MAXINT;
+  self->patience = g_cancellable_is_cancelled (self->cancellable) || gettid () == getpid () ? SHORT_PATIENCE : G_MAXINT;
   self->handler = g_cancellable_connect (self->cancellable, G_CALLBACK (on_cancelled), multi, NULL);
   return TRUE;
 }
