@@ -75,6 +75,10 @@ gather_urls (gpointer data, GValue *result, GError **error)
     }
   results = morrow_await_boxed (morrow_gather_full (visits, n, MORROW_GATHER_RETURN_ERRORS, concurrency), error);
 
+  /* One after another, the sites have been visited before main first waits: Ctrl-C meanwhile is told here. */
+  if (results != NULL && !morrow_yield (error))
+    g_clear_pointer (&results, morrow_results_unref);
+
   for (guint i = 0; i < n; i++)
     {
       if (results != NULL && !print_site (&sites[i], morrow_results_get_error (results, i), url_width))

@@ -2,7 +2,12 @@
 /* gather-urls as a person runs it, against a server of our own. */
 #include "config.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "compare/server/launch.h"
 #include "morrow-check.h"
@@ -15,6 +20,7 @@ static const char *const model_names[] = { "loop", "threads", "loops", "sequenti
 static MorrowTestServer *server;
 static char *dir;
 static char *list_path;
+static char *silent_path;   /* a program in place of gather-urls' own server */
 
 static void
 set_up (void)
@@ -26,16 +32,19 @@ set_up (void)
     ck_abort_msg ("%s", error->message);
   dir = g_dir_make_tmp (NULL, NULL);
   list_path = g_build_filename (dir, "urls", NULL);
+  silent_path = g_build_filename (dir, "silent", NULL);
 }
 
 static void
 tear_down (void)
 {
   remove (list_path);
+  remove (silent_path);
   remove (dir);
   g_free (list_path);
+  g_free (silent_path);
   g_free (dir);
-  test_server_stop (server);
+  g_clear_pointer (&server, test_server_stop);
 }
 
 static char *
@@ -209,6 +218,80 @@ START_TEST (urls_and_a_file_together_are_wrong_usage)
 }
 END_TEST
 
+/* --- Ctrl-C ------------------------------------------------------------------------------------ */
+
+/* Where connections are accepted, and nothing is ever answered. */
+static int
+listen_silently (guint *ret_port)
+{
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  socklen_t size = sizeof address;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  ck_assert_int_ge (fd, 0);
+  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, size), 0);
+  ck_assert_int_eq (listen (fd, 64), 0);
+  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &size), 0);
+  *ret_port = ntohs (address.sin_port);
+  return fd;
+}
+
+/* It tells of the silent place as if it were that, and ends as the test server does, with its standard input. */
+static void
+write_silent_server (guint port)
+{
+  g_autofree char *text = g_strdup_printf ("#!/bin/sh\necho http://127.0.0.1:%u\nexec cat\n", port);
+
+  ck_assert (g_file_set_contents (silent_path, text, -1, NULL));
+  ck_assert_int_eq (chmod (silent_path, 0700), 0);
+  g_setenv ("MORROW_TESTSERVER", silent_path, TRUE);
+}
+
+static pid_t
+start_gather (const char *model)
+{
+  g_autofree char *path = program_path (GATHER);
+  char *arguments[] = { path, (char *) "--model", (char *) model, NULL };
+  g_autoptr (GError) error = NULL;
+  GPid pid;
+
+  if (!g_spawn_async (NULL, arguments, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, &pid, &error))
+    ck_abort_msg ("%s", error->message);
+  return pid;
+}
+
+/* What it leaves behind becomes a child of this process, whose own is the test server. */
+static void
+await_every_child (void)
+{
+  test_server_stop (g_steal_pointer (&server));
+  while (waitpid (-1, NULL, 0) > 0)
+    ;
+  ck_assert_int_eq (errno, ECHILD);
+}
+
+START_TEST (ctrl_c_while_it_waits_ends_it_at_once_and_its_server_too)
+{
+  guint port;
+  int listener = listen_silently (&port), connection, status;
+  pid_t gather;
+
+  ck_assert_int_eq (prctl (PR_SET_CHILD_SUBREAPER, 1), 0);
+  write_silent_server (port);
+  gather = start_gather (model_names[_i]);
+  connection = accept (listener, NULL, NULL);
+  ck_assert_int_ge (connection, 0);
+
+  kill (gather, SIGINT);
+  ck_assert_int_eq (waitpid (gather, &status, 0), gather);
+  ck_assert (WIFSIGNALED (status));
+  ck_assert_int_eq (WTERMSIG (status), SIGINT);
+  await_every_child ();
+  close (connection);
+  close (listener);
+}
+END_TEST
+
 static Suite *
 gather_urls_suite (void)
 {
@@ -227,6 +310,7 @@ gather_urls_suite (void)
   tcase_add_loop_test (sites, fewer_at_once_give_the_same_lines, 0, n);
   tcase_add_test (sites, without_urls_it_visits_ten_sites);
   tcase_add_test (sites, urls_and_a_file_together_are_wrong_usage);
+  tcase_add_loop_test (sites, ctrl_c_while_it_waits_ends_it_at_once_and_its_server_too, 0, n);
   suite_add_tcase (suite, sites);
 
   return suite;
