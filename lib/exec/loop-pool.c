@@ -54,12 +54,12 @@ struct _MorrowLoopPool
   atomic_uint            n_searching; /* P2 */
   MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
-  atomic_uint            n_sweeping;  /* runs that are ending: what is started now is swept at once */
+  atomic_int             sweeping;    /* a run ends, or the pool: what is started now is swept at once */
   atomic_int             stopping;
 
   pthread_mutex_t        lock;
   pthread_cond_t         ended;       /* with the lock: a task has ended in a sweep */
-  GPtrArray             *runners;     /* under the lock: the loops of mains whose runs are ending; borrowed */
+  MorrowLoop            *runner;      /* under the lock: main's loop while its run ends, else NULL; borrowed */
 };
 
 /**
@@ -279,17 +279,17 @@ drop_work (MorrowLoopPool *self)
 gboolean
 morrow__loop_pool_is_sweeping (MorrowLoop *loop)
 {
-  return atomic_load_explicit (&loop->pool->n_sweeping, memory_order_relaxed) > 0;
+  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
 }
 
-/* All who wait for the end of a sweep. */
+/* Who waits for the end of a sweep. */
 static void
-wake_runners (MorrowLoopPool *self)
+wake_sweeper (MorrowLoopPool *self)
 {
   pthread_mutex_lock (&self->lock);
   pthread_cond_broadcast (&self->ended);
-  for (guint i = 0; i < self->runners->len; i++)
-    morrow__wakeup_signal (&((MorrowLoop *) g_ptr_array_index (self->runners, i))->wakeup);
+  if (self->runner != NULL)
+    morrow__wakeup_signal (&self->runner->wakeup);
   pthread_mutex_unlock (&self->lock);
 }
 
@@ -298,7 +298,7 @@ morrow__loop_pool_task_ended (MorrowLoop *loop)
 {
   add_own (&loop->n_ended);
   if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
-    wake_runners (loop->pool);
+    wake_sweeper (loop->pool);
 }
 
 /* Each thread outside deals out in turn, for itself. */
@@ -379,7 +379,7 @@ sweep_run (MorrowJob *job, gboolean closed)
   if (!closed)
     {
       morrow__loop_sweep (morrow__loop_here ());
-      wake_runners (morrow__loop_here ()->pool);
+      wake_sweeper (morrow__loop_here ()->pool);
     }
   g_free (job);
 }
@@ -419,22 +419,24 @@ post_sweeps (MorrowLoopPool *self)
     }
 }
 
+static void
+set_runner (MorrowLoopPool *self, MorrowLoop *runner)
+{
+  pthread_mutex_lock (&self->lock);
+  self->runner = runner;
+  pthread_mutex_unlock (&self->lock);
+}
+
 /* Cancels what is left over and waits until it has ended. */
 static void
 finish (MorrowLoopPool *self, MorrowLoop *runner)
 {
-  pthread_mutex_lock (&self->lock);
-  g_ptr_array_add (self->runners, runner);
-  pthread_mutex_unlock (&self->lock);
-
-  atomic_fetch_add_explicit (&self->n_sweeping, 1, memory_order_relaxed);
+  set_runner (self, runner);
+  atomic_store_explicit (&self->sweeping, TRUE, memory_order_relaxed);
   post_sweeps (self);
   morrow__loop_turn_while (runner, has_leftovers, runner);
-  atomic_fetch_sub_explicit (&self->n_sweeping, 1, memory_order_relaxed);
-
-  pthread_mutex_lock (&self->lock);
-  g_ptr_array_remove_fast (self->runners, runner);
-  pthread_mutex_unlock (&self->lock);
+  atomic_store_explicit (&self->sweeping, FALSE, memory_order_relaxed);
+  set_runner (self, NULL);
 }
 
 static gboolean
@@ -547,7 +549,7 @@ start_threads (MorrowLoopPool *self)
 static void
 shut_down (MorrowLoopPool *self)
 {
-  atomic_fetch_add_explicit (&self->n_sweeping, 1, memory_order_relaxed);
+  atomic_store_explicit (&self->sweeping, TRUE, memory_order_relaxed);
   post_sweeps (self);
   pthread_mutex_lock (&self->lock);
   while (has_tasks (self))
@@ -633,7 +635,6 @@ morrow_loop_pool_finalize (GObject *object)
   g_aligned_free (self->ring);
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
-  g_ptr_array_unref (self->runners);
   pthread_cond_destroy (&self->ended);
   pthread_mutex_destroy (&self->lock);
   g_clear_error (&self->broken);
@@ -659,7 +660,6 @@ morrow_loop_pool_init (MorrowLoopPool *self)
   morrow__ring_init (self->ring);
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
-  self->runners = g_ptr_array_new ();
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->ended, NULL);
   self->fence = syscall (SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;

@@ -28,6 +28,25 @@ may_run (MorrowExecutor *executor, GError **error)
   return FALSE;
 }
 
+/* An executor has one run at a time, since the end of a run sweeps up whatever lives there. */
+static gboolean
+begin_run (MorrowExecutor *executor, GError **error)
+{
+  /* Acquire: pairs with the release in end_run (). */
+  if (!atomic_exchange_explicit (&executor->running, TRUE, memory_order_acquire))
+    return TRUE;
+
+  g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_ALREADY_RUNNING,
+                       "Another thread has a run on this executor: give it tasks with morrow_executor_spawn (), and wait for them");
+  return FALSE;
+}
+
+static void
+end_run (MorrowExecutor *executor)
+{
+  atomic_store_explicit (&executor->running, FALSE, memory_order_release);
+}
+
 /* What is awaited by the run is a task; another future is wrapped in one. */
 static gboolean
 await_main (gpointer data, GValue *result, GError **error)
@@ -80,14 +99,18 @@ get_outcome (MorrowFuture *main, gboolean interrupted, GValue *result, GError **
  *
  * Runs @main to its end on @executor, and itself on the calling thread. asyncio's `run()`.
  *
- * When @main has ended, the tasks that are left over on @executor are cancelled, and waited for: in them every await
- * fails from then on, but for one of a morrow_shield (). Threads of morrow_to_thread () are waited for too.
+ * When @main has ended, the tasks that are left over on @executor, whoever started them, are cancelled, and waited for: in
+ * them every await fails from then on, but for one of a morrow_shield (). Threads of morrow_to_thread () are waited for
+ * too.
+ *
+ * An executor has one run at a time. Threads that share a pool give it tasks with morrow_executor_spawn (), and wait for
+ * them with morrow_future_wait (): that needs no run.
  *
  * On the process's main thread, and where SIGINT has its default action, the first SIGINT cancels @main; when it ends
  * by that, the error is %MORROW_ERROR_INTERRUPTED. The second ends the process.
  *
  * Returns: %TRUE when @main has succeeded; %FALSE with its error, or with %MORROW_ERROR_ALREADY_RUNNING when this
- * thread runs a main already
+ * thread runs a main already, or another one does on @executor
  */
 gboolean
 morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GError **error)
@@ -98,7 +121,7 @@ morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GEr
   g_return_val_if_fail (main != NULL, FALSE);
   g_return_val_if_fail (result == NULL || !G_IS_VALUE (result), FALSE);
 
-  if (!may_run (executor, error))
+  if (!may_run (executor, error) || !begin_run (executor, error))
     {
       drop_main (main);
       return FALSE;
@@ -107,6 +130,7 @@ morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GEr
   main = as_coroutine (main);
   g_object_ref (executor);
   ok = MORROW_EXECUTOR_GET_CLASS (executor)->run (executor, main, &interrupted, error);
+  end_run (executor);
   g_object_unref (executor);
 
   if (ok)

@@ -48,7 +48,7 @@ struct _MorrowThreadPool
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
   gboolean       no_more;       /* a thread could not be had: those that there are must do */
-  guint          n_sweeping;    /* runs that are ending: what is started now is swept at once */
+  gboolean       sweeping;      /* a run ends, or the pool: what is started now is swept at once */
   gboolean       stopping;
 };
 
@@ -498,7 +498,7 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
     {
       self->n_queued--;
     }
-  *ret_sweep = self->n_sweeping > 0;
+  *ret_sweep = self->sweeping;
   pthread_mutex_unlock (&self->lock);
 
   return error;
@@ -551,7 +551,7 @@ sweep (MorrowThreadPool *self)
   g_autoptr (GPtrArray) left = g_ptr_array_new_with_free_func ((GDestroyNotify) morrow_future_unref);
 
   pthread_mutex_lock (&self->lock);
-  self->n_sweeping++;
+  self->sweeping = TRUE;
   morrow__list_foreach (&self->tasks, node)
     g_ptr_array_add (left, morrow__future_ref (&morrow__list_entry (node, MorrowTask, link)->future));
   pthread_mutex_unlock (&self->lock);
@@ -579,7 +579,7 @@ finish (MorrowThreadPool *self)
   while (morrow__lane_join (&self->parent_instance));
 
   pthread_mutex_lock (&self->lock);
-  self->n_sweeping--;
+  self->sweeping = FALSE;
   pthread_mutex_unlock (&self->lock);
 }
 

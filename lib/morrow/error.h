@@ -21,7 +21,7 @@ G_BEGIN_DECLS
  * @MORROW_ERROR_PENDING: the future has not settled yet
  * @MORROW_ERROR_NOT_IN_TASK: the call is for coroutines, and no task runs here
  * @MORROW_ERROR_WOULD_BLOCK_LOOP: waiting here would stop the loop that is to do the work
- * @MORROW_ERROR_ALREADY_RUNNING: this thread already runs a main coroutine
+ * @MORROW_ERROR_ALREADY_RUNNING: this thread already runs a main coroutine, or another thread one on the same executor
  * @MORROW_ERROR_SELF_AWAIT: the task awaits itself, or a coroutine that it is running
  * @MORROW_ERROR_DEADLOCK: every worker waits for work that only these workers could do
  * @MORROW_ERROR_CLOSED: the executor has been closed

@@ -118,6 +118,65 @@ START_TEST (run_02_run_inside_a_task_is_refused)
 }
 END_TEST
 
+/* A run that goes on until the future settles. */
+typedef struct
+{
+  MorrowExecutor *executor;
+  MorrowFuture   *pending;
+  atomic_uint     n_waiting;
+  int             sum;        /* of what its tasks give */
+} LongRun;
+
+static gboolean
+wait_in_long_run (gpointer data, GValue *result, GError **error)
+{
+  LongRun *self = data;
+
+  atomic_fetch_add (&self->n_waiting, 1);
+  return morrow_await_value (morrow_future_ref (self->pending), result, error);
+}
+
+static gboolean
+sum_two_that_wait (gpointer data, GValue *result, GError **error)
+{
+  LongRun *self = data;
+  g_autoptr (MorrowFuture) one = morrow_create_task (morrow_coroutine (wait_in_long_run, self, NULL));
+  g_autoptr (MorrowFuture) two = morrow_create_task (morrow_coroutine (wait_in_long_run, self, NULL));
+
+  if (!morrow_future_await (one, error) || !morrow_future_await (two, error))
+    return FALSE;
+  self->sum = morrow_future_get_int (one) + morrow_future_get_int (two);
+  return TRUE;
+}
+
+static gpointer
+run_long (gpointer data)
+{
+  run_scene_on (((LongRun *) data)->executor, sum_two_that_wait, data);
+  return NULL;
+}
+
+START_TEST (second_run_on_an_executor_is_refused_and_the_first_goes_on)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (GError) error = NULL;
+  LongRun run = { .executor = executor, .pending = pending };
+  GThread *thread = g_thread_new ("long run", run_long, &run);
+
+  while (atomic_load (&run.n_waiting) < (_i == MODEL_INLINE ? 1 : 2))
+    g_thread_yield ();
+  error = run_failing_on (executor, never, NULL);
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_ALREADY_RUNNING);
+
+  morrow_promise_resolve_int (promise, 21);
+  g_thread_join (thread);
+  ck_assert_int_eq (run.sum, 42);
+  run_scene_on (executor, return_nothing, NULL);   /* there is none now */
+}
+END_TEST
+
 /* --- what a run takes -------------------------------------------------------------------------- */
 
 static void
@@ -512,6 +571,7 @@ run_suite (void)
   tcase_add_loop_test (gives, executor_can_run_again_and_again, 0, N_MODELS);
   tcase_add_loop_test (gives, run_02_run_inside_a_run_is_refused_before_anything_is_made, 0, N_MODELS);
   tcase_add_loop_test (gives, run_02_run_inside_a_task_is_refused, 0, N_MODELS);
+  tcase_add_loop_test (gives, second_run_on_an_executor_is_refused_and_the_first_goes_on, 0, N_MODELS);
   tcase_add_loop_test (gives, run_03_run_takes_anything_that_can_be_awaited, 0, N_MODELS);
   tcase_add_test (gives, run_main_returns_0_when_main_succeeds);
   tcase_add_test (gives, run_main_prints_the_error_and_returns_1);
