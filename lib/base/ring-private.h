@@ -57,4 +57,7 @@ guint    morrow__ring_pop  (MorrowRing     *ring,
 /* Any thread: whether morrow__ring_pop () would find nothing, a hint by the time it is read. */
 gboolean morrow__ring_is_empty (MorrowRing *ring);
 
+/* Any thread: how many items have been taken out, ever, by all whose takings are visible. */
+gsize    morrow__ring_n_taken  (MorrowRing *ring);
+
 G_END_DECLS

@@ -125,3 +125,9 @@ morrow__ring_is_empty (MorrowRing *ring)
 {
   return !is_full (ring, atomic_load_explicit (&ring->head, memory_order_relaxed));
 }
+
+gsize
+morrow__ring_n_taken (MorrowRing *ring)
+{
+  return atomic_load_explicit (&ring->head, memory_order_relaxed);
+}

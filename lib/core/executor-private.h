@@ -30,6 +30,7 @@ struct _MorrowExecutor
   atomic_uint holds;      /* any thread: internal uses, and one for all references of users; see "Life" in executor.c */
   guint       forks;      /* immutable: morrow__forks when it was made */
   atomic_int  running;    /* any thread: an exchange decides whose run it is */
+  gulong      n_errands;  /* under the lane's lock: those given from here that have ended, ever */
 };
 
 struct _MorrowExecutorClass

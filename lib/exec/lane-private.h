@@ -15,9 +15,12 @@ typedef struct
 /* FALSE and an error when there is no thread to do it: then it was not taken. */
 gboolean morrow__lane_push    (MorrowErrand *errand, GError **error);
 
-/* Waits until the lane has done all that was given to it from @executor. TRUE when there was something to wait for. */
-gboolean morrow__lane_join    (MorrowExecutor *executor);
+/* Waits until the lane has done all that was given to it from @executor. */
+void     morrow__lane_join    (MorrowExecutor *executor);
 
 /* The same for who does other things meanwhile: TRUE when the lane is not done; then it calls @wake, under a lock of its
  * own, when it is. Asked again before @joiner goes. */
 gboolean morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer joiner), gpointer joiner);
+
+/* How many errands from @executor have ended, ever. */
+gulong   morrow__lane_count_ended (MorrowExecutor *executor);

@@ -59,6 +59,7 @@ count_ended (MorrowExecutor *executor)
 {
   Running *running = g_hash_table_lookup (lane_running, executor);
 
+  executor->n_errands++;
   if (--running->n == 0)
     {
       if (running->wake != NULL)
@@ -68,20 +69,13 @@ count_ended (MorrowExecutor *executor)
     }
 }
 
-gboolean
+void
 morrow__lane_join (MorrowExecutor *executor)
 {
-  gboolean waited = FALSE;
-
   pthread_mutex_lock (&lane_lock);
   while (lane_running != NULL && g_hash_table_contains (lane_running, executor))
-    {
-      pthread_cond_wait (&lane_ended, &lane_lock);
-      waited = TRUE;
-    }
+    pthread_cond_wait (&lane_ended, &lane_lock);
   pthread_mutex_unlock (&lane_lock);
-
-  return waited;
 }
 
 gboolean
@@ -99,6 +93,18 @@ morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer joiner), 
   pthread_mutex_unlock (&lane_lock);
 
   return running != NULL;
+}
+
+gulong
+morrow__lane_count_ended (MorrowExecutor *executor)
+{
+  gulong n;
+
+  pthread_mutex_lock (&lane_lock);
+  n = executor->n_errands;
+  pthread_mutex_unlock (&lane_lock);
+
+  return n;
 }
 
 /* --- the threads ------------------------------------------------------------------------------------------------- */

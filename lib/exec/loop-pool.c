@@ -21,7 +21,16 @@
  *   Both are counted by each loop for itself; the ended are summed up first, then the started: equal sums mean that in
  *   between there was none.
  *   Main's loop, which waits for that, is woken by each task that ends while it sweeps, and by each loop once it has
- *   swept: a task that had ended without seeing that somebody sweeps is then counted. */
+ *   swept: a task that had ended without seeing that somebody sweeps is then counted.
+ *
+ *
+ *   Nobody counts the callbacks, and the pieces of submitted work, that have ended. The sweep is a job behind them: when
+ *   a loop has swept, what it had before has ended. Each of them, and each task, and each thread that was given work,
+ *   may make more of all. So it goes in rounds, of a sweep on each loop and a wait for the tasks, the submitted work and
+ *   the threads, until in a whole round nothing was made and no thread has ended:
+ *     - A callback is counted, then pushed. One that was counted before the round, and is not in front of the sweep, is
+ *       pushed by a thread that was given work: that ends in this round.
+ *     - All others are counted in the round, when they are made; what was submitted, when it is taken. */
 
 #include "config.h"
 
@@ -54,6 +63,8 @@ struct _MorrowLoopPool
   atomic_uint            n_searching; /* P2 */
   MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
+  atomic_ulong           n_posted;    /* callbacks that were posted from outside */
+  atomic_uint            n_sweeps;    /* loops that have yet to sweep, in this round */
   atomic_int             sweeping;    /* a run ends, or the pool: what is started now is swept at once */
   atomic_int             stopping;
 
@@ -191,12 +202,29 @@ morrow__loop_pool_slept (MorrowLoop *loop)
   atomic_fetch_sub_explicit (&loop->pool->n_asleep, 1, memory_order_relaxed);
 }
 
+gboolean
+morrow__loop_pool_is_sweeping (MorrowLoop *loop)
+{
+  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
+}
+
+/* Who waits for the end of a sweep. */
+static void
+wake_sweeper (MorrowLoopPool *self)
+{
+  pthread_mutex_lock (&self->lock);
+  pthread_cond_broadcast (&self->ended);
+  if (self->runner != NULL)
+    morrow__wakeup_signal (&self->runner->wakeup);
+  pthread_mutex_unlock (&self->lock);
+}
+
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
 static inline void
 add_own (atomic_ulong *counter)
 {
-  /* Only this thread writes it. Release: pairs with the acquire in has_tasks (). */
+  /* Only this thread writes it. Release: pairs with the acquire in has_tasks (), and in count_made (). */
   atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
 }
 
@@ -262,7 +290,11 @@ morrow__loop_pool_work (MorrowLoop *loop)
     }
 
   if (n_run > 0)
-    morrow__spin_expect (&loop->spin);
+    {
+      morrow__spin_expect (&loop->spin);
+      if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
+        wake_sweeper (self);
+    }
   return n_run > 0;
 }
 
@@ -274,23 +306,6 @@ drop_work (MorrowLoopPool *self)
 
   while (morrow__ring_pop (self->ring, &item, 1, 1) > 0)
     morrow__executor_do_work (&item, TRUE);
-}
-
-gboolean
-morrow__loop_pool_is_sweeping (MorrowLoop *loop)
-{
-  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
-}
-
-/* Who waits for the end of a sweep. */
-static void
-wake_sweeper (MorrowLoopPool *self)
-{
-  pthread_mutex_lock (&self->lock);
-  pthread_cond_broadcast (&self->ended);
-  if (self->runner != NULL)
-    morrow__wakeup_signal (&self->runner->wakeup);
-  pthread_mutex_unlock (&self->lock);
 }
 
 void
@@ -354,9 +369,15 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
   if (G_UNLIKELY (self->broken != NULL))
     job->run (job, TRUE);
   else if (here != NULL && here->pool == self)
-    morrow__loop_post_held (here, job);
+    {
+      add_own (&here->n_posted);
+      morrow__loop_post_held (here, job);
+    }
   else
-    morrow__loop_post (next_loop (self), job);   /* what holds the pool may be the job */
+    {
+      atomic_fetch_add_explicit (&self->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_made () */
+      morrow__loop_post (next_loop (self), job);                              /* what holds the pool may be the job */
+    }
 }
 
 static gboolean
@@ -376,10 +397,14 @@ loop_pool_submit (MorrowExecutor *executor, const MorrowRingItem *work)
 static void
 sweep_run (MorrowJob *job, gboolean closed)
 {
+  MorrowLoop *here = morrow__loop_here ();
+
   if (!closed)
     {
-      morrow__loop_sweep (morrow__loop_here ());
-      wake_sweeper (morrow__loop_here ()->pool);
+      morrow__loop_sweep (here);
+      /* Release: pairs with the acquire in has_leftovers (). */
+      atomic_fetch_sub_explicit (&here->pool->n_sweeps, 1, memory_order_release);
+      wake_sweeper (here->pool);
     }
   g_free (job);
 }
@@ -399,17 +424,37 @@ has_tasks (MorrowLoopPool *self)
   return ended != started;
 }
 
+/* The round is not over. */
 static gboolean
 has_leftovers (gpointer data)
 {
   MorrowLoop *runner = data;
+  MorrowLoopPool *self = (MorrowLoopPool *) runner->executor;
 
-  return has_tasks ((MorrowLoopPool *) runner->executor) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner);
+  /* Acquire: pairs with the release in sweep_run (). */
+  return atomic_load_explicit (&self->n_sweeps, memory_order_acquire) > 0 || has_tasks (self) ||
+         !morrow__ring_is_empty (self->ring) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner);
+}
+
+/* What a round is to leave as it was: how many tasks and callbacks were made, how much work was taken, how many threads have
+ * ended. */
+static gulong
+count_made (MorrowLoopPool *self)
+{
+  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) +
+             atomic_load_explicit (&self->n_posted, memory_order_acquire) +
+             morrow__ring_n_taken (self->ring) + morrow__lane_count_ended (&self->parent_instance);
+
+  for (guint i = 0; i < self->loops->len; i++)
+    n += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire) +
+         atomic_load_explicit (&loop_at (self, i)->n_posted, memory_order_acquire);
+  return n;
 }
 
 static void
 post_sweeps (MorrowLoopPool *self)
 {
+  atomic_fetch_add_explicit (&self->n_sweeps, self->loops->len, memory_order_relaxed);
   for (guint i = 0; i < self->loops->len; i++)
     {
       MorrowJob *job = g_new (MorrowJob, 1);
@@ -427,14 +472,21 @@ set_runner (MorrowLoopPool *self, MorrowLoop *runner)
   pthread_mutex_unlock (&self->lock);
 }
 
-/* Cancels what is left over and waits until it has ended. */
+/* Cancels what is left over and waits until it has ended: see "The end of a run". */
 static void
 finish (MorrowLoopPool *self, MorrowLoop *runner)
 {
+  gulong n_made;
+
   set_runner (self, runner);
   atomic_store_explicit (&self->sweeping, TRUE, memory_order_relaxed);
-  post_sweeps (self);
-  morrow__loop_turn_while (runner, has_leftovers, runner);
+  do
+    {
+      n_made = count_made (self);
+      post_sweeps (self);
+      morrow__loop_turn_while (runner, has_leftovers, runner);
+    }
+  while (count_made (self) != n_made);
   atomic_store_explicit (&self->sweeping, FALSE, memory_order_relaxed);
   set_runner (self, NULL);
 }

@@ -37,10 +37,12 @@ struct _MorrowThreadPool
   pthread_mutex_t lock;         /* for all below; recursive, since who looks at a gather may be the one to settle it,
                                    which may start the next of its tasks here */
   pthread_cond_t work;          /* there is something in a queue, or the pool stops */
-  pthread_cond_t ended;         /* a task has ended */
+  pthread_cond_t ended;         /* a task has ended, or a callback */
   MorrowQueue    callbacks;     /* jobs that do not wait: they go first */
   MorrowQueue    queue;         /* tasks */
   guint          n_queued;      /* in both */
+  guint          n_callbacks;   /* jobs that do not wait: queued, or running */
+  gulong         n_jobs;        /* there have been so far, of both kinds */
   MorrowList     tasks;         /* those that were started and have not ended */
   GPtrArray     *threads;       /* GThread, owned */
   GPtrArray     *blocked;       /* MorrowThreadHome: those that wait, main's among them; borrowed */
@@ -350,16 +352,25 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   return hope;
 }
 
-/* Outside any task, though on the stack of one. */
 static void
-run_callback (MorrowThreadHome *home, MorrowQueueNode *node)
+callback_ended (MorrowThreadPool *self)
 {
-  MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+  pthread_mutex_lock (&self->lock);
+  self->n_callbacks--;
+  pthread_cond_broadcast (&self->ended);
+  pthread_mutex_unlock (&self->lock);
+}
+
+/* Outside any task, though perhaps on the stack of one. */
+static void
+run_callback (MorrowThreadHome *home, MorrowJob *job)
+{
   MorrowTask *current = home->home.current;
 
   home->home.current = NULL;
   job->run (job, FALSE);
   home->home.current = current;
+  callback_ended (executor_of (&home->home));
 }
 
 static gboolean
@@ -377,7 +388,7 @@ idle_wait (MorrowThreadHome *home)
 
   if (callback != NULL)
     {
-      run_callback (home, callback);
+      run_callback (home, morrow__queue_entry (callback, MorrowJob, node));
       return TRUE;
     }
 
@@ -456,7 +467,10 @@ worker_main (gpointer data)
   is_worker = TRUE;
   while ((job = take_job (self)) != NULL)
     {
-      job->run (job, FALSE);
+      if (job->run == task_run)
+        job->run (job, FALSE);
+      else
+        run_callback (home, job);
       if (G_UNLIKELY (farewell != NULL))
         bid_farewell ();
     }
@@ -490,6 +504,9 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
       morrow__queue_push (task != NULL ? &self->queue : &self->callbacks, &job->node);
       if (task != NULL)
         add_task (self, task);
+      else
+        self->n_callbacks++;
+      self->n_jobs++;
       pthread_cond_signal (&self->work);
       if (all_are_blocked (self))
         unpark_blocked (self);                  /* it may be what one of them waits for */
@@ -560,23 +577,35 @@ sweep (MorrowThreadPool *self)
     morrow__task_sweep (g_ptr_array_index (left, i));
 }
 
-static void
-wait_for_tasks (MorrowThreadPool *self)
+/* Until no task is alive, and no callback is queued or running. Returns: how many jobs there have been so far. */
+static gulong
+wait_for_jobs (MorrowThreadPool *self)
 {
+  gulong n_jobs;
+
   pthread_mutex_lock (&self->lock);
-  while (!morrow__list_is_empty (&self->tasks))
+  while (!morrow__list_is_empty (&self->tasks) || self->n_callbacks > 0)
     pthread_cond_wait (&self->ended, &self->lock);
+  n_jobs = self->n_jobs;
   pthread_mutex_unlock (&self->lock);
+
+  return n_jobs;
 }
 
-/* Tasks may still give work to threads, and these may still create tasks. */
+/* Tasks and callbacks may still give work to threads, and these may still make some of them: until there was none of
+ * all from one look to the next. */
 static void
 finish (MorrowThreadPool *self)
 {
+  gulong n_jobs;
+
   sweep (self);
   do
-    wait_for_tasks (self);
-  while (morrow__lane_join (&self->parent_instance));
+    {
+      n_jobs = wait_for_jobs (self);
+      morrow__lane_join (&self->parent_instance);
+    }
+  while (wait_for_jobs (self) != n_jobs);
 
   pthread_mutex_lock (&self->lock);
   self->sweeping = FALSE;
@@ -613,7 +642,7 @@ static void
 shut_down (MorrowThreadPool *self)
 {
   sweep (self);
-  wait_for_tasks (self);
+  wait_for_jobs (self);
 
   pthread_mutex_lock (&self->lock);
   self->stopping = TRUE;

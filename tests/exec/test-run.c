@@ -502,6 +502,89 @@ START_TEST (callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept
 }
 END_TEST
 
+/* What the caller of a run has on its stack, and what is queued may look at until the run returns. */
+typedef struct
+{
+  MorrowFuture *main;       /* owned by the test */
+  atomic_uint   n_called;
+} Frame;
+
+#define N_CALLBACKS 20
+
+/* It would be late, if nobody waited for it. */
+static void
+outlast_main (Frame *frame)
+{
+  while (morrow_future_get_status (frame->main) == MORROW_FUTURE_PENDING)
+    g_thread_yield ();
+  g_usleep (1000);
+}
+
+static gboolean
+outlast_main_and_attach (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Frame *frame = data;
+
+  outlast_main (frame);
+  if (atomic_fetch_add (&frame->n_called, 1) < N_CALLBACKS)
+    morrow_future_unref (morrow_future_finally (settled, outlast_main_and_attach, frame, NULL));
+  return TRUE;
+}
+
+static gboolean
+leave_callbacks_over (gpointer data, GValue *result, GError **error)
+{
+  Frame *frame = data;
+  g_autoptr (MorrowFuture) settled = new_int (1);
+
+  frame->main = morrow_future_ref (morrow_current_task ());
+  for (guint i = 0; i < N_CALLBACKS; i++)
+    morrow_future_unref (morrow_future_then (settled, outlast_main_and_attach, frame, NULL));
+  return TRUE;
+}
+
+START_TEST (callbacks_that_are_queued_and_those_that_they_attach_are_called_before_the_run_returns)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  Frame frame = { .main = NULL };
+
+  run_scene_on (executor, leave_callbacks_over, &frame);
+  ck_assert_uint_eq (atomic_load (&frame.n_called), 2 * N_CALLBACKS);
+  morrow_future_unref (frame.main);
+}
+END_TEST
+
+static void
+work_beyond_main (gpointer data)
+{
+  Frame *frame = data;
+
+  outlast_main (frame);
+  atomic_fetch_add (&frame->n_called, 1);
+}
+
+static gboolean
+leave_work_over (gpointer data, GValue *result, GError **error)
+{
+  Frame *frame = data;
+
+  frame->main = morrow_future_ref (morrow_current_task ());
+  for (guint i = 0; i < N_CALLBACKS; i++)
+    morrow_executor_submit (morrow_executor_get_current (), work_beyond_main, frame, NULL);
+  return TRUE;
+}
+
+START_TEST (work_that_was_submitted_is_done_before_the_run_returns)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  Frame frame = { .main = NULL };
+
+  run_scene_on (executor, leave_work_over, &frame);
+  ck_assert_uint_eq (atomic_load (&frame.n_called), N_CALLBACKS);
+  morrow_future_unref (frame.main);
+}
+END_TEST
+
 static gboolean
 leave_a_sleep_over (gpointer data, GValue *result, GError **error)
 {
@@ -584,6 +667,8 @@ run_suite (void)
 
   tcase_add_loop_test (end, run_08_threads_are_joined_before_the_run_returns_and_can_call_back_till_then, 0, MODEL_INLINE);
   tcase_add_test (end, callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept);
+  tcase_add_loop_test (end, callbacks_that_are_queued_and_those_that_they_attach_are_called_before_the_run_returns, 0, N_MODELS);
+  tcase_add_loop_test (end, work_that_was_submitted_is_done_before_the_run_returns, 0, N_MODELS);
   tcase_add_test (end, run_on_a_loop_leaves_nothing_behind);
 
   return suite;
