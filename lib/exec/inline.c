@@ -189,6 +189,24 @@ unpark (gpointer home)
   morrow__parker_unpark (&((MorrowThreadHome *) home)->parker);
 }
 
+/* Until no callback is queued, and no thread works for this executor: each may make more of the other. It is asked for threads
+ * again before each sleep, since one token may have been for a callback and for the last of them. */
+static void
+finish (MorrowInline *self, MorrowThreadHome *home)
+{
+  gboolean busy;
+
+  do
+    {
+      while (run_callbacks (self, FALSE))
+        ;
+      busy = morrow__lane_is_busy (&self->parent_instance, unpark, home);
+      if (busy && morrow__mpsc_is_empty (&self->inbox))
+        morrow__parker_park (&home->parker);
+    }
+  while (busy || !morrow__mpsc_is_empty (&self->inbox));
+}
+
 static gboolean
 inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
@@ -200,11 +218,7 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   run_task (home, (MorrowTask *) main);
-  while (run_callbacks (self, FALSE) || morrow__lane_is_busy (executor, unpark, home))
-    {
-      if (morrow__mpsc_is_empty (&self->inbox))
-        morrow__parker_park (&home->parker);
-    }
+  finish (self, home);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   set_home (self, NULL);
   morrow__thread_home_leave (home);

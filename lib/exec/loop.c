@@ -256,7 +256,8 @@ has_leftovers (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return morrow__loop_has_tasks (self) || morrow__lane_is_busy (self->executor, morrow__loop_wake_up, self);
+  return morrow__loop_has_tasks (self) || morrow__lane_is_busy (self->executor, morrow__loop_wake_up, self) ||
+         morrow__loop_has_tasks (self);   /* which a thread has made just before it was done */
 }
 
 /* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */

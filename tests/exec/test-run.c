@@ -586,6 +586,36 @@ START_TEST (work_that_was_submitted_is_done_before_the_run_returns)
 END_TEST
 
 static gboolean
+count_call (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  atomic_fetch_add ((atomic_uint *) data, 1);
+  return TRUE;
+}
+
+static gboolean
+leave_a_short_thread_over (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) thread = morrow_to_thread (return_int, GINT_TO_POINTER (1), NULL);
+
+  morrow_future_unref (morrow_future_then (thread, count_call, data, NULL));
+  return TRUE;
+}
+
+/* The thread is done while the run looks whether it is. */
+START_TEST (callback_on_a_thread_that_ends_with_the_run_is_called_before_the_run_returns)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  atomic_uint n_called = 0;
+
+  for (guint i = 0; i < 1000 / morrow_check_slowness (); i++)
+    {
+      run_scene_on (executor, leave_a_short_thread_over, &n_called);
+      ck_assert_uint_eq (atomic_load (&n_called), i + 1);
+    }
+}
+END_TEST
+
+static gboolean
 leave_a_sleep_over (gpointer data, GValue *result, GError **error)
 {
   morrow_future_unref (morrow_sleep (3600));
@@ -669,6 +699,7 @@ run_suite (void)
   tcase_add_test (end, callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept);
   tcase_add_loop_test (end, callbacks_that_are_queued_and_those_that_they_attach_are_called_before_the_run_returns, 0, N_MODELS);
   tcase_add_loop_test (end, work_that_was_submitted_is_done_before_the_run_returns, 0, N_MODELS);
+  tcase_add_loop_test (end, callback_on_a_thread_that_ends_with_the_run_is_called_before_the_run_returns, 0, N_MODELS);
   tcase_add_test (end, run_on_a_loop_leaves_nothing_behind);
 
   return suite;
