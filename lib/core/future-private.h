@@ -69,6 +69,9 @@ struct _MorrowFutureOps
    * Idempotent. */
   void     (*start)        (MorrowFuture *self, MorrowExecutor *executor);
 
+  /* Any thread: it is about to be awaited by a shield. NULL: that makes no difference. */
+  void     (*protect)      (MorrowFuture *self);
+
   /* The thread of the last unref: releases what the kind holds, and the memory. */
   void     (*free_kind)    (MorrowFuture *self);
 

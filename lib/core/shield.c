@@ -72,7 +72,9 @@ morrow__future_is_shield (MorrowFuture *self)
  * Protects @future from one caller's cancel: cancelling the future returned leaves @future running. asyncio's
  * `shield()`.
  *
- * In a task that is being swept up at the end of a run, awaiting a shield is what still works.
+ * In a task that is being swept up at the end of a run, awaiting a shield is what still works. A coroutine that is given
+ * to it there is not swept, nor are the tasks that this creates, and the run waits for them: this is how to clean up.
+ * A task that runs already is no clean-up, and is swept as any other.
  *
  * Returns: (transfer full): a future that settles as @future does; @future itself when that has settled
  */
@@ -91,6 +93,8 @@ morrow_shield (MorrowFuture *future)
   self->inner = future;
   self->waiter.notify = shield_notify;
 
+  if (future->ops->protect != NULL)
+    future->ops->protect (future);
   morrow__future_ref (&self->future);
   if (!morrow__future_subscribe (future, &self->waiter))
     shield_notify (&self->waiter, future);

@@ -258,11 +258,47 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_in
   return TRUE;
 }
 
-/* At the end of a run: what is left over is cancelled, and stays so. The home's thread. */
+/* At the end of a run: what is left over is cancelled, and stays so, unless it is part of a clean-up. */
 void
 morrow__task_sweep (MorrowTask *self)
 {
+  if (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_SPARED)
+    return;
   if (atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_seq_cst) & MORROW__CANCEL_STICKY)
     return;
   morrow_future_cancel (&self->future);
+}
+
+static gboolean
+current_task_is (guint bits)
+{
+  MorrowTask *current = morrow__home != NULL ? morrow__home->current : NULL;
+
+  return current != NULL && (atomic_load_explicit (&current->cancel, memory_order_relaxed) & bits) != 0;
+}
+
+static void
+spare (MorrowTask *self)
+{
+  /* Relaxed: it has not started, and whoever starts it passes this on with it. */
+  atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_SPARED, memory_order_relaxed);
+}
+
+/* A shield is put before @future, and starts it if nobody has. */
+void
+morrow__task_protect (MorrowFuture *future)
+{
+  MorrowTask *self = (MorrowTask *) future;
+
+  if (current_task_is (MORROW__CANCEL_STICKY | MORROW__CANCEL_SPARED) &&
+      atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
+    spare (self);
+}
+
+/* Before @self is queued on @executor, which may be sweeping: what a task starts there is part of the same clean-up. */
+void
+morrow__task_inherit (MorrowTask *self, MorrowExecutor *executor)
+{
+  if (morrow__executor_current == executor && current_task_is (MORROW__CANCEL_SPARED))
+    spare (self);
 }

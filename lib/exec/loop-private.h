@@ -78,6 +78,8 @@ struct _MorrowLoop
   guint            fuel;           /* how many more jobs this batch may run */
   guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
   guint            entered;        /* how deep in morrow__loop_enter () */
+  atomic_int       sweeping;       /* what starts now is swept at once; any, relaxed: who starts a task asks, and need know only
+                                      if it runs here */
   MorrowHome      *outer_home;     /* what this thread had before the outermost of them */
   MorrowExecutor  *outer_executor;
   MorrowFiber      main_fiber;     /* the thread's own stack */
@@ -89,7 +91,6 @@ struct _MorrowLoop
   MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
   guint            n_spares;
   MorrowList       tasks;          /* those that live here, from start to end */
-  gboolean         sweeping;       /* what starts now is swept at once */
   MorrowDeque      deque;          /* on a pool: tasks that have not started, newest first; others steal from it */
   atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool.c */
   atomic_ulong     n_ended;        /* likewise */

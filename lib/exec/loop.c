@@ -189,6 +189,8 @@ loop_start (MorrowExecutor *executor, MorrowFuture *task)
       return;
     }
 
+  if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
+    morrow__task_inherit ((MorrowTask *) task, executor);
   if (self->hosted)
     morrow__executor_hold (executor);
   morrow__loop_start (self, (MorrowTask *) task);
@@ -296,7 +298,7 @@ loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupte
   morrow__loop_drain (self);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__loop_drain (self);   /* the job of an interrupt that came late */
-  self->sweeping = FALSE;
+  atomic_store_explicit (&self->sweeping, FALSE, memory_order_relaxed);
   morrow__loop_yield_thread (self);
   morrow__cache_trim (KEPT_AFTER_RUN);
   return TRUE;

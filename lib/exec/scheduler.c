@@ -90,7 +90,7 @@ adopt (MorrowLoop *self, MorrowTask *task)
 {
   morrow__list_append (&self->tasks, &task->link);
   morrow__task_set_home (task, &self->home);
-  if (G_UNLIKELY (self->sweeping || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
+  if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
     morrow__task_sweep (task);
 }
 
@@ -444,7 +444,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 void
 morrow__loop_sweep (MorrowLoop *self)
 {
-  self->sweeping = self->pool == NULL;
+  atomic_store_explicit (&self->sweeping, self->pool == NULL, memory_order_relaxed);
   morrow__list_foreach_safe (&self->tasks, node, after)
     morrow__task_sweep (morrow__list_entry (node, MorrowTask, link));
 }

@@ -20,10 +20,12 @@
  *   to cancel the host. The host lives while this has not settled, so that whoever holds this one's lock may take a
  *   reference of it (T2).
  *
- * CANCELLING (the cancel field): the number of requests, and three bits, of which LINKED is cancellable.c's.
+ * CANCELLING (the cancel field): the number of requests, and four bits, of which LINKED is cancellable.c's.
  *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever
  *             the number of requests
  *   STICKY    the task is being swept up: every suspension point fails from now on, but for a shield
+ *   SPARED    the task is part of a clean-up: a shield has started it in one that is STICKY or SPARED, or a task that is
+ *             SPARED has; set before it starts, and no sweep touches it
  *
  *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it
  *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
@@ -40,7 +42,8 @@
 #define MORROW__CANCEL_PENDING 1u
 #define MORROW__CANCEL_STICKY  2u
 #define MORROW__CANCEL_LINKED  4u   /* somebody has a GCancellable that is to be cancelled with it */
-#define MORROW__CANCEL_ONE     8u   /* a request */
+#define MORROW__CANCEL_SPARED  8u
+#define MORROW__CANCEL_ONE     16u  /* a request */
 
 typedef enum
 {
@@ -132,6 +135,8 @@ MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited);
 void     morrow__task_sweep           (MorrowTask *self);
+void     morrow__task_protect         (MorrowFuture *future);
+void     morrow__task_inherit         (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
 
 /* What its function is called, as long as it has not settled. */

@@ -377,6 +377,7 @@ const MorrowFutureOps morrow__task_ops = {
   .kind = "task",
   .cancel = morrow__task_cancel,
   .start = task_start,
+  .protect = morrow__task_protect,
   .free_kind = task_free,
   .is_wanted = task_is_wanted,
 };

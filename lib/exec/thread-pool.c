@@ -540,6 +540,7 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   gboolean sweep;
   GError *error;
 
+  morrow__task_inherit (task, executor);
   task->job.run = task_run;
   morrow__future_ref (future);                  /* the queue's */
   morrow__future_ref (future);                  /* this function's: for the sweep */

@@ -37,7 +37,8 @@ MorrowFuture *morrow_gather_full (MorrowFuture *const *futures,
                                   MorrowGatherFlags    flags,
                                   gsize                limit) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Cancelling what this gives leaves the future alone. */
+/* Cancelling what this gives leaves the future alone. What it starts in a task that is cancelled by the end of a run can still
+ * wait. */
 MORROW_API
 MorrowFuture *morrow_shield      (MorrowFuture *future) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -327,6 +327,94 @@ START_TEST (run_04_in_a_leftover_every_further_wait_fails)
 }
 END_TEST
 
+/* A leftover that awaits a coroutine under a shield, and what came of that. */
+typedef struct
+{
+  atomic_int  is_waiting;
+  atomic_uint n_done;       /* waits of the coroutine's, and of what it starts, that succeeded */
+} CleanUp;
+
+static gboolean
+clean_up_once (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+
+  if (!morrow_await (morrow_sleep (0.001), error) || !morrow_yield (error))
+    return FALSE;
+  atomic_fetch_add (&self->n_done, 1);
+  return TRUE;
+}
+
+/* Itself, in a task, in two of a gather, and under one shield more. */
+static gboolean
+clean_up_five_times (gpointer data, GValue *result, GError **error)
+{
+  return clean_up_once (data, result, error) &&
+         morrow_await (morrow_create_task (morrow_coroutine (clean_up_once, data, NULL)), error) &&
+         morrow_await (morrow_gather (morrow_coroutine (clean_up_once, data, NULL), morrow_coroutine (clean_up_once, data, NULL), NULL), error) &&
+         morrow_await (morrow_shield (morrow_coroutine (clean_up_once, data, NULL)), error);
+}
+
+static gboolean
+wait_then_clean_up (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+  gboolean ok;
+
+  atomic_store (&self->is_waiting, TRUE);
+  ok = morrow_future_await (never_settles, error);
+  ck_assert (!ok);
+  ok = morrow_await (morrow_shield (morrow_coroutine (clean_up_five_times, self, NULL)), NULL);
+  ck_assert (ok);
+  return FALSE;
+}
+
+static gboolean
+leave_one_over_that_cleans_up (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *clean_up = data;
+
+  leave_over (wait_then_clean_up, clean_up);
+  while (!atomic_load (&clean_up->is_waiting))
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+START_TEST (run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  CleanUp clean_up = { .is_waiting = FALSE };
+
+  run_scene_on (executor, leave_one_over_that_cleans_up, &clean_up);
+  ck_assert_uint_eq (atomic_load (&clean_up.n_done), 5);
+}
+END_TEST
+
+static gboolean
+leave_a_shielded_one_over (gpointer data, GValue *result, GError **error)
+{
+  Crowd *crowd = data;
+
+  morrow_future_unref (morrow_shield (morrow_coroutine (wait_in_crowd, crowd, NULL)));
+  while (atomic_load (&crowd->n_waiting) < 1)
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+START_TEST (coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  Crowd crowd = { .pending = pending };
+
+  run_scene_on (executor, leave_a_shielded_one_over, &crowd);
+  ck_assert_uint_eq (atomic_load (&crowd.n_cancelled), 1);
+}
+END_TEST
+
 /* Waits; cancelled, it fails otherwise. */
 static gboolean
 wait_and_fail (gpointer data, GValue *result, GError **error)
@@ -691,6 +779,8 @@ run_suite (void)
 
   tcase_add_test (leftovers, run_04_leftover_tasks_are_all_cancelled_then_all_awaited);
   tcase_add_loop_test (leftovers, run_04_in_a_leftover_every_further_wait_fails, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it, 0, MODEL_INLINE);
   tcase_add_test (leftovers, run_05_leftover_that_fails_is_reported_and_mains_result_stands);
   tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
   tcase_add_test (leftovers, run_07_task_made_just_before_main_returns_still_gets_its_first_step);
