@@ -366,6 +366,56 @@ START_TEST (cancels_that_race_with_responses_end_every_request_once)
 }
 END_TEST
 
+/* A task that is left over when the run ends, and that says good-bye to a server. */
+typedef struct
+{
+  char *uri;
+  gint  is_waiting;   /* Any thread, atomically. */
+  guint status;       /* Of the response. */
+} Goodbye;
+
+static gboolean
+say_goodbye (gpointer data, GValue *result, GError **error)
+{
+  Goodbye *self = data;
+  g_autoptr (MorrowPromise) promise = morrow_promise_new ();
+  g_autoptr (MorrowFuture) never_settles = morrow_promise_get_future (promise);
+  g_autoptr (MorrowHttpResponse) response = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  g_atomic_int_set (&self->is_waiting, TRUE);
+  if (morrow_future_await (never_settles, error))
+    ck_abort_msg ("the task was not cancelled");
+  response = morrow_await_boxed (morrow_shield (morrow_http_get (self->uri, NULL)), &failure);
+  if (response == NULL)
+    ck_abort_msg ("the request failed: %s", failure->message);
+  self->status = morrow_http_response_get_status (response);
+  return FALSE;
+}
+
+static gboolean
+leave_goodbye_over (gpointer data, GValue *result, GError **error)
+{
+  Goodbye *goodbye = data;
+
+  morrow_future_unref (morrow_create_task (morrow_coroutine (say_goodbye, goodbye, NULL)));
+  while (!g_atomic_int_get (&goodbye->is_waiting))
+    if (!morrow_yield (error))
+      return FALSE;
+  return TRUE;
+}
+
+START_TEST (a_request_under_a_shield_succeeds_while_the_run_ends)
+{
+  g_autoptr (MorrowTestServer) server = start_server ();
+  Goodbye goodbye = { .uri = g_strconcat (test_server_get_url (server), "/delay/10/5", NULL) };
+
+  run (_i, leave_goodbye_over, &goodbye);
+  ck_assert_uint_eq (goodbye.status, 200);
+  g_free (goodbye.uri);
+}
+END_TEST
+
 static Suite *
 cancel_suite (void)
 {
@@ -385,6 +435,7 @@ cancel_suite (void)
 
   tcase = tcase_create ("others");
   tcase_add_test (tcase, a_cancelled_request_passes_its_place_on);
+  tcase_add_loop_test (tcase, a_request_under_a_shield_succeeds_while_the_run_ends, 0, SEQUENTIAL);
   tcase_add_loop_test (tcase, cancels_that_race_with_responses_end_every_request_once, 0, N_MODELS);
   suite_add_tcase (suite, tcase);
   return suite;
