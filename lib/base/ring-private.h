@@ -54,7 +54,9 @@ guint    morrow__ring_pop  (MorrowRing     *ring,
                             guint           max,
                             guint           n_shares);
 
-/* Any thread: whether morrow__ring_pop () would find nothing, a hint by the time it is read. */
+/* Any thread: whether morrow__ring_pop () would find nothing.  It may say so although there is something, while another
+ * takes what lies in front, or has a place in front and has not filled it.  So who goes to sleep by it relies on those two
+ * to look again when they are through, as P1 in exec/loop-pool.c has it. */
 gboolean morrow__ring_is_empty (MorrowRing *ring);
 
 /* Any thread: how many items have been taken out, ever, by all whose takings are visible. */

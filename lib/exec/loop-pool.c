@@ -7,14 +7,22 @@
  * whose turn it was may be busy: the loop that takes them puts them all into its deque.
  *
  * GOING TO SLEEP
- *   P1: who creates a task pushes it, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks
- *   at all deques once more. One of the two sees the other, if neither look is done before its store is visible. The
- *   creator's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier () makes
- *   every running thread of the process pass a full barrier. Where the kernel has none, the creator exchanges with
+ *   Work is in the ring, in the deques and in the offers. Who pushes something there, and who has taken something and may
+ *   have left or brought more, sees to it that another loop is awake for that.
+ *   P1: it pushes or takes, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks at the ring,
+ *   at all deques and at all offers once more. One of the two sees the other, if neither look is done before its store is
+ *   visible. The pusher's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier ()
+ *   makes every running thread of the process pass a full barrier. Where the kernel has none, the pusher exchanges with
  *   n_asleep, which is one.
  *   P2: nobody is woken while a loop searches, that is, looks around before it goes to sleep. A search ends before what was
- *   found is run, or before the loop counts as asleep: who ends the last one looks again, and wakes another if there
- *   is something left. So a pusher that saw a search has had its push seen: by the search, by that look, or by P1's.
+ *   found is run, and before any code of the user's, or before the loop counts as asleep: who ends the last one looks
+ *   again, and wakes another if there is something left. The pusher has a fence between its push and its look at
+ *   n_searching, as has who ends a search between the exchange and the last look. So a pusher that saw a search has had
+ *   its push seen: by the search, by that look, or by P1's.
+ *
+ *   A look finds nothing, though there is something, while another takes what lies in front of it (ring.c), moves it from
+ *   one deque to another, or has a place in the ring and has not filled it. Each of these looks again when it is
+ *   through: so who has slept over something is woken for it.
  *
  * THE END OF A RUN
  *   When main has ended, what is left over is swept. It has all ended when as many tasks have ended as have started.
@@ -98,6 +106,7 @@ wake_one (MorrowLoopPool *self)
     {
       MorrowLoop *loop = loop_at (self, i);
 
+      /* The exchange: L1, as in push_posted (): of all who would wake the loop, one does. */
       if (atomic_load_explicit (&loop->asleep, memory_order_relaxed) &&
           atomic_exchange_explicit (&loop->asleep, FALSE, memory_order_seq_cst))
         {
@@ -107,9 +116,10 @@ wake_one (MorrowLoopPool *self)
     }
 }
 
-/* After a task was pushed (P1). */
-static inline void
-wake_thief (MorrowLoopPool *self)
+/* After something was pushed or taken: whether there is a loop to wake for what is to be done (P1), and nobody who finds it
+ * anyway (P2). */
+static inline gboolean
+wants_thief (MorrowLoopPool *self)
 {
   guint n_asleep;
 
@@ -123,8 +133,20 @@ wake_thief (MorrowLoopPool *self)
       n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
     }
 
-  /* P2. */
-  if (G_UNLIKELY (n_asleep > 0) && atomic_load_explicit (&self->n_searching, memory_order_seq_cst) == 0)
+  if (G_LIKELY (n_asleep == 0))
+    return FALSE;
+
+  /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for wake_one (), it pairs with the addition
+   * to n_asleep in morrow__loop_pool_has_work (). */
+  atomic_thread_fence (memory_order_seq_cst);
+  return atomic_load_explicit (&self->n_searching, memory_order_seq_cst) == 0;
+}
+
+/* After something was pushed. */
+static inline void
+wake_thief (MorrowLoopPool *self)
+{
+  if (G_UNLIKELY (wants_thief (self)))
     wake_one (self);
 }
 
@@ -162,16 +184,32 @@ morrow__loop_pool_search (MorrowLoop *loop)
   return TRUE;
 }
 
-/* P2. */
 void
 morrow__loop_pool_end_search (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
 
+  /* Sequentially consistent, both: P2, pair with the addition in morrow__loop_pool_has_work () and with the look of
+   * wants_thief () at n_searching. */
   loop->searching = FALSE;
-  if (atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst) == 1 &&
-      atomic_load_explicit (&self->n_asleep, memory_order_relaxed) > 0 && has_work (self))
+  if (atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst) > 1 ||
+      atomic_load_explicit (&self->n_asleep, memory_order_seq_cst) == 0)
+    return;
+
+  /* P2: pairs with the fence in wants_thief (). */
+  atomic_thread_fence (memory_order_seq_cst);
+  if (has_work (self))
     wake_one (self);
+}
+
+/* The loop has taken something, and goes on to run it: what is left may be for another. */
+static void
+pass_on (MorrowLoop *loop)
+{
+  if (loop->searching)
+    morrow__loop_pool_end_search (loop);
+  else if (G_UNLIKELY (wants_thief (loop->pool)) && has_work (loop->pool))
+    wake_one (loop->pool);
 }
 
 /* The loop says that it sleeps: the second look at what there is to do (P1). It counts until morrow__loop_pool_slept
@@ -181,6 +219,7 @@ morrow__loop_pool_has_work (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
 
+  /* Sequentially consistent: P1, pairs with the look at n_asleep in wants_thief (), by the membarrier where there is one. */
   atomic_fetch_add_explicit (&self->n_asleep, 1, memory_order_seq_cst);
   if (!self->fence)
     syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
@@ -254,6 +293,17 @@ morrow__loop_pool_take_offers (MorrowLoop *loop)
   take_offers (loop, loop);
 }
 
+/* All but one of what was stolen can be stolen again. */
+static gboolean
+steal_half (MorrowLoop *loop, MorrowLoop *victim)
+{
+  guint n = morrow__deque_steal_half (&victim->deque, &loop->deque);
+
+  if (n > 1)
+    wake_thief (loop->pool);
+  return n > 0;
+}
+
 gboolean
 morrow__loop_pool_steal (MorrowLoop *loop)
 {
@@ -264,7 +314,7 @@ morrow__loop_pool_steal (MorrowLoop *loop)
     {
       MorrowLoop *victim = loop_at (self, (first + i) % self->loops->len);
 
-      if (victim != loop && (morrow__deque_steal_half (&victim->deque, &loop->deque) > 0 || take_offers (loop, victim)))
+      if (victim != loop && (steal_half (loop, victim) || take_offers (loop, victim)))
         return TRUE;
     }
 
@@ -282,8 +332,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
 
   while (n_run < WORK_PER_TURN && (n = morrow__ring_pop (self->ring, items, WORK_AT_ONCE, 4 * self->loops->len)) > 0)
     {
-      if (loop->searching)
-        morrow__loop_pool_end_search (loop);
+      pass_on (loop);
       for (guint i = 0; i < n; i++)
         morrow__executor_do_work (&items[i], FALSE);
       n_run += n;

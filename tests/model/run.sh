@@ -20,10 +20,10 @@ explore ()
   grep -q 'errors: 0$' "$scratch/pan.log" && ! grep -q 'search depth too small' "$scratch/pan.log"
 }
 
-# notices MODEL VIOLATION: what the exploration finds without the detail.
+# notices MODEL VIOLATION [DEFINE]: what the exploration finds without the detail.
 notices ()
 {
-  ! explore "$1" -DWEAK && grep -q "^pan:1: $2" "$scratch/pan.log"
+  ! explore "$1" "${3:--DWEAK}" && grep -q "^pan:1: $2" "$scratch/pan.log"
 }
 
 check "deque: no interleaving loses an item or takes one twice" explore deque
@@ -39,4 +39,6 @@ check "future: no interleaving forgets a waiter, tells one twice or shows half a
 check "future: one does if the list is taken before the lock" notices future "assertion violated"
 check "pool: no interleaving leaves work lying while all loops sleep" explore pool
 check "pool: one does if a loop does not look again once it counts as asleep" notices pool "invalid end state"
+check "pool: one does if a push may be delayed beyond the look for a search" notices pool "invalid end state" -DUNFENCED
+check "pool: one does if who takes something does not look for more" notices pool "invalid end state" -DSILENT
 finish

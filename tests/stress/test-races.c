@@ -9,9 +9,11 @@
 #include "exec/models.h"
 
 #ifdef MORROW_CHECK_TSAN
-# define N_ROUNDS N_RACES   /* its whole purpose */
+# define N_ROUNDS      N_RACES   /* its whole purpose */
+# define N_SLOW_ROUNDS N_RACES
 #else
-# define N_ROUNDS (N_RACES / morrow_check_slowness ())
+# define N_ROUNDS      (N_RACES / morrow_check_slowness ())
+# define N_SLOW_ROUNDS (N_ROUNDS / 4)   /* of a system call or more each */
 #endif
 
 /* Between two meetings each field belongs to the half that is said; else to the test's thread. */
@@ -25,14 +27,16 @@ struct _Race
   void         (*there) (Race *race);   /* immutable: the half of the other */
   MorrowPromise *promise;
   MorrowFuture  *future;
+  MorrowExecutor *executor;
   gboolean       here_won, there_won;
   _Atomic guint  n_freed;       /* any thread */
+  _Atomic guint  n_begun;       /* any thread */
 };
 
 static void
-race_init (Race *race)
+race_init (Race *race, guint n_rounds)
 {
-  *race = (Race) { .n_rounds = N_ROUNDS };
+  *race = (Race) { .n_rounds = n_rounds };
   rendezvous_init (&race->meeting, 2);
 }
 
@@ -84,7 +88,7 @@ START_TEST (either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says)
   pthread_t thread;
   Race race;
 
-  race_init (&race);
+  race_init (&race, N_ROUNDS);
   race.here = resolve_here;
   race.there = cancel_there;
   start_there (&thread, run_there, &race);
@@ -142,7 +146,7 @@ START_TEST (await_on_another_threads_loop_gets_the_value_whenever_it_comes)
   pthread_t thread;
   Race race;
 
-  race_init (&race);
+  race_init (&race, N_ROUNDS);
   race.here = resolve_here;
   start_there (&thread, await_each_on_a_loop, &race);
   for (race.round = 0; race.round < race.n_rounds; race.round++)
@@ -179,7 +183,7 @@ START_TEST (wait_until_a_near_deadline_gets_the_value_or_times_out)
   pthread_t thread;
   Race race;
 
-  race_init (&race);
+  race_init (&race, N_ROUNDS);
   race.here = wait_a_moment_here;
   race.there = resolve_there;
   start_there (&thread, run_there, &race);
@@ -230,7 +234,7 @@ START_TEST (value_is_freed_once_whoever_is_last_to_let_go)
   pthread_t thread;
   Race race;
 
-  race_init (&race);
+  race_init (&race, N_ROUNDS);
   race.here = drop_future_here;
   race.there = resolve_and_drop_promise_there;
   start_there (&thread, run_there, &race);
@@ -289,7 +293,7 @@ START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
   MorrowExecutor *pool = _i == MODEL_THREADS ? morrow_thread_pool_new (1) : morrow_loop_pool_new (1);
   Race race;
 
-  race_init (&race);
+  race_init (&race, N_ROUNDS);
   for (race.round = 0; race.round < race.n_rounds; race.round++)
     {
       run_round_on (pool, &race);
@@ -303,12 +307,79 @@ START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
 }
 END_TEST
 
+/* --- who sleeps -------------------------------------------------------------------------------- */
+
+/* What runs on a pool, two a round, each on a loop of its own: the first keeps its loop until the second has begun, for
+ * ever if nobody wakes the other loop. */
+static void
+begin_both (gpointer data)
+{
+  Race *race = data;
+  guint n_begun = atomic_fetch_add (&race->n_begun, 1) + 1;
+
+  while (atomic_load (&race->n_begun) < n_begun + n_begun % 2)
+    sched_yield ();
+}
+
+static gboolean
+begin_both_in_tasks (gpointer data, GValue *result, GError **error)
+{
+  begin_both (data);
+  return TRUE;
+}
+
+static void
+submit_one (Race *race)
+{
+  morrow_executor_submit (race->executor, begin_both, race, NULL);
+}
+
+static void
+spawn_one (Race *race)
+{
+  morrow_future_unref (morrow_executor_spawn (race->executor, morrow_coroutine (begin_both_in_tasks, race, NULL)));
+}
+
+/* A loop looks around for 50 us before it sleeps: the next round comes somewhere on the way. */
+static void
+let_loops_fall_asleep (guint round)
+{
+  gint64 until = g_get_monotonic_time () + round % 64;
+
+  while (g_get_monotonic_time () < until)
+    sched_yield ();
+}
+
+/* _i: whether they are tasks. */
+START_TEST (two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_SLOW_ROUNDS);
+  race.executor = morrow_loop_pool_new (2);
+  race.here = race.there = _i ? spawn_one : submit_one;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      run_round (&race);
+      while (atomic_load (&race.n_begun) < 2 * (race.round + 1))
+        sched_yield ();
+      let_loops_fall_asleep (race.round);
+    }
+  pthread_join (thread, NULL);
+  g_object_unref (race.executor);
+  ck_assert_uint_eq (atomic_load (&race.n_begun), 2 * race.n_rounds);
+}
+END_TEST
+
 static Suite *
 races_suite (void)
 {
   Suite *suite = suite_create ("races");
   TCase *settle = morrow_check_add_case (suite, "settle");
   TCase *start = morrow_check_add_case (suite, "start");
+  TCase *sleep = morrow_check_add_case (suite, "sleep");
 
   tcase_add_test (settle, either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says);
   tcase_add_test (settle, await_on_another_threads_loop_gets_the_value_whenever_it_comes);
@@ -316,6 +387,7 @@ races_suite (void)
   tcase_add_test (settle, value_is_freed_once_whoever_is_last_to_let_go);
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
+  tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
 
   return suite;
 }
