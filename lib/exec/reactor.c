@@ -268,12 +268,21 @@ has_work (MorrowLoop *self)
   return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
+/* On a pool: before anything is run (P2). */
+static inline void
+end_search (MorrowLoop *self)
+{
+  if (self->searching)
+    morrow__loop_pool_end_search (self);
+}
+
 /* Looks at descriptors, timers and the context's other sources, though something is ready. */
 static void
 poll_in_passing (MorrowLoop *self)
 {
   gint64 deadline = G_MAXINT64;
 
+  end_search (self);
   morrow__reactor_poll (self);
   if (ask_context (self, &deadline) != CONTEXT_QUIET)
     serve_context (self);
@@ -351,8 +360,7 @@ wait_for_work (MorrowLoop *self)
       return;
     }
 
-  if (self->searching)
-    morrow__loop_pool_end_search (self);
+  end_search (self);
   switch (ask_context (self, &deadline))
     {
     case CONTEXT_QUIET:

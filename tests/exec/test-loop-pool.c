@@ -5,9 +5,11 @@
 #include "config.h"
 
 #include "base/ring-private.h"
+#include "exec/loop-pool-private.h"
 #include "exec/models.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 static void
 spawn_forgotten (MorrowExecutor *executor, MorrowCoroutineFunc func, gpointer data)
@@ -458,16 +460,31 @@ wait_at_the_gate (gpointer data)
   pthread_mutex_unlock (&works->lock);
 }
 
+static void
+wait_for_both (Works *works)
+{
+  pthread_mutex_lock (&works->lock);
+  while (works->n_waiting < 2)
+    pthread_cond_wait (&works->changed, &works->lock);
+  pthread_mutex_unlock (&works->lock);
+}
+
+static void
+wait_for_done (Works *works, guint n)
+{
+  pthread_mutex_lock (&works->lock);
+  while (works->n_done < n)
+    pthread_cond_wait (&works->changed, &works->lock);
+  pthread_mutex_unlock (&works->lock);
+}
+
 /* Returns with both loops of @pool inside of work that waits. */
 static void
 occupy_both (MorrowExecutor *pool, Works *works)
 {
   for (guint i = 0; i < 2; i++)
     morrow_executor_submit (pool, wait_at_the_gate, works, NULL);
-  pthread_mutex_lock (&works->lock);
-  while (works->n_waiting < 2)
-    pthread_cond_wait (&works->changed, &works->lock);
-  pthread_mutex_unlock (&works->lock);
+  wait_for_both (works);
 }
 
 static void
@@ -506,10 +523,7 @@ START_TEST (work_that_meets_loops_on_their_way_to_sleep_is_done)
   for (guint i = 0; i < 20000 / morrow_check_slowness (); i++)
     {
       morrow_executor_submit (pool, work, &works, NULL);
-      pthread_mutex_lock (&works.lock);
-      while (works.n_done <= i)
-        pthread_cond_wait (&works.changed, &works.lock);
-      pthread_mutex_unlock (&works.lock);
+      wait_for_done (&works, i + 1);
     }
 }
 END_TEST
@@ -531,6 +545,78 @@ START_TEST (two_pieces_of_work_that_wait_for_each_other_run_at_once)
 }
 END_TEST
 
+/* --- searching --------------------------------------------------------------------------------- */
+
+/* One of two loops looks around, which is told to nobody but the pool, and the other sleeps. */
+typedef struct
+{
+  Works       works;
+  MorrowLoop *other;       /* once both wait at the gate, as is the next */
+  pid_t       other_id;    /* its thread */
+} Lookout;
+
+static gboolean
+other_sleeps (Lookout *self)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/stat", (int) self->other_id);
+  g_autofree char *stat = NULL;
+
+  return atomic_load (&self->other->asleep) && g_file_get_contents (path, &stat, NULL, NULL) && strstr (stat, ") S ") != NULL;
+}
+
+/* Keeps its own loop until the other one has done what is given here. */
+static gboolean
+give_work_to_other (gpointer data)
+{
+  Lookout *self = data;
+
+  while (!other_sleeps (self))
+    sched_yield ();
+  morrow_executor_submit (morrow_executor_get_current (), work, &self->works, NULL);
+  wait_for_done (&self->works, 1);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wait_to_sleep (gpointer data)
+{
+  Lookout *self = data;
+
+  self->other = morrow_loop_get_current ();
+  self->other_id = gettid ();
+  wait_at_the_gate (&self->works);
+}
+
+static void
+look_around (gpointer data)
+{
+  Lookout *self = data;
+  MorrowLoop *loop = morrow_loop_get_current ();
+  GSource *source = g_idle_source_new ();
+
+  wait_at_the_gate (&self->works);
+  g_source_set_callback (source, give_work_to_other, self, NULL);
+  g_source_attach (source, morrow_loop_get_context (loop));
+  g_source_unref (source);
+  loop->last_poll = 0;
+  ck_assert (morrow__loop_pool_search (loop));
+}
+
+START_TEST (work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (2);
+  Lookout lookout;
+
+  works_init (&lookout.works);
+  morrow_executor_submit (pool, look_around, &lookout, NULL);
+  morrow_executor_submit (pool, wait_to_sleep, &lookout, NULL);
+  wait_for_both (&lookout.works);
+  open_gate (&lookout.works);
+  wait_for_done (&lookout.works, 1);
+  g_object_unref (pool);
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
@@ -538,6 +624,7 @@ loop_pool_suite (void)
   TCase *stealing = morrow_check_add_case (suite, "stealing");
   TCase *order = morrow_check_add_case (suite, "order");
   TCase *submitted = morrow_check_add_case (suite, "submitted");
+  TCase *searching = morrow_check_add_case (suite, "searching");
   TCase *end = morrow_check_add_case (suite, "end");
 
   tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
@@ -551,6 +638,8 @@ loop_pool_suite (void)
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
   tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
+
+  tcase_add_test (searching, work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
