@@ -10,7 +10,9 @@
  *   L1: the poster pushes, then looks at asleep; the loop sets asleep, then looks at the inbox. Both are sequentially
  *   consistent, so that at least one sees the other: no job is left lying, and a burst of jobs costs one wake-up, since
  *   whoever finds asleep set clears it.
- *   L2: posting counts the posters inside morrow__loop_post (); a loop is not freed before they have left. */
+ *   L2: the poster counts itself in posting, then looks at closed; who closes sets closed, then waits until posting is 0.
+ *   Both are sequentially consistent, so that at least one sees the other: a job comes before the last look at the inbox,
+ *   or its poster sees that nobody will run it. Nor is a loop freed before the posters have left. */
 
 #pragma once
 
@@ -69,7 +71,7 @@ struct _MorrowLoop
   MorrowMpsc       offers;         /* on a pool: tasks from outside, that any of its loops may start */
   atomic_int       asleep;         /* L1 */
   atomic_int       posting;        /* L2 */
-  atomic_int       closed;         /* set on the loop's thread, when it runs no more user code */
+  atomic_int       closed;         /* L2; set by whoever closes it, when it runs no more user code */
 
   /* The loop's thread: scheduling. */
   MorrowHome       home;

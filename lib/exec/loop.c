@@ -157,10 +157,10 @@ morrow__loop_post (MorrowLoop *self, MorrowJob *job)
       return;
     }
 
-  /* L2: relaxed going in, since the loop is there now; release going out, pairs with the acquire in
-   * morrow__loop_close (). */
-  atomic_fetch_add_explicit (&self->posting, 1, memory_order_relaxed);
-  closed = self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_acquire);
+  /* Sequentially consistent, both: L2, pair with the exchange and the load in morrow__loop_close (). The release on the
+   * way out pairs with that load too. */
+  atomic_fetch_add_explicit (&self->posting, 1, memory_order_seq_cst);
+  closed = self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_seq_cst);
   if (!closed)
     push_posted (self, job);
   atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
@@ -312,11 +312,11 @@ morrow__loop_close (MorrowLoop *self)
 {
   MorrowQueueNode *node;
 
+  /* Sequentially consistent, both: L2, pair with the addition and the load in morrow__loop_post (). The load also acquires
+   * what a poster that has left did. */
   if (atomic_exchange_explicit (&self->closed, TRUE, memory_order_seq_cst))
     return;
-
-  /* L2: acquire, pairs with the release at the end of morrow__loop_post (). */
-  while (atomic_load_explicit (&self->posting, memory_order_acquire) != 0)
+  while (atomic_load_explicit (&self->posting, memory_order_seq_cst) != 0)
     sched_yield ();
 
   morrow__mpsc_take_all (&self->inbox, &self->ready);

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "base/rendezvous.h"
+#include "exec/loop-private.h"
 #include "exec/models.h"
 
 #ifdef MORROW_CHECK_TSAN
@@ -28,6 +29,7 @@ struct _Race
   MorrowPromise *promise;
   MorrowFuture  *future;
   MorrowExecutor *executor;
+  MorrowJob      job;
   gboolean       here_won, there_won;
   _Atomic guint  n_freed;       /* any thread */
   _Atomic guint  n_begun;       /* any thread */
@@ -373,6 +375,48 @@ START_TEST (two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin)
 }
 END_TEST
 
+/* --- who posts --------------------------------------------------------------------------------- */
+
+static void
+count_let_go (MorrowJob *job, gboolean closed)
+{
+  ck_assert (closed);
+  count_freed (morrow__container_of (job, Race, job));
+}
+
+static void
+close_here (Race *race)
+{
+  morrow__loop_close ((MorrowLoop *) race->executor);
+}
+
+static void
+post_there (Race *race)
+{
+  morrow__loop_post ((MorrowLoop *) race->executor, &race->job);
+}
+
+START_TEST (job_that_is_posted_as_its_loop_closes_is_let_go)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_SLOW_ROUNDS);
+  race.job.run = count_let_go;
+  race.here = close_here;
+  race.there = post_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; race.round < race.n_rounds; race.round++)
+    {
+      race.executor = morrow_loop_new (NULL);
+      run_round (&race);
+      ck_assert_uint_eq (atomic_load (&race.n_freed), race.round + 1);
+      g_object_unref (race.executor);
+    }
+  pthread_join (thread, NULL);
+}
+END_TEST
+
 static Suite *
 races_suite (void)
 {
@@ -380,6 +424,7 @@ races_suite (void)
   TCase *settle = morrow_check_add_case (suite, "settle");
   TCase *start = morrow_check_add_case (suite, "start");
   TCase *sleep = morrow_check_add_case (suite, "sleep");
+  TCase *post = morrow_check_add_case (suite, "post");
 
   tcase_add_test (settle, either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says);
   tcase_add_test (settle, await_on_another_threads_loop_gets_the_value_whenever_it_comes);
@@ -388,6 +433,7 @@ races_suite (void)
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
+  tcase_add_test (post, job_that_is_posted_as_its_loop_closes_is_let_go);
 
   return suite;
 }
