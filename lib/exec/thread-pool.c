@@ -157,11 +157,25 @@ search_waiting (MorrowTask *task, Search *search)
   return is_hopeless (get_blocked_on (task), search) || (above != NULL && is_hopeless (above, search));
 }
 
+/* FALSE for one that has not started, and for somebody else's. */
+static gboolean
+lives_here (MorrowTask *task, Search *search)
+{
+  MorrowHome *home;
+  gboolean here;
+
+  morrow__home_visit ();                         /* H1: its home may be a loop, which goes once it has settled */
+  home = morrow__task_get_home (task);
+  here = home != NULL && !morrow__future_is_settled (&task->future) &&
+         home->klass == morrow__home->klass && executor_of (home) == search->pool;
+  morrow__home_leave_visit ();
+  return here;
+}
+
 static gboolean
 search_task (MorrowTask *task, Search *search)
 {
   MorrowTask *host = morrow__task_get_host (task) != NULL ? morrow__task_ref_host (task) : NULL;
-  MorrowHome *home = morrow__task_get_home (task);
   gboolean hopeless;
 
   if (host != NULL)
@@ -170,9 +184,7 @@ search_task (MorrowTask *task, Search *search)
       morrow_future_unref (&host->future);
       return hopeless;
     }
-  if (home == NULL || home->klass != morrow__home->klass || executor_of (home) != search->pool)
-    return FALSE;                                /* not started, or somebody else's */
-  return get_blocked_on (task) != NULL && search_waiting (task, search);
+  return lives_here (task, search) && get_blocked_on (task) != NULL && search_waiting (task, search);
 }
 
 static gboolean
