@@ -14,8 +14,8 @@
  * those before it, and the one acquire synchronises with all of them.  The exchange need not
  * release: a producer that then finds NULL reads nothing of the consumer's.
  *
- * Exactly one push between two takes is told that it found the queue empty.  That producer wakes
- * the consumer, and none of the others need: at most one wake-up a burst.
+ * A push is sequentially consistent as well, for a consumer that sleeps: the producer pushes and
+ * then looks whether it does (L1 in exec/loop-private.h).
  *
  * This is not the queue with a stub and an exchanged tail: there a producer that is preempted
  * between its two steps hides everything pushed after it. */
@@ -47,39 +47,27 @@ morrow__mpsc_is_empty (MorrowMpsc *mpsc)
   return atomic_load_explicit (&mpsc->newest, memory_order_relaxed) == NULL;
 }
 
-/* Puts the chain from @newest, linked towards @oldest, on top.  Returns: TRUE when nothing was
- * there before. */
-static inline gboolean
-morrow__mpsc_push_reversed (MorrowMpsc      *mpsc,
-                            MorrowQueueNode *newest,
-                            MorrowQueueNode *oldest)
+/* Any thread. */
+static inline void
+morrow__mpsc_push (MorrowMpsc      *mpsc,
+                   MorrowQueueNode *node)
 {
   MorrowQueueNode *below = atomic_load_explicit (&mpsc->newest, memory_order_relaxed);
 
   do
-    oldest->next = below;
-  /* Release: pairs with the exchange in take_all (). Sequentially consistent, for who pushes and then looks whether the
-   * consumer sleeps. */
-  while (!atomic_compare_exchange_weak_explicit (&mpsc->newest, &below, newest,
+    node->next = below;
+  /* Release: pairs with the exchange in take_all ().  Sequentially consistent: L1, pairs with the
+   * look of a consumer that goes to sleep. */
+  while (!atomic_compare_exchange_weak_explicit (&mpsc->newest, &below, node,
                                                  memory_order_seq_cst, memory_order_relaxed));
-  return below == NULL;
 }
 
-/* Any thread.  Returns: TRUE when nothing was there before, which means that the consumer may have
- * to be woken. */
-static inline gboolean
-morrow__mpsc_push (MorrowMpsc      *mpsc,
-                   MorrowQueueNode *node)
-{
-  return morrow__mpsc_push_reversed (mpsc, node, node);
-}
-
-/* Turns the chain from @node to the NULL at its end round, and puts it in front of @rest.  Returns:
- * its former end. */
+/* Turns the chain from @node to the NULL at its end round.  Returns: its former end. */
 static inline MorrowQueueNode *
-morrow__mpsc_reverse (MorrowQueueNode *node,
-                      MorrowQueueNode *rest)
+morrow__mpsc_reverse (MorrowQueueNode *node)
 {
+  MorrowQueueNode *rest = NULL;
+
   while (node != NULL)
     {
       MorrowQueueNode *next = node->next;
@@ -89,18 +77,6 @@ morrow__mpsc_reverse (MorrowQueueNode *node,
       node = next;
     }
   return rest;
-}
-
-/* Any thread.  @first to @last are linked in the order in which they shall come out; nobody gets
- * between them. Returns: as morrow__mpsc_push (). */
-static inline gboolean
-morrow__mpsc_push_chain (MorrowMpsc      *mpsc,
-                         MorrowQueueNode *first,
-                         MorrowQueueNode *last)
-{
-  last->next = NULL;
-  morrow__mpsc_reverse (first, NULL);
-  return morrow__mpsc_push_reversed (mpsc, last, first);
 }
 
 /* The consumer only, or several: each takes what the others have not.  Appends everything pushed so far to @out, oldest first. */
@@ -115,6 +91,6 @@ morrow__mpsc_take_all (MorrowMpsc  *mpsc,
   if (taken.tail == NULL)
     return;
 
-  taken.head = morrow__mpsc_reverse (taken.tail, NULL);
+  taken.head = morrow__mpsc_reverse (taken.tail);
   morrow__queue_splice (out, &taken);
 }

@@ -31,6 +31,8 @@ check "deque: one does if the owner's store of bottom may be delayed" notices de
 check "mpsc: no interleaving loses a node, its order or a wake-up" explore mpsc
 check "mpsc: one does if a push does not compare before it swaps" \
   notices mpsc "\(assertion violated\|invalid end state\)"
+check "mpsc: one does if the consumer does not look again once it says that it sleeps" \
+  notices mpsc "invalid end state" -DHASTY
 check "ring: no interleaving loses an item, takes one twice or reads one half written" explore ring
 check "ring: one does if a slot is given back before it was read" notices ring "assertion violated"
 check "parker: no interleaving loses a wake-up" explore parker
