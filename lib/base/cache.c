@@ -24,7 +24,8 @@
  * SPARE_BYTES its pages are given to the system with MADV_DONTNEED and only its addresses are kept.
  * (Unmapping single slabs would leave a mapping for each piece, and the kernel allows 65,530.)
  * What stays resident after everything was freed is therefore at most SPARE_BYTES, plus for each
- * thread and class the slabs of MAX_ITEMS objects.
+ * thread and class the slabs of max_items objects: MAX_ITEMS, or what the last slab had and a BATCH,
+ * until what is given back has shrunk it.
  *
  * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is
  * held during a system call that gives memory back.  fork () takes them all, so that a child finds

@@ -80,7 +80,7 @@ morrow__future_mark_read (MorrowFuture *self)
 const GError *
 morrow__future_get_error (MorrowFuture *self)
 {
-  /* Acquire: pairs with the release below, of another thread. */
+  /* Acquire, as when the exchange below fails: pairs with that of another thread, which releases the error that it made. */
   GError *error = atomic_load_explicit (&self->outcome.error, memory_order_acquire);
   GError *none = NULL;
 

@@ -50,6 +50,7 @@ morrow_results_ref (MorrowResults *self)
 {
   g_return_val_if_fail (self != NULL, NULL);
 
+  /* Relaxed: the caller has a reference. */
   atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
   return self;
 }
@@ -65,6 +66,7 @@ morrow_results_unref (MorrowResults *self)
 {
   g_return_if_fail (self != NULL);
 
+  /* Acquire and release: pairs with itself, so that the last sees what all others did. */
   if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 

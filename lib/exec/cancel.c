@@ -11,7 +11,8 @@
 static void
 set_message (MorrowTask *self, const char *message)
 {
-  /* Acquire and release: the string goes from one thread to another. */
+  /* Acquire and release: pairs with itself and with the other exchanges here, since the string goes from one thread to
+   * another. */
   g_free (atomic_exchange_explicit (&self->cancel_message, g_strdup (message), memory_order_acq_rel));
 }
 
@@ -21,6 +22,7 @@ return_message (MorrowTask *self, char *message)
 {
   char *none = NULL;
 
+  /* Acquire and release: as in set_message (). */
   if (message != NULL &&
       !atomic_compare_exchange_strong_explicit (&self->cancel_message, &none, message, memory_order_acq_rel, memory_order_relaxed))
     g_free (message);
@@ -83,7 +85,7 @@ gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
   MorrowTask *self = (MorrowTask *) future;
-  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);   /* what the exchange below expects */
   MorrowHome *home;
 
   if (cancel_lazy (self, message))
@@ -163,6 +165,7 @@ morrow_future_uncancel (MorrowFuture *self)
       if (undone < MORROW__CANCEL_ONE)
         undone &= ~MORROW__CANCEL_PENDING;
     }
+  /* Relaxed: the number and the bit are all that it tells. */
   while (!atomic_compare_exchange_weak_explicit (&task->cancel, &cancel, undone, memory_order_relaxed, memory_order_relaxed));
 
   return undone / MORROW__CANCEL_ONE;
@@ -173,10 +176,11 @@ morrow__task_take_request (MorrowTask *self, GError **error)
 {
   g_autofree char *message = NULL;
 
-  if (!(atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst) & MORROW__CANCEL_PENDING))
+  /* Acquire: pairs with the exchange in morrow__task_cancel (), for the message and what else the asker did. */
+  if (!(atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_acquire) & MORROW__CANCEL_PENDING))
     return FALSE;                       /* withdrawn meanwhile */
 
-  message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acq_rel);
+  message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
   g_propagate_error (error, morrow__cancelled_error (message));
   return TRUE;
 }
@@ -201,7 +205,9 @@ morrow__task_fail_asked (MorrowTask *self, GError **error)
 void
 morrow__task_deliver_cancel (MorrowTask *self)
 {
-  guint cancel = atomic_load_explicit (&self->cancel, memory_order_seq_cst);
+  /* Acquire: pairs with the exchange in morrow__task_cancel (). Who asked then pokes this home, so that a request which
+   * this does not see is looked for again. */
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_acquire);
   MorrowFuture *awaited = self->awaiting;
 
   if (!(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
@@ -222,13 +228,16 @@ morrow__task_deliver_cancel (MorrowTask *self)
 
     case MORROW_SOLE:
       {
-        g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acq_rel);
+        /* Acquire: pairs with set_message (). */
+        g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);
 
-        atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_seq_cst);
+        /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the load above has
+         * acquired what came with it. */
+        atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
         if (!morrow_future_cancel_with_message (awaited, message))
           {
             return_message (self, g_steal_pointer (&message));
-            atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_seq_cst);
+            atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
           }
       }
       break;
@@ -252,7 +261,7 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_in
     return FALSE;
   *n_inherited = cancel / MORROW__CANCEL_ONE;
 
-  message = atomic_exchange_explicit (&creator->cancel_message, NULL, memory_order_acq_rel);
+  message = atomic_exchange_explicit (&creator->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
   morrow_future_cancel_with_message (&self->future, message);
   return_message (creator, message);
   return TRUE;
@@ -264,7 +273,8 @@ morrow__task_sweep (MorrowTask *self)
 {
   if (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_SPARED)
     return;
-  if (atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_seq_cst) & MORROW__CANCEL_STICKY)
+  /* Relaxed: the request that follows orders it. */
+  if (atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_relaxed) & MORROW__CANCEL_STICKY)
     return;
   morrow_future_cancel (&self->future);
 }

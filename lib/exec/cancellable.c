@@ -207,8 +207,10 @@ morrow_future_get_cancellable (MorrowFuture *self)
   if (cancellable == NULL)
     cancellable = make_link (self);
 
+  /* Acquire and release: pairs with the exchange of the same word in morrow__task_cancel (). Whichever comes second sees
+   * the other, and cancels. */
   if (morrow__future_is_task (self) &&
-      atomic_fetch_or_explicit (&((MorrowTask *) self)->cancel, MORROW__CANCEL_LINKED, memory_order_seq_cst) / MORROW__CANCEL_ONE > 0)
+      atomic_fetch_or_explicit (&((MorrowTask *) self)->cancel, MORROW__CANCEL_LINKED, memory_order_acq_rel) / MORROW__CANCEL_ONE > 0)
     g_cancellable_cancel (cancellable);
   return cancellable;
 }

@@ -6,7 +6,11 @@
  *
  * The handler runs on any thread, in the middle of anything. It touches atomics only: it sets the request pending, as
  * morrow__task_cancel () does, and wakes main's home: a job in the loop's inbox and its eventfd, or the futex that
- * the thread sleeps on. */
+ * the thread sleeps on.
+ *
+ * I1: the handler counts itself, then looks for the run; a run that ends takes itself away, then waits until there is no
+ * handler. All four are sequentially consistent, so that one of the two sees the other: the run is there as long as a
+ * handler that has found it. */
 
 #include "config.h"
 
@@ -17,7 +21,7 @@
 #include "exec/interrupt-private.h"
 
 static atomic_int n_handlers;                /* any thread; I1 */
-static _Atomic (MorrowInterrupt *) active;   /* the run's thread writes, the handler reads; all of it is the same process's */
+static _Atomic (MorrowInterrupt *) active;   /* the run's thread writes, the handler reads; I1; all of it is the same process's */
 
 static void
 end_process (int signal_number)
@@ -45,25 +49,27 @@ cancel_main (MorrowInterrupt *self)
     }
 }
 
-/* I1: the handler counts itself, then looks for the run; a run that ends takes itself away, then waits until there is
- * no handler. So the run is there as long as a handler that has found it. */
 static void
 handle (int signal_number)
 {
   int saved_errno = errno;
   MorrowInterrupt *self;
 
+  /* I1: pair with the store and the load in morrow__interrupt_end (); active also with the store in
+   * morrow__interrupt_begin (), for what it points to. */
   atomic_fetch_add_explicit (&n_handlers, 1, memory_order_seq_cst);
   self = atomic_load_explicit (&active, memory_order_seq_cst);
   if (self != NULL)
     {
-      if (atomic_fetch_add_explicit (&self->count, 1, memory_order_seq_cst) > 0 ||
+      /* Relaxed: a number; whoever reads it at the end of the run does so after I1. */
+      if (atomic_fetch_add_explicit (&self->count, 1, memory_order_relaxed) > 0 ||
           morrow__future_is_settled (&self->main->future))
         end_process (signal_number);
       else
         cancel_main (self);
     }
-  atomic_fetch_sub_explicit (&n_handlers, 1, memory_order_seq_cst);
+  /* Release: pairs with the load in morrow__interrupt_end (), which waits for it. */
+  atomic_fetch_sub_explicit (&n_handlers, 1, memory_order_release);
   errno = saved_errno;
 }
 
@@ -87,7 +93,8 @@ morrow__interrupt_begin (MorrowInterrupt *self, MorrowFuture *main, MorrowLoop *
       (self->before.sa_flags & SA_SIGINFO) || self->before.sa_handler != SIG_DFL)
     return;
 
-  atomic_store_explicit (&active, self, memory_order_seq_cst);
+  /* Release: pairs with the load in handle (). */
+  atomic_store_explicit (&active, self, memory_order_release);
   self->installed = sigaction (SIGINT, &handler, NULL) == 0;
 }
 
@@ -101,10 +108,11 @@ morrow__interrupt_end (MorrowInterrupt *self)
     {
       if (sigaction (SIGINT, NULL, &now) == 0 && now.sa_handler == handle)
         sigaction (SIGINT, &self->before, NULL);
+      /* I1: pair with the addition and the load in handle (). */
       atomic_store_explicit (&active, NULL, memory_order_seq_cst);
-      while (atomic_load_explicit (&n_handlers, memory_order_seq_cst) > 0)   /* I1 */
+      while (atomic_load_explicit (&n_handlers, memory_order_seq_cst) > 0)
         sched_yield ();
     }
 
-  return atomic_load_explicit (&self->count, memory_order_seq_cst) > 0;
+  return atomic_load_explicit (&self->count, memory_order_relaxed) > 0;
 }

@@ -74,7 +74,7 @@ struct _MorrowLoopPool
   atomic_ulong           n_posted;    /* callbacks that were posted from outside */
   atomic_uint            n_sweeps;    /* loops that have yet to sweep, in this round */
   atomic_int             sweeping;    /* a run ends, or the pool: what is started now is swept at once */
-  atomic_int             stopping;
+  atomic_int             stopping;    /* every task has ended, and nobody gives more: the loops end */
 
   pthread_mutex_t        lock;
   pthread_cond_t         ended;       /* with the lock: a task has ended in a sweep */
@@ -466,6 +466,8 @@ has_tasks (MorrowLoopPool *self)
 {
   gulong ended = 0, started;
 
+  /* Acquire, all: pair with the releases in add_own () and offer (): who sees a task's end sees its start, and what it
+   * started, counted. */
   for (guint i = 0; i < self->loops->len; i++)
     ended += atomic_load_explicit (&loop_at (self, i)->n_ended, memory_order_acquire);
   started = atomic_load_explicit (&self->n_outside, memory_order_acquire);
@@ -588,6 +590,7 @@ goes_on (gpointer data)
 {
   MorrowLoop *loop = data;
 
+  /* Acquire: pairs with the release in shut_down (): what the last tasks posted and submitted is seen. */
   return !atomic_load_explicit (&loop->pool->stopping, memory_order_acquire) || morrow__loop_has_tasks (loop) ||
          !morrow__ring_is_empty (loop->pool->ring);
 }
@@ -659,6 +662,7 @@ shut_down (MorrowLoopPool *self)
     pthread_cond_wait (&self->ended, &self->lock);
   pthread_mutex_unlock (&self->lock);
 
+  /* Release: pairs with the acquire in goes_on (). */
   atomic_store_explicit (&self->stopping, TRUE, memory_order_release);
   for (guint i = 0; i < self->threads->len; i++)
     morrow__wakeup_signal (&loop_at (self, i)->wakeup);

@@ -27,8 +27,8 @@
 
 #define MORROW_LOOP_MAX_SPARES 16
 
-/* As many descriptors are taken from the kernel at once as a batch serves: what it has just touched is in the caches
- * then, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
+/* How many descriptors are taken from the kernel at once, less than a batch: what it has just touched is still in the caches
+ * when it is served, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
 #define MORROW_LOOP_EVENTS     20
 
 typedef struct _MorrowLoopSource MorrowLoopSource;

@@ -177,6 +177,7 @@ claim_for_executor (MorrowTask *self)
   if (atomic_load_explicit (&self->state, memory_order_relaxed) != MORROW_TASK_LAZY)
     return FALSE;
 
+  /* Acquire: pairs with the release of who let go of another reference (R1). */
   if (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1)
     {
       atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_relaxed);

@@ -41,8 +41,7 @@ struct _MorrowThreadHome
 MorrowThreadHome *morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *blocking);
 void              morrow__thread_home_leave (MorrowThreadHome *self);
 
-/* On the home's stack, inside whatever runs there: runs a task that the caller has claimed, and drops the executor's
- * reference. */
+/* On the home's stack, inside whatever runs there: runs a task that the caller has claimed, and holds. */
 void              morrow__thread_home_run   (MorrowThreadHome *self, MorrowTask *task);
 
 /* A wait for a descriptor. */
