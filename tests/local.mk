@@ -117,8 +117,12 @@ EXTRA_DIST += \
   tests/conformance-notes.txt \
   tests/conformance.md \
   tests/conformance.sh \
+  tests/model/cancel.pml \
+  tests/model/claim.pml \
+  tests/model/combine.pml \
   tests/model/deque.pml \
   tests/model/future.pml \
+  tests/model/home.pml \
   tests/model/mpsc.pml \
   tests/model/pool.pml \
   tests/model/ring.pml \

@@ -37,10 +37,19 @@ check "ring: no interleaving loses an item, takes one twice or reads one half wr
 check "ring: one does if a slot is given back before it was read" notices ring "assertion violated"
 check "parker: no interleaving loses a wake-up" explore parker
 check "parker: one does if the wait does not look at the word" notices parker "invalid end state"
+check "parker: one does if who goes to poll does not look for a token" notices parker "invalid end state" -DBLIND
 check "future: no interleaving forgets a waiter, tells one twice or shows half an outcome" explore future
 check "future: one does if the list is taken before the lock" notices future "assertion violated"
 check "pool: no interleaving leaves work lying while all loops sleep" explore pool
 check "pool: one does if a loop does not look again once it counts as asleep" notices pool "invalid end state"
 check "pool: one does if a push may be delayed beyond the look for a search" notices pool "invalid end state" -DUNFENCED
 check "pool: one does if who takes something does not look for more" notices pool "invalid end state" -DSILENT
+check "home: no interleaving frees a home under a visitor" explore home
+check "home: one does if a visitor counts itself too late" notices home "assertion violated"
+check "cancel: no interleaving with the start of a task loses a request" explore cancel
+check "cancel: one does if the home looks before it has said that it started" notices cancel "assertion violated"
+check "combine: no interleaving finishes twice, too early, or under who walks the children" explore combine
+check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
+check "claim: no interleaving runs a pooled task twice, or not at all" explore claim
+check "claim: one does if who claims does not compare" notices claim "assertion violated"
 finish
