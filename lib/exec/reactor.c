@@ -171,14 +171,10 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
   return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, -1);
 }
 
-/* Waits until @deadline at the latest, and deals with what has come: descriptors, then timers. Returns: whether descriptors
- * were ready. */
+/* Deals with what has come: descriptors, then timers. Returns: whether descriptors were ready. */
 static gboolean
-poll_until (MorrowLoop *self, gint64 deadline)
+serve_events (MorrowLoop *self, const struct epoll_event *events, int n)
 {
-  struct epoll_event events[MORROW_LOOP_EVENTS];
-  int n = wait_until (self, events, deadline);
-
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
   fire_due (self, self->last_poll);
@@ -191,7 +187,9 @@ poll_until (MorrowLoop *self, gint64 deadline)
 gboolean
 morrow__reactor_poll (MorrowLoop *self)
 {
-  return poll_until (self, 0);
+  struct epoll_event events[MORROW_LOOP_EVENTS];
+
+  return serve_events (self, events, epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0));
 }
 
 /* --- the context -------------------------------------------------------------------------------------------------- */
@@ -309,6 +307,7 @@ fall_asleep (MorrowLoop *self)
   return FALSE;
 }
 
+/* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy. */
 static void
 wake_up (MorrowLoop *self)
 {
@@ -338,14 +337,36 @@ spin (MorrowLoop *self, gint64 deadline)
 static void
 sleep_until (MorrowLoop *self, gint64 deadline)
 {
+  struct epoll_event events[MORROW_LOOP_EVENTS];
   gint64 before = self->last_poll;
+  int n;
 
   if (!fall_asleep (self))
     return;
 
-  poll_until (self, deadline);
+  n = wait_until (self, events, deadline);
   wake_up (self);
+  serve_events (self, events, n);
   morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
+}
+
+/* Has the context poll, when its sources watch more than our set. A turn of it in our own steps, so that the loop is awake before
+ * any of them is called: for one of a higher priority than ours, ours is not asked whether it woke up. */
+static void
+poll_context (MorrowLoop *self)
+{
+  g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (GPollFD));
+  gint priority, timeout, n;
+  gboolean ready;
+
+  g_main_context_prepare (self->context, &priority);
+  while ((n = g_main_context_query (self->context, priority, &timeout, (GPollFD *) fds->data, fds->len)) > (gint) fds->len)
+    g_array_set_size (fds, n);
+  g_main_context_get_poll_func (self->context) ((GPollFD *) fds->data, n, timeout);
+  ready = g_main_context_check (self->context, priority, (GPollFD *) fds->data, n);
+  wake_up (self);
+  if (ready)
+    g_main_context_dispatch (self->context);
 }
 
 /* Nothing is ready: returns when something may be. */
@@ -374,7 +395,7 @@ wait_for_work (MorrowLoop *self)
 
     case CONTEXT_HAS_DESCRIPTORS:
     default:
-      g_main_context_iteration (self->context, TRUE);
+      poll_context (self);
       break;
     }
 }

@@ -157,6 +157,61 @@ SCENE (descriptor_source_is_served_beside_tasks_that_never_wait)
   return TRUE;
 }
 
+typedef struct
+{
+  Served      served;
+  MorrowLoop *loop;
+} Awake;
+
+static gboolean
+serve_urgent_fd (int fd, GIOCondition condition, gpointer data)
+{
+  Awake *self = data;
+
+  ck_assert (!atomic_load (&self->loop->asleep));
+  return serve_fd (fd, condition, &self->served);
+}
+
+static void
+serve_timeout (gpointer data)
+{
+  Awake *self = data;
+
+  ck_assert (!atomic_load (&self->loop->asleep));
+  serve (&self->served);
+}
+
+/* What it gives to a pool goes to who sleeps, and not to its own loop. */
+SCENE (timeout_is_served_by_a_loop_that_is_awake)
+{
+  Awake late = { .loop = morrow_loop_get_current () };
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&late.served, 1);
+  MorrowTimeout *timeout = morrow_timeout_new (late.loop, serve_timeout, &late);
+
+  morrow_timeout_set (timeout, g_get_monotonic_time () + 1000);
+  await_ok (enough);
+  morrow_timeout_free (timeout);
+  return TRUE;
+}
+
+/* Likewise. */
+SCENE (descriptor_source_of_a_high_priority_is_served_by_a_loop_that_is_awake)
+{
+  Awake urgent = { .loop = morrow_loop_get_current () };
+  g_autoptr (MorrowFuture) enough = begin_to_serve (&urgent.served, 2);
+  GSource *source;
+
+  ck_assert_int_eq (pipe (urgent.served.pipe), 0);
+  ck_assert_int_eq (write (urgent.served.pipe[1], "ab", 2), 2);
+  source = g_unix_fd_source_new (urgent.served.pipe[0], G_IO_IN);
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  attach (source, G_SOURCE_FUNC (serve_urgent_fd), &urgent);
+  await_ok (enough);
+  close (urgent.served.pipe[0]);
+  close (urgent.served.pipe[1]);
+  return TRUE;
+}
+
 /* A descriptor that has the number of one that was watched before. */
 SCENE (descriptor_source_after_descriptor_source_is_served)
 {
@@ -539,6 +594,8 @@ make_suite (void)
   tcase_add_test (sources, timeout_source_is_served_beside_tasks_that_never_wait);
   tcase_add_test (sources, descriptor_source_is_served_while_the_loop_has_nothing_to_do);
   tcase_add_test (sources, descriptor_source_is_served_beside_tasks_that_never_wait);
+  tcase_add_test (sources, timeout_is_served_by_a_loop_that_is_awake);
+  tcase_add_test (sources, descriptor_source_of_a_high_priority_is_served_by_a_loop_that_is_awake);
   tcase_add_test (sources, descriptor_source_after_descriptor_source_is_served);
   tcase_add_test (sources, source_attached_by_another_thread_wakes_the_loop);
   tcase_add_test (sources, poll_function_of_the_user_is_the_one_that_polls);
