@@ -32,6 +32,7 @@
 #define MORROW_LOOP_EVENTS     20
 
 typedef struct _MorrowLoopSource MorrowLoopSource;
+typedef struct _MorrowEvents MorrowEvents;   /* reactor.c */
 
 /* Something that wants to be called at a time. */
 typedef struct _MorrowAlarm MorrowAlarm;
@@ -42,8 +43,8 @@ struct _MorrowAlarm
   void      (*fire) (MorrowAlarm *self);   /* immutable; on the loop's thread, with the alarm unarmed */
 };
 
-/* Something in a loop's epoll set. Its address is what the kernel gives back, so that it must not go while a
- * callback runs (dispatching). */
+/* Something in a loop's epoll set. Its address is what the kernel gives back, so that whoever frees it has the reactor
+ * forget it before. */
 typedef struct _MorrowPollable MorrowPollable;
 
 struct _MorrowPollable
@@ -112,8 +113,7 @@ struct _MorrowLoop
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */
-  MorrowList       dead_watches;   /* freed inside a callback, to be let go after it */
-  guint            dispatching;    /* how deep in descriptor callbacks */
+  MorrowEvents    *dispatching;    /* what is dealt with now, on the stack; NULL outside descriptor callbacks */
 };
 
 /* loop.c */
@@ -150,12 +150,10 @@ void        morrow__reactor_settle_timers (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
 gboolean    morrow__reactor_poll      (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
+void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollable);
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
-
-/* watch.c */
-void        morrow__reactor_free_dead_watches (MorrowLoop *self);
 
 /* In a task, for something done that might have been a wait: it uses up fuel as a job does, so that a task that never
  * has to wait does not keep the loop to itself. FALSE when the task is to yield. */

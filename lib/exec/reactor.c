@@ -71,20 +71,44 @@ context_ready (MorrowPollable *pollable, guint32 events)
   morrow__container_of (pollable, MorrowLoop, context_pollable)->context_called = TRUE;
 }
 
-static void
-dispatch_events (MorrowLoop *self, const struct epoll_event *events, int n)
+/* What a poll has brought, while it is dealt with. */
+struct _MorrowEvents
 {
+  struct epoll_event *events;
+  int                 n;
+  MorrowEvents       *outer;   /* those of the callback that runs this main loop */
+};
+
+static void
+dispatch_events (MorrowLoop *self, struct epoll_event *events, int n)
+{
+  MorrowEvents here = { events, n, self->dispatching };
+
   for (int i = 0; i < n; i++)
     __builtin_prefetch (events[i].data.ptr);
-  self->dispatching++;
+  self->dispatching = &here;
   for (int i = 0; i < n; i++)
     {
       MorrowPollable *pollable = events[i].data.ptr;
 
-      pollable->ready (pollable, events[i].events);
+      if (G_LIKELY (pollable != NULL))
+        pollable->ready (pollable, events[i].events);
     }
-  if (--self->dispatching == 0 && !morrow__list_is_empty (&self->dead_watches))
-    morrow__reactor_free_dead_watches (self);
+  self->dispatching = here.outer;
+}
+
+/* A pollable that is not in the set any more may go: events that name it are on the stack only while callbacks run. */
+void
+morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
+{
+  for (MorrowEvents *here = self->dispatching; here != NULL; here = here->outer)
+    {
+      for (int i = 0; i < here->n; i++)
+        {
+          if (here->events[i].data.ptr == pollable)
+            here->events[i].data.ptr = NULL;
+        }
+    }
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
@@ -574,7 +598,6 @@ morrow__reactor_init (MorrowLoop *self, GError **error)
   self->timer_pollable.ready = timer_ready;
   self->context_pollable.ready = context_ready;
   morrow__timers_init (&self->timers);
-  morrow__list_init (&self->dead_watches);
 
   self->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
   if (self->epoll_fd < 0)
@@ -615,7 +638,6 @@ void
 morrow__reactor_clear (MorrowLoop *self)
 {
   morrow__timers_clear (&self->timers);
-  morrow__reactor_free_dead_watches (self);
 
   if (self->source != NULL)
     {

@@ -16,9 +16,8 @@ struct _MorrowFdWatch
   MorrowLoop    *loop;       /* borrowed: watches go before their loop */
   int            fd;
   GIOCondition   condition;
-  MorrowFdFunc   func;       /* NULL when freed inside a callback */
+  MorrowFdFunc   func;
   gpointer       data;
-  MorrowList     link;       /* among the dead */
 };
 
 static guint32
@@ -39,8 +38,7 @@ watch_ready (MorrowPollable *pollable, guint32 events)
 {
   MorrowFdWatch *self = morrow__container_of (pollable, MorrowFdWatch, pollable);
 
-  if (self->func != NULL)
-    self->func (self->fd, io_condition (events), self->data);
+  self->func (self->fd, io_condition (events), self->data);
 }
 
 /**
@@ -66,7 +64,6 @@ morrow_fd_watch_new (MorrowLoop *loop, int fd, GIOCondition condition, MorrowFdF
 
   self = g_new (MorrowFdWatch, 1);
   *self = (MorrowFdWatch) { .pollable.ready = watch_ready, .loop = loop, .fd = fd, .condition = condition, .func = func, .data = data };
-  morrow__list_init (&self->link);
   if (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, epoll_events (condition), &self->pollable))
     return self;
 
@@ -107,20 +104,8 @@ morrow_fd_watch_free (MorrowFdWatch *self)
 
   /* When the caller has closed the descriptor already, the kernel has forgotten it. */
   morrow__reactor_control (self->loop, EPOLL_CTL_DEL, self->fd, 0, NULL);
-  self->func = NULL;
-  if (self->loop->dispatching > 0)
-    morrow__list_append (&self->loop->dead_watches, &self->link);   /* events that name it may still be on the stack */
-  else
-    g_free (self);
-}
-
-/* Those that were freed while events that name them could still be dispatched. */
-void
-morrow__reactor_free_dead_watches (MorrowLoop *self)
-{
-  morrow__list_foreach_safe (&self->dead_watches, node, after)
-    g_free (morrow__list_entry (node, MorrowFdWatch, link));
-  morrow__list_init (&self->dead_watches);
+  morrow__reactor_forget (self->loop, &self->pollable);
+  g_free (self);
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  * is dry is waited for; a side that is not is simply tried.
  *
  * All of a slot belongs to its loop's thread. It is let go on any thread, when nobody waits in it, and freed on its
- * own, since an event that names it may be on the way. */
+ * own, where it is known which events that name it are on the way. */
 
 #pragma once
 

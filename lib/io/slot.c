@@ -72,7 +72,11 @@ typedef struct
 static void
 let_go_run (MorrowJob *job, gboolean closed)
 {
-  slot_free (((LetGo *) job)->slot);
+  MorrowSlot *slot = ((LetGo *) job)->slot;
+
+  if (!closed)
+    morrow__reactor_forget (slot->loop, &slot->pollable);
+  slot_free (slot);
   g_free (job);
 }
 
@@ -83,8 +87,9 @@ morrow__slot_let_go (MorrowSlot *self, int fd)
   LetGo *let_go;
 
   morrow__reactor_control (self->loop, EPOLL_CTL_DEL, fd, 0, NULL);
-  if (morrow__loop_here () == self->loop && self->loop->dispatching == 0)
+  if (morrow__loop_here () == self->loop)
     {
+      morrow__reactor_forget (self->loop, &self->pollable);
       slot_free (self);
       return;
     }

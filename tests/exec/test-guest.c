@@ -325,6 +325,30 @@ SCENE (watch_that_another_ones_callback_freed_is_not_called)
   return TRUE;
 }
 
+/* What it frees is behind it in the events of the outer turn, whose main loop is run here. */
+static void
+free_both_and_turn (int fd, GIOCondition condition, gpointer data)
+{
+  free_both (fd, condition, data);
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (g_main_context_get_thread_default (), FALSE);
+}
+
+SCENE (watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called)
+{
+  Eye one, two;
+
+  eye_open (&one, G_IO_IN, free_both_and_turn);
+  eye_open (&two, G_IO_IN, free_both_and_turn);
+  one.other = &two;
+  two.other = &one;
+  let_turn ();
+  ck_assert_uint_eq (one.n + two.n, 1);
+  eye_close (&one);
+  eye_close (&two);
+  return TRUE;
+}
+
 /* And asks for nothing more. */
 static void
 say_condition (int fd, GIOCondition condition, gpointer data)
@@ -573,6 +597,7 @@ make_suite (void)
 
   tcase_add_test (watches, watch_is_called_while_the_descriptor_is_ready_until_it_is_freed);
   tcase_add_test (watches, watch_that_another_ones_callback_freed_is_not_called);
+  tcase_add_test (watches, watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called);
   tcase_add_test (watches, watch_is_called_for_the_condition_that_was_set_last);
   tcase_add_test (watches, watch_for_nothing_hears_of_a_hang_up);
   tcase_add_test (watches, closed_descriptor_cannot_be_watched);

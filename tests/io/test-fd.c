@@ -480,6 +480,17 @@ recv_some (MorrowFd *fd, gsize size)
   return n;
 }
 
+/* There is nothing to read: it gets its place on the loop. */
+static void
+wait_in_vain (MorrowFd *fd)
+{
+  g_autoptr (GError) error = NULL;
+  char byte;
+
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, g_get_monotonic_time () + 100, &error), -1);
+  assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
 static gboolean
 find_the_end (gpointer data, GValue *result, GError **error)
 {
@@ -499,7 +510,7 @@ find_the_end (gpointer data, GValue *result, GError **error)
   /* and the end comes after the data were read, to one that has waited. */
   make_connection (fds);
   fd = morrow_fd_new (fds[0]);
-  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  wait_in_vain (fd);
   ck_assert_int_eq (write (fds[1], "hello", 5), 5);
   ck_assert_int_eq (recv_some (fd, 100), 5);
   close (fds[1]);
@@ -638,7 +649,7 @@ SCENE (packets_are_read_one_by_one_without_waiting)
 
   make_pair (fds, SOCK_DGRAM);
   fd = morrow_fd_new (fds[0]);
-  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  wait_in_vain (fd);
   for (guint i = 1; i <= 3; i++)
     ck_assert_int_eq (write (fds[1], "hello", i), i);
   for (guint i = 1; i <= 3; i++)
@@ -655,7 +666,7 @@ SCENE (peeked_data_are_still_there)
 
   make_connection (fds);
   fd = morrow_fd_new (fds[0]);
-  ck_assert (morrow_await (morrow_fd_ready (fd, G_IO_OUT), error));
+  wait_in_vain (fd);
   ck_assert_int_eq (write (fds[1], "hello", 5), 5);
   ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, MSG_PEEK, NEVER, error), 5);
   ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, MSG_PEEK, NEVER, error), 5);
@@ -847,31 +858,52 @@ SCENE (task_whose_data_are_always_there_can_be_cancelled)
   return TRUE;
 }
 
+typedef struct
+{
+  MorrowFd *fd;     /* owned, until the callback lets go of it */
+  gboolean  over;   /* the callback has returned, or is about to */
+} Going;
+
 static void
 unref_fd (int fd, GIOCondition condition, gpointer data)
 {
-  MorrowFd **other = data;
+  Going *going = data;
 
-  g_clear_pointer (other, morrow_fd_unref);
+  g_clear_pointer (&going->fd, morrow_fd_unref);
+  going->over = TRUE;
+}
+
+/* As a dialogue does. */
+static void
+unref_fd_and_turn (int fd, GIOCondition condition, gpointer data)
+{
+  Going *going = data;
+
+  drain (fd);
+  g_clear_pointer (&going->fd, morrow_fd_unref);
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (g_main_context_get_thread_default (), FALSE);
+  going->over = TRUE;
 }
 
 /* The event that names it may be behind the one that is being dealt with. */
-SCENE (descriptor_may_go_inside_a_callback)
+static gboolean
+let_go_inside (MorrowFdFunc func, GError **error)
 {
   for (guint i = 0; i < 2; i++)
     {
-      MorrowFd *fd;
+      Going going = { NULL };
       MorrowFdWatch *watch;
       int fds[2], other[2];
 
       make_pair (fds, SOCK_STREAM);
       make_pair (other, SOCK_STREAM);
-      fd = morrow_fd_new (fds[0]);
-      ck_assert (morrow_await (morrow_create_task (morrow_fd_ready (fd, G_IO_OUT)), error));
-      watch = morrow_fd_watch_new (morrow_loop_get_current (), other[0], G_IO_IN, unref_fd, &fd);
+      going.fd = morrow_fd_new (fds[0]);
+      wait_in_vain (going.fd);
+      watch = morrow_fd_watch_new (morrow_loop_get_current (), other[0], G_IO_IN, func, &going);
       ck_assert_int_eq (write (i == 0 ? fds[1] : other[1], "hello", 5), 5);
       ck_assert_int_eq (write (i == 0 ? other[1] : fds[1], "hello", 5), 5);
-      while (fd != NULL)
+      while (!going.over)
         ck_assert (morrow_yield (error));
       morrow_fd_watch_free (watch);
       close (fds[1]);
@@ -879,6 +911,16 @@ SCENE (descriptor_may_go_inside_a_callback)
       close (other[1]);
     }
   return TRUE;
+}
+
+SCENE (descriptor_may_go_inside_a_callback)
+{
+  return let_go_inside (unref_fd, error);
+}
+
+SCENE (descriptor_may_go_inside_a_callback_that_runs_a_main_loop)
+{
+  return let_go_inside (unref_fd_and_turn, error);
 }
 
 static gboolean
@@ -892,8 +934,6 @@ static gboolean
 send_after_move (gpointer data, GValue *result, GError **error)
 {
   g_autoptr (MorrowFd) fd = NULL;
-  g_autoptr (GError) local_error = NULL;
-  char byte;
   int fds[2];
 
   make_connection (fds);
@@ -903,9 +943,7 @@ send_after_move (gpointer data, GValue *result, GError **error)
       g_autoptr (MorrowFuture) task = NULL;
 
       /* Here it is waited for in vain, there not. */
-      ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, g_get_monotonic_time () + 100, &local_error), -1);
-      assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-      g_clear_error (&local_error);
+      wait_in_vain (fd);
       ck_assert_int_eq (write (fds[1], "hello", 5), 5);
       task = morrow_create_task (morrow_coroutine (recv_five, fd, NULL));
       await_ok (task);
@@ -1136,6 +1174,7 @@ make_suite (void)
   tcase_add_test (life, task_whose_data_are_always_there_leaves_others_their_turn);
   tcase_add_test (life, task_whose_data_are_always_there_can_be_cancelled);
   tcase_add_test (life, descriptor_may_go_inside_a_callback);
+  tcase_add_test (life, descriptor_may_go_inside_a_callback_that_runs_a_main_loop);
   tcase_add_loop_test (life, descriptor_goes_from_loop_to_loop, 0, N_MODELS);
 
   tcase_add_loop_test (threads, echo_gives_back_every_byte, 0, MODEL_INLINE);
