@@ -21,6 +21,8 @@
  * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turn
  * is for others, so that sources of lower priority, redrawing among them, are not starved.
  *
+ * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies: it leaves them alone.
+ *
  * HOW LONG A timerfd is exact, but a system call each time that it is set; the time limit of epoll_pwait2 () costs
  * nothing, but the kernel may be late by a thousandth of it, and by 50 us at least. So the latter serves short times,
  * the former long ones; it is not set again for a later time, but wakes the loop once more than needed. */
@@ -44,11 +46,17 @@
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
 
+/* In a forked child nothing is watched, and what the parent watches stays. */
 gboolean
 morrow__reactor_control (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable)
 {
   struct epoll_event event = { .events = events, .data.ptr = pollable };
 
+  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+    {
+      errno = EPERM;
+      return operation != EPOLL_CTL_ADD;
+    }
   return epoll_ctl (self->epoll_fd, operation, fd, &event) == 0;
 }
 
@@ -145,7 +153,7 @@ arm_timer_fd (MorrowLoop *self, gint64 deadline)
 {
   struct itimerspec spec = { 0 };
 
-  if (deadline >= self->timer_armed)
+  if (deadline >= self->timer_armed || !morrow__executor_is_ours (&self->parent_instance))
     return;
 
   self->timer_armed = deadline;
@@ -187,7 +195,8 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 
       if (left <= 0)
         return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
-      if (left <= SHORT_TIME && wait_short_time (self, events, left, &n))
+      if ((left <= SHORT_TIME || !morrow__executor_is_ours (&self->parent_instance)) &&
+          wait_short_time (self, events, left, &n))
         return n;
       arm_timer_fd (self, deadline);
     }
@@ -452,11 +461,13 @@ struct _MorrowLoopSource
   GPollFD     poll;   /* of the epoll set; not as g_source_add_unix_fd () has it, which dispatches us although we stand aside */
 };
 
-/* The loop itself has the context iterated, for the others; or a task does, which is no place to run others. */
+/* The loop itself has the context iterated, for the others; or a task does, which is no place to run others; or a forked
+ * child does, which has none of the loop's business. */
 static gboolean
 stands_aside (MorrowLoop *self)
 {
-  return (self->stand_aside != 0 && self->stand_aside == g_main_depth () + 1) || self->home.current != NULL;
+  return (self->stand_aside != 0 && self->stand_aside == g_main_depth () + 1) || self->home.current != NULL ||
+         !morrow__executor_is_ours (&self->parent_instance);
 }
 
 static gboolean

@@ -22,6 +22,8 @@
  * the task's fiber; elsewhere it blocks the task's thread. One task may read and one may write at the same time; a
  * second of a kind gets %G_IO_ERROR_PENDING. A descriptor may pass from one thread to another, as data does between
  * tasks; but tasks that use it at the same time are on the same loop, or all on threads.
+ *
+ * A forked child may close what it has inherited, or use it on an executor of its own: the parent goes on waiting for it.
  */
 G_DEFINE_BOXED_TYPE (MorrowFd, morrow_fd, morrow_fd_ref, morrow_fd_unref)
 
@@ -237,8 +239,15 @@ take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 static gboolean
 wait_on_loop (MorrowFd *self, guint sides, MorrowLoop *here, gint64 deadline, GError **error)
 {
-  MorrowSlot *slot = take_slot (self, sides, here, error);
+  MorrowSlot *slot;
 
+  if (G_UNLIKELY (!morrow__executor_is_ours (&here->parent_instance)))
+    {
+      morrow__executor_set_forked (error);
+      return FALSE;
+    }
+
+  slot = take_slot (self, sides, here, error);
   if (slot == NULL || !morrow__slot_wait (slot, sides, deadline, error))
     return FALSE;
   return G_LIKELY (!is_closed (self)) || set_closed_error (error);
@@ -351,7 +360,7 @@ wake_waiters (MorrowFd *self)
         morrow__parker_unpark (&self->pollers[i]->parker);
     }
 
-  if (self->slot == NULL)
+  if (self->slot == NULL || !morrow__executor_is_ours (&self->slot->loop->parent_instance))
     return NULL;
   if (self->slot->loop == morrow__loop_here ())
     {

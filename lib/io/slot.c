@@ -93,6 +93,11 @@ morrow__slot_let_go (MorrowSlot *self, int fd)
       slot_free (self);
       return;
     }
+  if (!morrow__executor_is_ours (&self->loop->parent_instance))
+    {
+      slot_free (self);   /* the loop's thread is the parent's */
+      return;
+    }
 
   let_go = g_new (LetGo, 1);
   let_go->job.run = let_go_run;

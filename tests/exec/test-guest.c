@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <morrow/reactor.h>
@@ -349,6 +350,35 @@ SCENE (watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called)
   return TRUE;
 }
 
+/* A child has the same set, but is not to change what its parent watches for. */
+static void
+forget_in_child (Eye *self)
+{
+  pid_t child = fork ();
+  int status;
+
+  if (child == 0)
+    {
+      morrow_fd_watch_set_condition (self->watch, 0);
+      morrow_fd_watch_free (self->watch);
+      _exit (0);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+}
+
+SCENE (watch_that_a_forked_child_freed_is_still_called)
+{
+  Eye eye;
+
+  eye_open (&eye, G_IO_IN, free_at_the_third);
+  forget_in_child (&eye);
+  let_turn ();
+  ck_assert_uint_eq (eye.n, 3);
+  eye_close (&eye);
+  return TRUE;
+}
+
 /* And asks for nothing more. */
 static void
 say_condition (int fd, GIOCondition condition, gpointer data)
@@ -598,6 +628,7 @@ make_suite (void)
   tcase_add_test (watches, watch_is_called_while_the_descriptor_is_ready_until_it_is_freed);
   tcase_add_test (watches, watch_that_another_ones_callback_freed_is_not_called);
   tcase_add_test (watches, watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called);
+  tcase_add_test (watches, watch_that_a_forked_child_freed_is_still_called);
   tcase_add_test (watches, watch_is_called_for_the_condition_that_was_set_last);
   tcase_add_test (watches, watch_for_nothing_hears_of_a_hang_up);
   tcase_add_test (watches, closed_descriptor_cannot_be_watched);

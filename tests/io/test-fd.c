@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "exec/models.h"
@@ -960,6 +961,128 @@ START_TEST (descriptor_goes_from_loop_to_loop)
 }
 END_TEST
 
+/* --- in a forked child ------------------------------------------------------------------------- */
+
+/* Runs @func in a child. Returns: whether it was content there. */
+static gboolean
+ask_child (gboolean (*func) (gpointer), gpointer data)
+{
+  pid_t child = fork ();
+  int status;
+
+  if (child == 0)
+    _exit (func (data) ? 0 : 1);
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  return WIFEXITED (status) && WEXITSTATUS (status) == 0;
+}
+
+static gboolean
+let_go_in_child (gpointer data)
+{
+  morrow_fd_unref (data);
+  return TRUE;
+}
+
+static gboolean
+wait_in_child (gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  char byte;
+
+  return morrow_fd_read (data, &byte, 1, NEVER, &error) < 0 && g_error_matches (error, MORROW_ERROR, MORROW_ERROR_FORKED);
+}
+
+static gboolean
+read_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_read (data, &byte, 1, NEVER, error) == 1;
+}
+
+static gboolean
+run_in_child (gpointer data)
+{
+  return morrow_run (morrow_coroutine (read_a_byte, data, NULL), NULL, NULL);
+}
+
+static gboolean (*const in_child[]) (gpointer) = { let_go_in_child, wait_in_child };
+
+static gboolean
+fork_and_wait (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  char byte;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  ck_assert (ask_child (in_child[GPOINTER_TO_INT (data)], fd));
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, g_get_monotonic_time () + 10 * G_USEC_PER_SEC, error), 1);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (parent_goes_on_waiting_for_what_a_child_has_let_go_or_was_refused)
+{
+  run_scene (fork_and_wait, GINT_TO_POINTER (_i));
+}
+END_TEST
+
+/* The loop is not in the middle of a turn when the process forks, and its context is the child's too. */
+static gboolean
+turn_and_let_go_in_child (gpointer data)
+{
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (NULL, FALSE);
+  morrow_fd_close (data);
+  morrow_fd_unref (data);
+  return TRUE;
+}
+
+START_TEST (hosts_loop_goes_on_waiting_while_a_child_turns_its_context)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowFuture) task = NULL;
+  int fds[2];
+  MorrowFd *fd;
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  task = morrow_executor_spawn (loop, morrow_coroutine (read_a_byte, fd, NULL));
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  ck_assert (ask_child (turn_and_let_go_in_child, fd));
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (NULL, TRUE);
+  ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
+  morrow_fd_unref (fd);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  close (fds[1]);
+}
+END_TEST
+
+START_TEST (child_uses_what_it_has_inherited_on_an_executor_of_its_own)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  int fds[2];
+  MorrowFd *fd;
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  run_scene_on (loop, read_a_byte, fd);
+  ck_assert_int_eq (write (fds[1], "y", 1), 1);
+  ck_assert (ask_child (run_in_child, fd));
+  morrow_fd_unref (fd);
+  close (fds[1]);
+}
+END_TEST
+
 /* --- an echo ----------------------------------------------------------------------------------- */
 
 #define N_CLIENTS  8
@@ -1143,6 +1266,7 @@ make_suite (void)
   TCase *calls = morrow_check_add_case (suite, "calls");
   TCase *ready = morrow_check_add_case (suite, "ready");
   TCase *life = morrow_check_add_case (suite, "life");
+  TCase *children = morrow_check_add_case (suite, "children");
   TCase *threads = morrow_check_add_case (suite, "threads");
 
   tcase_add_loop_test (waits, wait_ends_at_the_deadline, 0, N_WAITS);
@@ -1176,6 +1300,10 @@ make_suite (void)
   tcase_add_test (life, descriptor_may_go_inside_a_callback);
   tcase_add_test (life, descriptor_may_go_inside_a_callback_that_runs_a_main_loop);
   tcase_add_loop_test (life, descriptor_goes_from_loop_to_loop, 0, N_MODELS);
+
+  tcase_add_loop_test (children, parent_goes_on_waiting_for_what_a_child_has_let_go_or_was_refused, 0, G_N_ELEMENTS (in_child));
+  tcase_add_test (children, hosts_loop_goes_on_waiting_while_a_child_turns_its_context);
+  tcase_add_test (children, child_uses_what_it_has_inherited_on_an_executor_of_its_own);
 
   tcase_add_loop_test (threads, echo_gives_back_every_byte, 0, MODEL_INLINE);
   tcase_add_loop_test (threads, cancel_close_and_data_race, 0, N_MODELS);
