@@ -237,8 +237,9 @@ take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 }
 
 static gboolean
-wait_on_loop (MorrowFd *self, guint sides, MorrowLoop *here, gint64 deadline, GError **error)
+wait_on_loop (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error)
 {
+  guint sides = morrow__fd_sides (events);
   MorrowSlot *slot;
 
   if (G_UNLIKELY (!morrow__executor_is_ours (&here->parent_instance)))
@@ -248,7 +249,8 @@ wait_on_loop (MorrowFd *self, guint sides, MorrowLoop *here, gint64 deadline, GE
     }
 
   slot = take_slot (self, sides, here, error);
-  if (slot == NULL || !morrow__slot_wait (slot, sides, deadline, error))
+  /* That there is nothing urgent says nothing of the rest. */
+  if (slot == NULL || !morrow__slot_wait (slot, sides, morrow__fd_sides (events & ~POLLPRI), deadline, error))
     return FALSE;
   return G_LIKELY (!is_closed (self)) || set_closed_error (error);
 }
@@ -296,7 +298,7 @@ morrow__fd_wait (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, 
     }
 
   if (here != NULL)
-    return wait_on_loop (self, morrow__fd_sides (events), here, deadline, error);
+    return wait_on_loop (self, events, here, deadline, error);
   return wait_on_thread (self, events, morrow__thread_home_here (), deadline, error);
 }
 

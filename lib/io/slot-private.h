@@ -36,6 +36,6 @@ MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);
 void        morrow__slot_let_go (MorrowSlot *self, int fd);
 void        morrow__slot_wake   (MorrowSlot *self, guint sides);
 
-/* In a task on the slot's loop: a call has said that @sides are dry; waits until one of them is not. May return early. FALSE
- * when a cancel came instead, or the deadline. */
-gboolean    morrow__slot_wait   (MorrowSlot *self, guint sides, gint64 deadline, GError **error);
+/* In a task on the slot's loop: waits for an edge of one of @sides. @dry are those of them of which the system has just said
+ * that they are. May return early. FALSE when a cancel came instead, or the deadline. */
+gboolean    morrow__slot_wait   (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GError **error);

@@ -106,11 +106,11 @@ morrow__slot_let_go (MorrowSlot *self, int fd)
 }
 
 gboolean
-morrow__slot_wait (MorrowSlot *self, guint sides, gint64 deadline, GError **error)
+morrow__slot_wait (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GError **error)
 {
   gboolean ok;
 
-  self->dry |= sides;
+  self->dry |= dry;
   if (G_LIKELY (sides != MORROW_SIDES))
     return morrow__pause (&self->pauses[sides == MORROW_SIDE_OUT], deadline, error);
 

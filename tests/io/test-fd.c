@@ -694,6 +694,30 @@ SCENE (data_behind_something_urgent_are_found)
   return TRUE;
 }
 
+/* The edge of what is there has passed: it is not waited for. */
+SCENE (data_are_read_after_a_wait_for_something_urgent)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) urgent = NULL;
+  char byte;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  ck_assert_int_eq (write (fds[1], "ab", 2), 2);
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, NEVER, error), 1);
+  urgent = morrow_create_task (morrow_fd_ready (fd, G_IO_PRI));
+  let_run ();
+  ck_assert (!morrow_future_is_settled (urgent));
+  morrow_future_cancel (urgent);
+  await_cancelled (urgent);
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, g_get_monotonic_time () + 10 * G_USEC_PER_SEC, error), 1);
+  ck_assert_int_eq (byte, 'b');
+  close (fds[1]);
+  return TRUE;
+}
+
 static gboolean
 read_a_file (gpointer data, GValue *result, GError **error)
 {
@@ -1287,6 +1311,7 @@ make_suite (void)
   tcase_add_test (calls, packets_are_read_one_by_one_without_waiting);
   tcase_add_test (calls, peeked_data_are_still_there);
   tcase_add_test (calls, data_behind_something_urgent_are_found);
+  tcase_add_test (calls, data_are_read_after_a_wait_for_something_urgent);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
   tcase_add_test (calls, call_outside_a_task_is_done_when_it_need_not_wait);
 
