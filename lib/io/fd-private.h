@@ -56,9 +56,10 @@ morrow__fd_sides (int events)
   return (events & (POLLIN | POLLPRI) ? MORROW_SIDE_IN : 0) | (events & POLLOUT ? MORROW_SIDE_OUT : 0);
 }
 
-/* Whether a wait is to come before the call. */
+/* Whether a wait is to come before the call. A callback cannot wait: it tries, whatever is known. */
 static inline gboolean
 morrow__fd_is_dry (MorrowFd *self, guint sides, MorrowLoop *here)
 {
-  return here != NULL && self->slot != NULL && self->slot->loop == here && (self->slot->dry & sides);
+  return here != NULL && self->slot != NULL && self->slot->loop == here && (self->slot->dry & sides) &&
+         here->home.current != NULL;
 }

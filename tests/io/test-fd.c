@@ -755,6 +755,45 @@ START_TEST (call_outside_a_task_is_done_when_it_need_not_wait)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowFd *fd;
+  int       peer;
+  gboolean  over;
+} Submitted;
+
+static void
+read_twice (gpointer data)
+{
+  Submitted *self = data;
+  g_autoptr (GError) error = NULL;
+  char byte;
+
+  ck_assert_int_eq (write (self->peer, "x", 1), 1);
+  ck_assert_int_eq (recv_some (self->fd, 8), 1);
+  ck_assert_int_eq (morrow_fd_recv (self->fd, &byte, 1, 0, NEVER, &error), -1);
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK);
+  self->over = TRUE;
+}
+
+/* What has come since the loop last looked is not known to it. */
+SCENE (callback_reads_what_is_there_though_the_last_read_found_nothing)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  Submitted submitted = { 0 };
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  submitted = (Submitted) { .fd = fd, .peer = fds[1] };
+  morrow_executor_submit (morrow_executor_get_current (), read_twice, &submitted, NULL);
+  while (!submitted.over)
+    ck_assert (morrow_yield (error));
+  close (fds[1]);
+  return TRUE;
+}
+
 /* --- readiness --------------------------------------------------------------------------------- */
 
 static gboolean
@@ -1314,6 +1353,7 @@ make_suite (void)
   tcase_add_test (calls, data_are_read_after_a_wait_for_something_urgent);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
   tcase_add_test (calls, call_outside_a_task_is_done_when_it_need_not_wait);
+  tcase_add_test (calls, callback_reads_what_is_there_though_the_last_read_found_nothing);
 
   tcase_add_loop_test (ready, readiness_is_that_of_the_moment, 0, N_MODELS);
   tcase_add_test (ready, both_sides_are_waited_for_at_once);
