@@ -88,6 +88,8 @@ morrow_sources = \
   lib/exec/loop-private.h \
   lib/exec/loop.c \
   lib/exec/scheduler.c \
+  lib/exec/rest-private.h \
+  lib/exec/rest.c \
   lib/exec/reactor.c \
   lib/exec/watch.c \
   lib/exec/pause-private.h \

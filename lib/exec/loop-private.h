@@ -23,6 +23,7 @@
 #include "base/spin-private.h"
 #include "base/timers-private.h"
 #include "base/wakeup-private.h"
+#include "exec/rest-private.h"
 #include "exec/task-private.h"
 
 #define MORROW_LOOP_MAX_SPARES 16
@@ -59,6 +60,7 @@ struct _MorrowLoop
   /* Immutable once made. */
   GMainContext    *context;        /* owned; may be NULL where broken is set */
   GSource         *source;         /* owned; holds no reference of the loop */
+  MorrowRest      *rest;           /* of the context; as long as the source */
   MorrowExecutor  *executor;       /* what tasks here see as their executor: this loop, or the pool that it is a part of; borrowed */
   MorrowLoopPool  *pool;           /* that pool, or NULL; borrowed */
   int              epoll_fd;
@@ -109,7 +111,6 @@ struct _MorrowLoop
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
-  gboolean         rest;           /* hosted: this turn is for sources of lower priority */
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */

@@ -19,7 +19,7 @@
  *
  * A dispatch inside an application's main loop: the set's own descriptor is polled by the context, through the one
  * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turn
- * is for others, so that sources of lower priority, redrawing among them, are not starved.
+ * is for others (rest-private.h), so that sources of lower priority, redrawing among them, are not starved.
  *
  * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies: it leaves them alone.
  *
@@ -479,7 +479,7 @@ loop_prepare (GSource *source, gint *timeout)
   *timeout = -1;
   if (stands_aside (self))
     return FALSE;
-  if (self->rest)
+  if (morrow__rest_prepare (self->rest))
     {
       *timeout = 0;
       return FALSE;
@@ -500,13 +500,8 @@ loop_check (GSource *source)
   MorrowLoop *self = loop_source->loop;
 
   wake_up (self);
-  if (stands_aside (self))
+  if (stands_aside (self) || morrow__rest_check (self->rest))
     return FALSE;
-  if (self->rest)
-    {
-      self->rest = FALSE;
-      return FALSE;
-    }
 
   return has_work (self) || loop_source->poll.revents != 0;
 }
@@ -541,7 +536,8 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 
   g_object_ref (self);
   morrow__loop_enter (self);
-  self->rest = turn_hosted (self);
+  if (turn_hosted (self))
+    self->rest->state = MORROW_REST_DUE;
   morrow__loop_leave (self);
   g_object_unref (self);
 
@@ -561,6 +557,7 @@ make_source (MorrowLoop *self)
 
   source->loop = self;
   self->source = &source->source;
+  self->rest = morrow__rest_join (self->context);
   g_source_set_static_name (self->source, "morrow loop");
   source->poll = (GPollFD) { .fd = self->epoll_fd, .events = G_IO_IN };
   g_source_add_poll (self->source, &source->poll);
@@ -654,6 +651,7 @@ morrow__reactor_clear (MorrowLoop *self)
     {
       g_source_destroy (self->source);
       g_clear_pointer (&self->source, g_source_unref);
+      g_clear_pointer (&self->rest, morrow__rest_leave);
     }
   if (self->epoll_fd >= 0)
     close (self->epoll_fd);

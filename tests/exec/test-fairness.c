@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What tasks that never wait leave to each other, to the sources of a run's context, and to the frames of an
- * application: counted in their steps, each of which takes a microsecond of virtual time.
+ * application: counted in their steps, each of which takes a microsecond of virtual time, or more.
  */
 #include "config.h"
 
@@ -123,6 +123,7 @@ SCENE (task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself)
 
 typedef struct
 {
+  guint    step;             /* how long one takes, in microseconds; 0 for one */
   guint    n_steps;          /* of all tasks */
   guint    n_steps_before;   /* when the source became ready */
   guint    n_most;           /* the most steps that it ever waited */
@@ -138,7 +139,7 @@ step_and_tick (gpointer data, GValue *result, GError **error)
   while (!beside->ends)
     {
       beside->n_steps++;
-      morrow__clock_advance (1);
+      morrow__clock_advance (MAX (beside->step, 1));
       if (!morrow_yield (error))
         return FALSE;
     }
@@ -235,60 +236,159 @@ static GSourceFuncs frames_funcs = {
   .dispatch = frames_dispatch,
 };
 
+/* So many tasks that never wait, until the last frame. */
+static gboolean
+keep_busy (Beside *beside, guint n_tasks, GError **error)
+{
+  MorrowFuture **tasks = g_new (MorrowFuture *, n_tasks);
+  MorrowFuture *gather;
+
+  for (guint i = 0; i < n_tasks; i++)
+    tasks[i] = morrow_coroutine (step_and_tick, beside, NULL);
+  gather = morrow_gatherv (tasks, n_tasks);
+  g_free (tasks);
+  return morrow_await (gather, error);
+}
+
 static gboolean
 quit_after (gpointer data, GValue *result, GError **error)
 {
   Frames *frames = data;
-  MorrowFuture **tasks = g_new (MorrowFuture *, N_READY);
-  const guint n_tasks = N_READY;
-  MorrowFuture *gather;
-  gboolean ok;
+  gboolean ok = keep_busy (frames->beside, N_READY, error);
 
-  for (guint i = 0; i < n_tasks; i++)
-    tasks[i] = morrow_coroutine (step_and_tick, frames->beside, NULL);
-  gather = morrow_gatherv (tasks, n_tasks);
-  g_free (tasks);
-  ok = morrow_await (gather, error);
   g_main_loop_quit (frames->main);
   return ok;
 }
 
+static Frames *
+new_frames (int priority, Beside *beside)
+{
+  Frames *self = (Frames *) g_source_new (&frames_funcs, sizeof (Frames));
+
+  self->main = g_main_loop_new (NULL, FALSE);
+  self->beside = beside;
+  self->due = morrow__clock_now () + FRAME;
+  g_source_set_priority (&self->source, priority);
+  g_source_attach (&self->source, NULL);
+  return self;
+}
+
 static void
-draw_frames (int priority)
+free_frames (Frames *self)
+{
+  g_main_loop_unref (self->main);
+  g_source_unref (&self->source);
+}
+
+static void
+draw_frames (int priority, guint step)
 {
   g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
-  Beside beside = { 0 };
-  Frames *frames = (Frames *) g_source_new (&frames_funcs, sizeof (Frames));
-  MorrowFuture *main;
+  g_autoptr (MorrowFuture) main = NULL;
+  Beside beside = { .step = step };
+  Frames *frames;
 
   morrow__clock_set_virtual (TRUE);
-  frames->main = g_main_loop_new (NULL, FALSE);
-  frames->beside = &beside;
-  frames->due = morrow__clock_now () + FRAME;
-  g_source_set_priority (&frames->source, priority);
-  g_source_attach (&frames->source, NULL);
+  frames = new_frames (priority, &beside);
   main = morrow_executor_spawn (loop, morrow_coroutine (quit_after, frames, NULL));
   g_main_loop_run (frames->main);
   morrow__clock_set_virtual (FALSE);
 
   ck_assert_int_eq (morrow_future_get_status (main), MORROW_FUTURE_RESOLVED);
   ck_assert_uint_eq (frames->n_frames, N_FRAMES);
-  ck_assert_int_le (frames->latest, 2 * (DISPATCH_LIMIT + BATCH));
-  ck_assert_uint_ge (beside.n_steps, N_FRAMES * FRAME);
-  morrow_future_unref (main);
-  g_main_loop_unref (frames->main);
-  g_source_unref (&frames->source);
+  ck_assert_int_le (frames->latest, DISPATCH_LIMIT + MAX (BATCH, step));
+  ck_assert_uint_ge (beside.n_steps * step, N_FRAMES * FRAME);
+  free_frames (frames);
 }
+
+/* A step that takes as long as many is one too many at most. */
+static const guint steps[] = { 1 };
 
 START_TEST (no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait)
 {
-  draw_frames (REDRAW_PRIORITY);
+  draw_frames (REDRAW_PRIORITY, steps[_i]);
 }
 END_TEST
 
 START_TEST (input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait)
 {
-  draw_frames (G_PRIORITY_DEFAULT);
+  draw_frames (G_PRIORITY_DEFAULT, steps[_i]);
+}
+END_TEST
+
+/* Tasks come to a second loop in a turn of the first one's, or in one in which that rests. */
+typedef struct
+{
+  GSource         source;
+  MorrowExecutor *loop;
+  Frames         *frames;
+  MorrowFuture   *task;      /* owned, once the turn has come */
+  guint           n_turns;   /* until then */
+} Latecomer;
+
+static gboolean
+latecomer_prepare (GSource *source, int *timeout)
+{
+  *timeout = -1;
+  return FALSE;
+}
+
+static gboolean
+keep_second_busy (gpointer data, GValue *result, GError **error)
+{
+  return keep_busy (((Frames *) data)->beside, N_FAIR, error);
+}
+
+static gboolean
+latecomer_check (GSource *source)
+{
+  Latecomer *self = (Latecomer *) source;
+
+  if (self->n_turns > 0 && --self->n_turns == 0)
+    self->task = morrow_executor_spawn (self->loop, morrow_coroutine (keep_second_busy, self->frames, NULL));
+  return FALSE;
+}
+
+static GSourceFuncs latecomer_funcs = {
+  .prepare = latecomer_prepare,
+  .check = latecomer_check,
+};
+
+static gboolean
+keep_first_busy (gpointer data, GValue *result, GError **error)
+{
+  Latecomer *latecomer = data;
+  gboolean ok = keep_busy (latecomer->frames->beside, N_FAIR, error) && morrow_future_await (latecomer->task, error);
+
+  g_main_loop_quit (latecomer->frames->main);
+  return ok;
+}
+
+/* Each of them has its limit in one turn. */
+START_TEST (no_frame_is_missed_beside_two_loops_of_one_context)
+{
+  g_autoptr (MorrowExecutor) one = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowExecutor) two = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowFuture) main = NULL;
+  Latecomer *latecomer = (Latecomer *) g_source_new (&latecomer_funcs, sizeof (Latecomer));
+  Beside beside = { 0 };
+
+  morrow__clock_set_virtual (TRUE);
+  latecomer->loop = two;
+  latecomer->frames = new_frames (REDRAW_PRIORITY, &beside);
+  latecomer->n_turns = 6 + _i;
+  g_source_set_priority (&latecomer->source, G_PRIORITY_HIGH);
+  g_source_attach (&latecomer->source, NULL);
+  main = morrow_executor_spawn (one, morrow_coroutine (keep_first_busy, latecomer, NULL));
+  g_main_loop_run (latecomer->frames->main);
+  morrow__clock_set_virtual (FALSE);
+
+  ck_assert_int_eq (morrow_future_get_status (main), MORROW_FUTURE_RESOLVED);
+  ck_assert_int_le (latecomer->frames->latest, 2 * (DISPATCH_LIMIT + BATCH));
+  morrow_future_unref (latecomer->task);
+  free_frames (latecomer->frames);
+  g_source_destroy (&latecomer->source);
+  g_source_unref (&latecomer->source);
 }
 END_TEST
 
@@ -305,8 +405,9 @@ fairness_suite (void)
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
 
-  tcase_add_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait);
-  tcase_add_test (frames, input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait);
+  tcase_add_loop_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
+  tcase_add_loop_test (frames, input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
+  tcase_add_loop_test (frames, no_frame_is_missed_beside_two_loops_of_one_context, 0, 2);
 
   return suite;
 }
