@@ -42,6 +42,8 @@
 #define BATCH           64     /* jobs between two looks at the clock */
 #define POLL_INTERVAL   100    /* microseconds between two looks at descriptors, while something is ready */
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
+#define PORTION         16     /* jobs between two looks at the clock there, at most, */
+#define PORTION_TIME    50     /* and how many microseconds they should take at most */
 #define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
@@ -506,12 +508,44 @@ loop_check (GSource *source)
   return has_work (self) || loop_source->poll.revents != 0;
 }
 
+/* How many jobs may run before the next look at the clock, when the last @n took so long. */
+static guint
+next_portion (guint n, gint64 took)
+{
+  if (took <= PORTION_TIME)
+    return MIN (2 * n, PORTION);
+  return MAX (1, n * PORTION_TIME / took);
+}
+
+/* A batch, in portions: a look at the clock costs as much as a few cheap jobs, but of those that are dear only one is to
+ * be too many; or a portion, where they come behind cheap ones. Returns: what time it is. */
+static gint64
+run_batch_until (MorrowLoop *self, gint64 until, guint *portion)
+{
+  gint64 before, now = morrow__clock_now ();
+  guint left = BATCH, n;
+
+  do
+    {
+      before = now;
+      n = MIN (*portion, left);
+      left -= n;
+      morrow__loop_run_batch (self, n);
+      now = morrow__clock_now ();
+      *portion = next_portion (n, now - before);
+    }
+  while (left > 0 && now < until && morrow__loop_has_ready (self));
+
+  return now;
+}
+
 /* Turns for as long as there is something to do, since one of the context's costs more than one of ours; within the
  * limit. Returns: whether it is that which has ended it. */
 static gboolean
 turn_hosted (MorrowLoop *self)
 {
   gint64 now = morrow__clock_now (), until = now + DISPATCH_LIMIT;
+  guint portion = 1;   /* nothing is known of what is ready now */
   gboolean came = TRUE;
 
   do
@@ -519,8 +553,7 @@ turn_hosted (MorrowLoop *self)
       take_posted (self);
       if (came || now - self->last_poll >= POLL_INTERVAL)
         came = morrow__reactor_poll (self);
-      morrow__loop_run_batch (self, BATCH);
-      now = morrow__clock_now ();
+      now = run_batch_until (self, until, &portion);
       if (!came && !has_work (self))
         return FALSE;
     }
