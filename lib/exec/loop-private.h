@@ -32,6 +32,9 @@
  * when it is served, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
 #define MORROW_LOOP_EVENTS     20
 
+/* What a task may do without waiting before it is the others' turn: an answer takes a read, a write, and a read in vain. */
+#define MORROW_LOOP_BURNS      4
+
 typedef struct _MorrowLoopSource MorrowLoopSource;
 typedef struct _MorrowEvents MorrowEvents;   /* reactor.c */
 
@@ -82,6 +85,8 @@ struct _MorrowLoop
   MorrowQueue      ready;          /* jobs, first in first out */
   guint            fuel;           /* how many more jobs this batch may run */
   guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
+  guint            burning;        /* the job, in ticks, that burnt counts for */
+  guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   guint            entered;        /* how deep in morrow__loop_enter () */
   atomic_int       sweeping;       /* what starts now is swept at once; any, relaxed: who starts a task asks, and need know only
                                       if it runs here */
@@ -156,14 +161,20 @@ void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gin
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
 
-/* In a task, for something done that might have been a wait: it uses up fuel as a job does, so that a task that never
- * has to wait does not keep the loop to itself. FALSE when the task is to yield. */
+/* In a task, for something done that might have been a wait: a task that never has to wait may do a few of them, and then it
+ * is the others' turn. It uses up fuel as a job does. FALSE when the task is to yield. */
 static inline gboolean
 morrow__loop_burn (MorrowLoop *self)
 {
-  if (self->fuel == 0)
+  if (self->burning != self->tick)
+    {
+      self->burning = self->tick;
+      self->burnt = 0;
+    }
+  if (self->burnt == MORROW_LOOP_BURNS)
     return FALSE;
 
-  self->fuel--;
+  self->burnt++;
+  self->fuel -= self->fuel > 0;
   return TRUE;
 }

@@ -23,6 +23,8 @@
  * second of a kind gets %G_IO_ERROR_PENDING. A descriptor may pass from one thread to another, as data does between
  * tasks; but tasks that use it at the same time are on the same loop, or all on threads.
  *
+ * On a loop, a task whose calls can all be done at once makes four of them, then it is the others' turn.
+ *
  * A forked child may close what it has inherited, or use it on an executor of its own: the parent goes on waiting for it.
  */
 G_DEFINE_BOXED_TYPE (MorrowFd, morrow_fd, morrow_fd_ref, morrow_fd_unref)
@@ -140,14 +142,15 @@ set_pending_error (guint sides, GError **error)
 
 /* What never waits uses up the loop's time all the same. */
 static gboolean
-give_way (MorrowLoop *here, GError **error)
+take_turn (MorrowLoop *here, GError **error)
 {
   MorrowTask *task = here->home.current;
 
-  if (task == NULL)
+  if (task == NULL || G_LIKELY (morrow__loop_burn (here)))
     return TRUE;
 
   morrow__task_switch (task, &here->home, morrow__loop_home_class.yield (&here->home, task));
+  morrow__loop_burn (here);
   return !morrow__task_fail_cancelled (task, error);
 }
 
@@ -172,7 +175,7 @@ take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
 gboolean
 morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 {
-  if (here != NULL && G_UNLIKELY (!morrow__loop_burn (here)) && !give_way (here, error))
+  if (here != NULL && !take_turn (here, error))
     return FALSE;
 
   return take_sides (self, sides, 0, error);

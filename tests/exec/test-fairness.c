@@ -5,20 +5,27 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
+
+#include <morrow/io.h>
+
 #include "base/clock-private.h"
 #include "exec/scene.h"
 
 #define BATCH         64    /* jobs between two looks at the clock */
 #define POLL_INTERVAL 100   /* microseconds between two looks at sources */
 #define N_FAIR        1000
+#define N_READS       4     /* that a task may do without waiting before it is the others' turn */
 
 /* --- among tasks --------------------------------------------------------------------------------- */
 
 typedef struct
 {
-  guint    n_steps[N_FAIR];
-  guint    n_all;
-  guint    n_wanted;       /* steps of all together, after which they end */
+  guint     n_steps[N_FAIR];
+  guint     n_all;
+  guint     n_wanted;      /* steps of all together, after which they end */
+  guint     n_running;     /* before the last has started nothing counts: a pool's loops start tasks one by one */
+  MorrowFd *zeros;         /* owned: there is always something to read */
 } Race;
 
 typedef struct
@@ -27,55 +34,150 @@ typedef struct
   guint number;
 } Runner;
 
+static void
+count_step (Runner *self)
+{
+  if (self->race->n_running < N_FAIR)
+    return;
+
+  self->race->n_steps[self->number]++;
+  self->race->n_all++;
+}
+
 static gboolean
 run_on_and_on (gpointer data, GValue *result, GError **error)
 {
   Runner *runner = data;
-  Race *race = runner->race;
 
-  while (race->n_all < race->n_wanted)
+  runner->race->n_running++;
+  while (runner->race->n_all < runner->race->n_wanted)
     {
-      race->n_steps[runner->number]++;
-      race->n_all++;
+      count_step (runner);
       if (!morrow_yield (error))
         return FALSE;
     }
   return TRUE;
 }
 
-static void
-assert_fair (const Race *race)
+static gboolean
+read_on_and_on (gpointer data, GValue *result, GError **error)
+{
+  Runner *runner = data;
+  char byte;
+
+  runner->race->n_running++;
+  while (runner->race->n_all < runner->race->n_wanted)
+    {
+      count_step (runner);
+      if (morrow_fd_read (runner->race->zeros, &byte, 1, G_MAXINT64, error) != 1)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Among the runners from @first on, in steps of @stride. Gives the least steps of one. */
+static guint
+assert_fair_among (const Race *race, guint first, guint stride)
 {
   guint least = G_MAXUINT, most = 0;
 
-  for (guint i = 0; i < N_FAIR; i++)
+  for (guint i = first; i < N_FAIR; i += stride)
     {
       least = MIN (least, race->n_steps[i]);
       most = MAX (most, race->n_steps[i]);
     }
   ck_assert_uint_gt (least, 0);
   ck_assert_uint_le (most * 100, least * 105);
+  return least;
 }
 
-SCENE (none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another)
+static void
+assert_fair (const Race *race)
 {
-  Race *race = g_new0 (Race, 1);
+  assert_fair_among (race, 0, 1);
+}
+
+/* Even runners are of one kind, odd ones of the other. */
+static gboolean
+run_race (Race *race, MorrowCoroutineFunc even, MorrowCoroutineFunc odd, GError **error)
+{
   Runner runners[N_FAIR];
   MorrowFuture *tasks[N_FAIR];
   gboolean ok;
 
-  race->n_wanted = N_FAIR * 200 + N_FAIR / 2;   /* ends in the middle of a round */
+  race->zeros = morrow_fd_new (open ("/dev/zero", O_RDONLY | O_CLOEXEC));
   for (guint i = 0; i < N_FAIR; i++)
     {
       runners[i] = (Runner) { race, i };
-      tasks[i] = morrow_coroutine (run_on_and_on, &runners[i], NULL);
+      tasks[i] = morrow_coroutine (i % 2 == 0 ? even : odd, &runners[i], NULL);
     }
   ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
   ck_assert_uint_ge (race->n_all, race->n_wanted);
-  assert_fair (race);
-  g_free (race);
+  morrow_fd_unref (race->zeros);
   return ok;
 }
+
+/* Each of these ends in the middle of a round. */
+static gboolean
+race_yielders (gpointer data, GValue *result, GError **error)
+{
+  Race race = { .n_wanted = N_FAIR * 200 + N_FAIR / 2 };
+  gboolean ok = run_race (&race, run_on_and_on, run_on_and_on, error);
+
+  assert_fair (&race);
+  return ok;
+}
+
+static gboolean
+race_readers (gpointer data, GValue *result, GError **error)
+{
+  Race race = { .n_wanted = N_FAIR * 200 * N_READS + N_FAIR / 2 };
+  gboolean ok = run_race (&race, read_on_and_on, read_on_and_on, error);
+
+  assert_fair (&race);
+  return ok;
+}
+
+static gboolean
+race_readers_and_yielders (gpointer data, GValue *result, GError **error)
+{
+  Race race = { .n_wanted = N_FAIR * 200 + N_FAIR / 2 };
+  gboolean ok = run_race (&race, run_on_and_on, read_on_and_on, error);
+  guint yields = assert_fair_among (&race, 0, 2), reads = assert_fair_among (&race, 1, 2);
+
+  ck_assert_uint_le (reads * 100, yields * N_READS * 105);
+  return ok;
+}
+
+/* On a loop, and on one of a pool's. */
+static void
+run_on_one_loop (MorrowCoroutineFunc func, gboolean pool)
+{
+  g_autoptr (MorrowExecutor) executor = pool ? morrow_loop_pool_new (1) : morrow_loop_new (NULL);
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (executor, morrow_coroutine (func, NULL, NULL), NULL, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+}
+
+START_TEST (none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another)
+{
+  run_on_one_loop (race_yielders, _i);
+}
+END_TEST
+
+START_TEST (none_of_a_thousand_tasks_whose_data_are_always_there_reads_more_often_than_another)
+{
+  run_on_one_loop (race_readers, _i);
+}
+END_TEST
+
+START_TEST (task_whose_data_are_always_there_reads_four_times_for_each_turn_of_the_others)
+{
+  run_on_one_loop (race_readers_and_yielders, _i);
+}
+END_TEST
 
 /* Those that await what has settled, and those that yield, share the loop as well: what does not wait is a step too. */
 static gboolean
@@ -88,12 +190,11 @@ static gboolean
 run_in_children (gpointer data, GValue *result, GError **error)
 {
   Runner *runner = data;
-  Race *race = runner->race;
 
-  while (race->n_all < race->n_wanted)
+  runner->race->n_running++;
+  while (runner->race->n_all < runner->race->n_wanted)
     {
-      race->n_steps[runner->number]++;
-      race->n_all++;
+      count_step (runner);
       if (!morrow_await (morrow_coroutine (step_once, NULL, NULL), error))
         return FALSE;
     }
@@ -102,20 +203,10 @@ run_in_children (gpointer data, GValue *result, GError **error)
 
 SCENE (task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself)
 {
-  Race *race = g_new0 (Race, 1);
-  Runner runners[N_FAIR];
-  MorrowFuture *tasks[N_FAIR];
-  gboolean ok;
+  Race race = { .n_wanted = N_FAIR * 100 };
+  gboolean ok = run_race (&race, run_on_and_on, run_in_children, error);
 
-  race->n_wanted = N_FAIR * 100;
-  for (guint i = 0; i < N_FAIR; i++)
-    {
-      runners[i] = (Runner) { race, i };
-      tasks[i] = morrow_coroutine (i % 2 == 0 ? run_on_and_on : run_in_children, &runners[i], NULL);
-    }
-  ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
-  assert_fair (race);
-  g_free (race);
+  assert_fair (&race);
   return ok;
 }
 
@@ -158,7 +249,8 @@ serve (gpointer data)
 }
 
 /* It is ready always, so it waits from one dispatch to the next. */
-SCENE (source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most)
+static gboolean
+serve_beside_tasks (gpointer data, GValue *result, GError **error)
 {
   Beside beside = { 0 };
   GSource *source = g_idle_source_new ();
@@ -178,6 +270,24 @@ SCENE (source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most)
   ck_assert_uint_le (beside.n_most, POLL_INTERVAL + BATCH);
   return ok;
 }
+
+SCENE (source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most)
+{
+  return serve_beside_tasks (NULL, result, error);
+}
+
+/* A pool's tasks run on its workers, but for main. */
+static gboolean
+serve_on_a_worker (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (serve_beside_tasks, NULL, NULL)), error);
+}
+
+START_TEST (source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_most)
+{
+  run_on_one_loop (serve_on_a_worker, TRUE);
+}
+END_TEST
 
 /* --- beside an application's frames --------------------------------------------------------------- */
 
@@ -400,10 +510,13 @@ fairness_suite (void)
   TCase *sources = morrow_check_add_case (suite, "sources");
   TCase *frames = morrow_check_add_case (suite, "frames");
 
-  tcase_add_test (tasks, none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another);
+  tcase_add_loop_test (tasks, none_of_a_thousand_tasks_that_never_wait_runs_more_often_than_another, 0, 2);
+  tcase_add_loop_test (tasks, none_of_a_thousand_tasks_whose_data_are_always_there_reads_more_often_than_another, 0, 2);
+  tcase_add_loop_test (tasks, task_whose_data_are_always_there_reads_four_times_for_each_turn_of_the_others, 0, 2);
   tcase_add_test (tasks, task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself);
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
+  tcase_add_test (sources, source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_most);
 
   tcase_add_loop_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
   tcase_add_loop_test (frames, input_is_not_late_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
