@@ -13,6 +13,10 @@
 
 #include "io/fd-private.h"
 
+/* Between two attempts to connect, in microseconds. */
+#define SHORT_PAUSE 1000
+#define LONG_PAUSE  32000
+
 /* One of the calls, with its arguments. */
 typedef struct
 {
@@ -255,6 +259,25 @@ poll_now (MorrowFd *self, int events)
   return TEMP_FAILURE_RETRY (poll (&poll_fd, 1, 0)) > 0 ? poll_fd.revents : 0;
 }
 
+/* A local socket whose peer has too many waiting already says so at once, and nobody tells when there is room again: so it
+ * is tried again, after pauses that grow. Returns: 0, or why not, as errno has it; -1 and the error when a cancel came
+ * instead, or the deadline. */
+static int
+begin_to_connect (MorrowFd *self, const struct sockaddr *address, socklen_t length, gint64 deadline, GError **error)
+{
+  gint64 pause = SHORT_PAUSE;
+
+  while (connect (self->fd, address, length) < 0)
+    {
+      if (errno != EAGAIN || address->sa_family != AF_UNIX)
+        return errno;
+      if (!morrow__fd_pause (self, pause, deadline, error))
+        return -1;
+      pause = MIN (2 * pause, LONG_PAUSE);
+    }
+  return 0;
+}
+
 /* Waits until the connection that is under way has been made, or has failed. */
 static int
 finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **error)
@@ -286,7 +309,8 @@ finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **erro
  * @deadline: until when to wait, in microseconds of the monotonic clock; %G_MAXINT64 for ever
  * @error: return location for an error
  *
- * Connects a socket. After a failure, a cancel or a deadline it is of no more use, and is to be closed.
+ * Connects a socket. A local one whose peer has too many connections waiting is tried again until there is room. After a
+ * failure, a cancel or a deadline it is of no more use, and is to be closed.
  *
  * Returns: 0; -1 with @error set
  */
@@ -294,18 +318,19 @@ int
 morrow_fd_connect (MorrowFd *self, const struct sockaddr *address, socklen_t length, gint64 deadline, GError **error)
 {
   MorrowLoop *here = morrow__loop_here ();
-  int result;
+  int code, result;
 
   g_return_val_if_fail (self != NULL && address != NULL, -1);
 
   if (!morrow__fd_begin (self, MORROW_SIDE_OUT, here, error))
     return -1;
 
-  result = connect (self->fd, address, length);
-  if (result < 0 && (errno == EINPROGRESS || errno == EINTR))
+  code = begin_to_connect (self, address, length, deadline, error);
+  result = code == 0 ? 0 : -1;
+  if (code == EINPROGRESS || code == EINTR)
     result = finish_connect (self, here, deadline, error);
-  else if (result < 0)
-    set_error ("connect", errno, error);
+  else if (code > 0)
+    set_error ("connect", code, error);
   morrow__fd_end (self, MORROW_SIDE_OUT);
   return result;
 }

@@ -50,6 +50,9 @@ void     morrow__fd_end   (MorrowFd *self, guint sides);
  * be waited for. */
 gboolean morrow__fd_wait  (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error);
 
+/* Likewise, where nobody tells when it is worth to try again: waits for so many microseconds. A close is noticed after it. */
+gboolean morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error);
+
 static inline guint
 morrow__fd_sides (int events)
 {

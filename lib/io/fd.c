@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <morrow/error.h>
+#include <morrow/task.h>
 
 #include "base/cache-private.h"
+#include "base/clock-private.h"
 #include "io/fd-private.h"
 
 /**
@@ -291,18 +293,43 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, gint64 deadl
   return ok && (!is_closed (self) || set_closed_error (error));
 }
 
+static gboolean
+can_wait (GError **error)
+{
+  if (G_LIKELY (morrow__home != NULL && morrow__home->current != NULL))
+    return TRUE;
+
+  g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can wait for a descriptor");
+  return FALSE;
+}
+
 gboolean
 morrow__fd_wait (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error)
 {
-  if (G_UNLIKELY (morrow__home == NULL || morrow__home->current == NULL))
-    {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can wait for a descriptor");
-      return FALSE;
-    }
+  if (!can_wait (error))
+    return FALSE;
 
   if (here != NULL)
     return wait_on_loop (self, events, here, deadline, error);
   return wait_on_thread (self, events, morrow__thread_home_here (), deadline, error);
+}
+
+gboolean
+morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error)
+{
+  gint64 now = morrow__clock_now ();
+
+  if (!can_wait (error))
+    return FALSE;
+  if (now >= deadline)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
+      return FALSE;
+    }
+
+  if (!morrow_await (morrow_sleep_until (MIN (deadline, now + microseconds)), error))
+    return FALSE;
+  return !is_closed (self) || set_closed_error (error);
 }
 
 /* --- closing ----------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,27 @@ get_address (int fd)
 
   ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &length), 0);
   return address;
+}
+
+static socklen_t
+get_any_address (int fd, struct sockaddr_storage *address)
+{
+  socklen_t length = sizeof *address;
+
+  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) address, &length), 0);
+  return length;
+}
+
+/* By a name that the system makes up. */
+static int
+new_local_listener (int backlog)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, sizeof address.sun_family), 0);
+  ck_assert_int_eq (listen (fd, backlog), 0);
+  return fd;
 }
 
 static int
@@ -111,6 +133,7 @@ enum
   CALL_WRITE,
   CALL_ACCEPT,
   CALL_CONNECT,
+  CALL_CONNECT_LOCAL,
   CALL_READY,
   N_CALLS
 };
@@ -124,16 +147,17 @@ typedef struct
   int       backlog[4]; /* owned: connections that fill a listener */
 } Wait;
 
-/* A listener takes one connection more than it was told; the next is not answered. */
+/* A listener takes one connection more than it was told; the next is not answered, or turned away if it is local. */
 static void
 fill_backlog (Wait *self)
 {
-  struct sockaddr_in address = get_address (self->peer);
+  struct sockaddr_storage address;
+  socklen_t length = get_any_address (self->peer, &address);
 
   for (guint i = 0; i < G_N_ELEMENTS (self->backlog); i++)
     {
-      self->backlog[i] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      connect (self->backlog[i], (struct sockaddr *) &address, sizeof address);
+      self->backlog[i] = socket (address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      connect (self->backlog[i], (struct sockaddr *) &address, length);
     }
 }
 
@@ -180,6 +204,10 @@ wait_init (Wait *self, int call)
     case CALL_ACCEPT:
       fds[0] = new_listener (1);
       break;
+    case CALL_CONNECT_LOCAL:
+      fds[0] = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      fds[1] = new_local_listener (0);
+      break;
     default:
       fds[0] = new_socket ();
       fds[1] = new_listener (0);
@@ -187,7 +215,7 @@ wait_init (Wait *self, int call)
 
   self->fd = morrow_fd_new (fds[0]);
   self->peer = fds[1];
-  if (call == CALL_CONNECT)
+  if (call == CALL_CONNECT || call == CALL_CONNECT_LOCAL)
     fill_backlog (self);
 }
 
@@ -208,7 +236,8 @@ static gssize
 wait_call (Wait *self, gint64 deadline, GError **error)
 {
   char buffer[16] = "0123456789abcde";
-  struct sockaddr_in address;
+  struct sockaddr_storage address;
+  socklen_t length;
 
   switch (self->call)
     {
@@ -223,8 +252,9 @@ wait_call (Wait *self, gint64 deadline, GError **error)
     case CALL_ACCEPT:
       return morrow_fd_accept (self->fd, NULL, NULL, deadline, error);
     case CALL_CONNECT:
-      address = get_address (self->peer);
-      return morrow_fd_connect (self->fd, (struct sockaddr *) &address, sizeof address, deadline, error);
+    case CALL_CONNECT_LOCAL:
+      length = get_any_address (self->peer, &address);
+      return morrow_fd_connect (self->fd, (struct sockaddr *) &address, length, deadline, error);
     default:
       return morrow_await (morrow_fd_ready (self->fd, G_IO_IN), error) ? 1 : -1;
     }
