@@ -136,6 +136,8 @@ morrow_fd_send (MorrowFd *self, gconstpointer buffer, gsize size, int flags, gin
 static gssize
 read_once (MorrowFd *self, const Call *call)
 {
+  if (self->kind != MORROW_FD_OTHER)
+    return recv_once (self, call);
   return TEMP_FAILURE_RETRY (read (self->fd, call->buffer, call->size));
 }
 

@@ -34,7 +34,8 @@ struct _MorrowFd
   atomic_uint       ref_count;   /* any thread */
   atomic_uint       use;         /* any thread: see "Who may" */
   int               fd;          /* immutable */
-  MorrowFdKind      kind;        /* immutable */
+  guint16           kind;        /* immutable: MorrowFdKind */
+  guint16           blocking;    /* immutable: why it could not be made non-blocking, as errno has it; else 0 */
   MorrowSlot       *slot;        /* written under the lock by whoever has both sides; read under it, or on a loop by who has one */
   MorrowThreadHome *pollers[2];  /* under the lock: those that wait for a side; never freed */
   pthread_mutex_t   lock;

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -44,12 +45,23 @@ get_kind (int fd)
   return protocol == IPPROTO_TCP ? MORROW_FD_TCP : MORROW_FD_SOCKET;
 }
 
+/* Returns: 0, or why not, as errno has it. */
+static int
+make_non_blocking (int fd)
+{
+  int flags = fcntl (fd, F_GETFL);
+
+  if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl (fd, F_SETFL, flags | O_NONBLOCK) < 0))
+    return errno;
+  return 0;
+}
+
 /**
  * morrow_fd_new:
  * @fd: a descriptor, which is taken: it is closed by morrow_fd_close (), or with the last reference
  *
- * Makes a #MorrowFd of a descriptor, and makes that non-blocking, which everybody notices who has the same open file.
- * To keep one's own, give a dup ().
+ * Makes a #MorrowFd of a descriptor, and makes that non-blocking, which everybody notices who has the same open file; where
+ * that cannot be, each call fails with the system's error. To keep one's own descriptor, give a dup ().
  *
  * Returns: (transfer full): a descriptor that tasks can use
  */
@@ -57,18 +69,15 @@ MorrowFd *
 morrow_fd_new (int fd)
 {
   MorrowFd *self;
-  int flags;
 
   g_return_val_if_fail (fd >= 0, NULL);
 
   self = morrow__cache_alloc (sizeof (MorrowFd));
-  *self = (MorrowFd) { .fd = fd, .kind = get_kind (fd), .lock = PTHREAD_MUTEX_INITIALIZER };
+  *self = (MorrowFd) {
+    .fd = fd, .kind = get_kind (fd), .blocking = make_non_blocking (fd), .lock = PTHREAD_MUTEX_INITIALIZER
+  };
   atomic_init (&self->ref_count, 1);
   atomic_init (&self->use, 0);
-
-  flags = fcntl (fd, F_GETFL);
-  if (flags >= 0 && !(flags & O_NONBLOCK))
-    fcntl (fd, F_SETFL, flags | O_NONBLOCK);
   return self;
 }
 
@@ -135,6 +144,14 @@ set_closed_error (GError **error)
 }
 
 static gboolean
+set_blocking_error (MorrowFd *self, GError **error)
+{
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor would block: %s",
+               g_strerror (self->blocking));
+  return FALSE;
+}
+
+static gboolean
 set_pending_error (guint sides, GError **error)
 {
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING, "Another task %s this descriptor at the same time",
@@ -179,6 +196,8 @@ morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 {
   if (here != NULL && !take_turn (here, error))
     return FALSE;
+  if (G_UNLIKELY (self->blocking != 0))
+    return set_blocking_error (self, error);
 
   return take_sides (self, sides, 0, error);
 }

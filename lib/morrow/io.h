@@ -3,7 +3,11 @@
  *
  * Each call that may wait has a deadline, in microseconds of the monotonic clock (g_get_monotonic_time ()), %G_MAXINT64 for none. It is a
  * suspension point when it waits, and only then: a cancel of the task comes out as %G_IO_ERROR_CANCELLED, a deadline that has passed as
- * %G_IO_ERROR_TIMED_OUT. */
+ * %G_IO_ERROR_TIMED_OUT.
+ *
+ * A descriptor is made non-blocking once, when it is given to morrow_fd_new (). Somebody who has the same open file, by a dup () or in
+ * another process, can undo that; then accept, connect, and reading and writing of what is no socket, block the thread, with
+ * all that runs on it. Calls on sockets that are connected do not. */
 
 #pragma once
 

@@ -748,6 +748,53 @@ SCENE (data_are_read_after_a_wait_for_something_urgent)
   return TRUE;
 }
 
+/* Of a path alone, which nobody can read and nothing can be set of. */
+static gboolean
+use_a_path (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = morrow_fd_new (open ("/", O_PATH | O_CLOEXEC));
+  g_autoptr (GError) read_error = NULL;
+  g_autoptr (GError) ready_error = NULL;
+  char byte;
+
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, NEVER, &read_error), -1);
+  ck_assert_str_eq (read_error->message, "The descriptor would block: Bad file descriptor");
+  ck_assert (!morrow_await (morrow_fd_ready (fd, G_IO_IN), &ready_error));
+  ck_assert_str_eq (ready_error->message, read_error->message);
+  return TRUE;
+}
+
+START_TEST (descriptor_that_cannot_be_made_non_blocking_is_of_no_use)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, use_a_path, NULL);
+}
+END_TEST
+
+/* As another process may, that has the same open file. */
+static gboolean
+make_blocking_again (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  fcntl (fds[0], F_SETFL, 0);
+  wait_in_vain (fd);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (read_of_a_socket_does_not_block_whatever_others_make_of_it)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, make_blocking_again, NULL);
+}
+END_TEST
+
 static gboolean
 read_a_file (gpointer data, GValue *result, GError **error)
 {
@@ -1381,6 +1428,8 @@ make_suite (void)
   tcase_add_test (calls, peeked_data_are_still_there);
   tcase_add_test (calls, data_behind_something_urgent_are_found);
   tcase_add_test (calls, data_are_read_after_a_wait_for_something_urgent);
+  tcase_add_loop_test (calls, descriptor_that_cannot_be_made_non_blocking_is_of_no_use, 0, N_MODELS);
+  tcase_add_loop_test (calls, read_of_a_socket_does_not_block_whatever_others_make_of_it, 0, N_MODELS);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
   tcase_add_test (calls, call_outside_a_task_is_done_when_it_need_not_wait);
   tcase_add_test (calls, callback_reads_what_is_there_though_the_last_read_found_nothing);
