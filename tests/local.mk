@@ -74,6 +74,7 @@ test_programs += tests/io/test-fd
 test_programs += \
   tests/fault/test-faults \
   tests/stress/test-depth \
+  tests/stress/test-fd-races \
   tests/stress/test-races \
   tests/stress/test-sleepers
 

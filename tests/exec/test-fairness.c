@@ -7,8 +7,6 @@
 
 #include <fcntl.h>
 
-#include <morrow/io.h>
-
 #include "base/clock-private.h"
 #include "exec/scene.h"
 
