@@ -104,20 +104,26 @@ run_all (const Plan *plan, const Terminal *terminal, GError **error)
 }
 
 static void
-append_heading (const Terminal *terminal, GString *out, const Plan *plan)
+append_heading (GString *out, const Plan *plan, int width)
 {
   g_autofree char *heading =
-    g_strdup_printf ("%u URLs, %u at once, %s%d run%s of each model\n\n", plan->n_urls, plan->concurrency,
+    g_strdup_printf ("%u URLs, %u at once, %s%d run%s of each model", plan->n_urls, plan->concurrency,
                      plan->repeat > 1 ? "median of " : "", plan->repeat, plan->repeat > 1 ? "s" : "");
 
-  terminal_append (terminal, out, INK_PLAIN, heading);
+  terminal_append_words (out, heading, 0, 0, width);
+  g_string_append (out, "\n\n");
 }
 
 static void
-append_notes (GString *out, GStrv notes)
+append_notes (GString *out, GStrv notes, int width)
 {
   for (char **note = notes; *note != NULL; note++)
-    g_string_append_printf (out, "note: %s\n", *note);
+    {
+      g_autofree char *line = g_strconcat ("note: ", *note, NULL);
+
+      terminal_append_words (out, line, 0, 2, width);
+      g_string_append_c (out, '\n');
+    }
 }
 
 /* In a pipe the table alone, and what must be said of it beside the pipe. */
@@ -129,7 +135,7 @@ show_in_pipe (const Terminal *terminal, GPtrArray *summaries, GStrv notes)
 
   table_append (terminal, out, summaries, 0);
   terminal_write (out);
-  append_notes (aside, notes);
+  append_notes (aside, notes, G_MAXINT);
   g_printerr ("%s", aside->str);
 }
 
@@ -139,9 +145,9 @@ show_on_terminal (const Terminal *terminal, const Plan *plan, GPtrArray *summari
   g_autoptr (GString) out = g_string_new (NULL);
   int width = terminal_get_width ();
 
-  append_heading (terminal, out, plan);
+  append_heading (out, plan, width);
   table_append (terminal, out, summaries, width);
-  append_notes (out, notes);
+  append_notes (out, notes, width);
   g_string_append_c (out, '\n');
   waterfall_append (terminal, out, summaries, plan, width);
   terminal_write (out);

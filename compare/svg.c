@@ -179,7 +179,7 @@ longest_run (GPtrArray *summaries)
 static void
 add_waterfalls (Picture *picture, const Plan *plan, GPtrArray *summaries)
 {
-  g_auto (GStrv) labels = waterfall_labels (plan);
+  g_auto (GStrv) labels = waterfall_labels (plan, WATERFALL_MAX_LABEL);
   double longest = longest_run (summaries), from_y = picture->y;
   Picture bars = { g_string_new (NULL), picture->y + 14 };
 

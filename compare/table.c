@@ -12,7 +12,7 @@
 typedef struct
 {
   const char *heading;
-  int rank;                 /* 0 stays always */
+  int rank;                 /* 0 stays always; the last to go are in bold too */
   gboolean is_text;         /* aligned to the left */
   char *(*write) (const Summary *summary);
 } Column;
@@ -51,8 +51,9 @@ write_spread (const Summary *summary)
   return g_strdup_printf ("%s-%s", least, most);
 }
 
-#define SPREAD_RANK 5
-#define TITLE_RANK  6
+#define BOLD_RANK   2
+#define SPREAD_RANK 7
+#define TITLE_RANK  8
 
 static const Column columns[] =
 {
@@ -60,15 +61,15 @@ static const Column columns[] =
   { "",         TITLE_RANK, TRUE, write_title },
   { "wall s",   0, FALSE, write_wall        },
   { "min-max",  SPREAD_RANK, FALSE, write_spread },
-  { "speed-up", 0, FALSE, write_speed_up    },
-  { "p50 s",    3, FALSE, write_p50         },
-  { "p99 s",    4, FALSE, write_p99         },
-  { "CPU ms",   1, FALSE, write_cpu         },
-  { "peak MiB",     1, FALSE, write_memory      },
-  { "threads",  1, FALSE, write_threads     },
-  { "switches", 2, FALSE, write_switches    },
-  { "conns",    2, FALSE, write_connections },
-  { "failed",   0, FALSE, write_failed      }
+  { "speed-up", 1, FALSE, write_speed_up    },
+  { "p50 s",    5, FALSE, write_p50         },
+  { "p99 s",    6, FALSE, write_p99         },
+  { "CPU ms",   3, FALSE, write_cpu         },
+  { "peak MiB", 3, FALSE, write_memory      },
+  { "threads",  3, FALSE, write_threads     },
+  { "switches", 4, FALSE, write_switches    },
+  { "conns",    4, FALSE, write_connections },
+  { "failed",   2, FALSE, write_failed      }
 };
 
 #define N_COLUMNS G_N_ELEMENTS (columns)
@@ -153,7 +154,7 @@ append_row (const Terminal *terminal, GString *out, const Layout *layout, const 
 
   for (guint c = 0; c < N_COLUMNS; c++)
     {
-      Ink ink = is_heading ? INK_FAINT : columns[c].rank == 0 ? INK_BOLD : INK_PLAIN;
+      Ink ink = is_heading ? INK_FAINT : columns[c].rank <= BOLD_RANK ? INK_BOLD : INK_PLAIN;
 
       if (!layout->shown[c])
         continue;

@@ -64,19 +64,58 @@ terminal_append (const Terminal *terminal, GString *out, Ink ink, const char *te
     g_string_append_printf (out, "\033[%sm%s\033[0m", ink_codes[ink], text);
 }
 
+static int
+letter_width (const char *text)
+{
+  gunichar letter = g_utf8_get_char (text);
+
+  return g_unichar_iszerowidth (letter) ? 0 : g_unichar_iswide (letter) ? 2 : 1;
+}
+
 int
 terminal_text_width (const char *text)
 {
   int width = 0;
 
   for (; *text != '\0'; text = g_utf8_next_char (text))
-    {
-      gunichar letter = g_utf8_get_char (text);
-
-      width += g_unichar_iszerowidth (letter) ? 0 : g_unichar_iswide (letter) ? 2 : 1;
-    }
+    width += letter_width (text);
 
   return width;
+}
+
+const char *
+terminal_text_end (const char *text, int columns)
+{
+  int width = terminal_text_width (text);
+
+  for (; *text != '\0' && width > columns; text = g_utf8_next_char (text))
+    width -= letter_width (text);
+
+  return text;
+}
+
+void
+terminal_append_words (GString *out, const char *text, int column, int indent, int width)
+{
+  g_auto (GStrv) words = g_strsplit (text, " ", -1);
+
+  for (char **word = words; *word != NULL; word++)
+    {
+      int needed = terminal_text_width (*word);
+
+      if (word != words && column + 1 + needed > width)
+        {
+          g_string_append_printf (out, "\n%*s", indent, "");
+          column = indent;
+        }
+      else if (word != words)
+        {
+          g_string_append_c (out, ' ');
+          column++;
+        }
+      g_string_append (out, *word);
+      column += needed;
+    }
 }
 
 void

@@ -36,5 +36,11 @@ void     terminal_append      (const Terminal *terminal, GString *out, Ink ink, 
 /* Columns that a text takes. */
 int      terminal_text_width  (const char *text);
 
+/* The longest end of a text that takes at most so many columns. */
+const char *terminal_text_end (const char *text, int columns);
+
+/* A text that begins in a column; the words that would go beyond the width begin a new line, indented. */
+void     terminal_append_words (GString *out, const char *text, int column, int indent, int width);
+
 /* Everything at once, so that a frame is never seen half drawn. */
 void     terminal_write       (const GString *text);

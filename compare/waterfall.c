@@ -16,10 +16,11 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_LABEL      28
-#define MIN_CHART      20
+#define MIN_WIDTH      20     /* on a terminal that is narrower its lines are broken */
 #define MIN_COLUMNS    8      /* below that a model's picture says nothing */
 #define COLUMNS_A_TICK 10
+#define LABEL_GAP      2
+#define LEGEND_GAP     3
 
 typedef struct
 {
@@ -28,6 +29,17 @@ typedef struct
   const char *ascii;
   const char *legend;
 } Phase;
+
+/* Where the pictures stand, and what they turned out to show. */
+typedef struct
+{
+  const Terminal *terminal;
+  GString *out;
+  GStrv labels;
+  int indent;         /* of the labels, which is where the charts begin */
+  int n_columns;      /* of a chart */
+  guint phases;       /* a bit for each one that was drawn */
+} Chart;
 
 enum { WAITING, CONNECTING, FIRST_BYTE, BODY, FAILED, N_PHASES };
 
@@ -81,8 +93,18 @@ has_duplicates (const GStrv urls)
   return FALSE;
 }
 
+/* Its end, where it is too wide. */
+static char *
+shorten (const char *url, int width)
+{
+  if (terminal_text_width (url) <= width)
+    return g_strdup (url);
+
+  return g_strconcat ("..", terminal_text_end (url, width - 2), NULL);
+}
+
 GStrv
-waterfall_labels (const Plan *plan)
+waterfall_labels (const Plan *plan, int width)
 {
   GStrv labels = g_new0 (char *, plan->n_urls + 1);
   gsize prefix = common_prefix (plan->urls);
@@ -92,17 +114,9 @@ waterfall_labels (const Plan *plan)
     {
       g_autofree char *number = is_numbered ? g_strdup_printf ("%u: ", i + 1) : g_strdup ("");
       g_autofree char *url = g_utf8_make_valid (plan->urls[i] + prefix, -1);
-      g_autofree char *label = g_strconcat (number, url, NULL);
-      glong length = g_utf8_strlen (label, -1);
+      g_autofree char *rest = shorten (url, width - (int) strlen (number));
 
-      if (length > MAX_LABEL)
-        {
-          g_autofree char *end = g_utf8_substring (label, length - (MAX_LABEL - 2), length);
-
-          labels[i] = g_strconcat ("..", end, NULL);
-        }
-      else
-        labels[i] = g_steal_pointer (&label);
+      labels[i] = g_strconcat (number, rest, NULL);
     }
 
   return labels;
@@ -131,11 +145,24 @@ phase_at (const Span *span, double time)
   return BODY;
 }
 
+static void
+append_phase (Chart *chart, int phase, const char *text)
+{
+  terminal_append (chart->terminal, chart->out, phases[phase].ink, text);
+  chart->phases |= 1u << phase;
+}
+
+static const char *
+phase_letter (const Chart *chart, int phase)
+{
+  return chart->terminal->is_utf8 ? phases[phase].utf8 : phases[phase].ascii;
+}
+
 /* The last column shows how it ended, however short the body was. */
 static void
-append_span (const Terminal *terminal, GString *out, const Span *span, double seconds_a_column, int n_columns)
+append_span (Chart *chart, const Span *span, double seconds_a_column)
 {
-  int n = CLAMP ((int) ceil (span->ended / seconds_a_column - 1e-6), 1, n_columns);
+  int n = CLAMP ((int) ceil (span->ended / seconds_a_column - 1e-6), 1, chart->n_columns);
   g_autoptr (GString) same = g_string_new (NULL);
   int phase = -1;
 
@@ -147,12 +174,12 @@ append_span (const Terminal *terminal, GString *out, const Span *span, double se
 
       if (next != phase && same->len > 0)
         {
-          terminal_append (terminal, out, phases[phase].ink, same->str);
+          append_phase (chart, phase, same->str);
           g_string_truncate (same, 0);
         }
       phase = next;
       if (phase >= 0)
-        g_string_append (same, terminal->is_utf8 ? phases[phase].utf8 : phases[phase].ascii);
+        g_string_append (same, phase_letter (chart, phase));
     }
 }
 
@@ -164,39 +191,61 @@ waterfall_tick (double time, double end)
 
 /* "0 s       1 s       2 s": each number begins where its time is. */
 static void
-append_axis (const Terminal *terminal, GString *out, int indent, double seconds, int n_columns)
+append_axis (const Chart *chart, double seconds)
 {
-  double step = waterfall_step (seconds, n_columns / COLUMNS_A_TICK);
+  double step = waterfall_step (seconds, chart->n_columns / COLUMNS_A_TICK);
   g_autoptr (GString) axis = g_string_new (NULL);
 
   for (int i = 0; i * step <= seconds * 1.0001; i++)
     {
       g_autofree char *tick = waterfall_tick (i * step, seconds);
-      int column = (int) round (i * step / seconds * n_columns);
+      int column = (int) round (i * step / seconds * chart->n_columns);
 
-      if (column + (int) strlen (tick) > n_columns)
+      if (column + (int) strlen (tick) > chart->n_columns)
         break;
       while ((int) axis->len < column)
         g_string_append_c (axis, ' ');
       g_string_append (axis, tick);
     }
 
-  g_string_append_printf (out, "%*s", indent, "");
-  terminal_append (terminal, out, INK_FAINT, axis->str);
-  g_string_append_c (out, '\n');
+  g_string_append_printf (chart->out, "%*s", chart->indent, "");
+  terminal_append (chart->terminal, chart->out, INK_FAINT, axis->str);
+  g_string_append_c (chart->out, '\n');
 }
 
-static void
-append_legend (const Terminal *terminal, GString *out, gboolean any_failed)
+/* One entry, in a new line where it would go beyond the width; the column behind it. */
+static int
+append_entry (const Chart *chart, int phase, int column, int width)
 {
-  for (int i = 0; i < N_PHASES; i++)
+  int needed = 2 + (int) strlen (phases[phase].legend);
+
+  if (column > 0 && column + LEGEND_GAP + needed > width)
     {
-      if (i == FAILED && !any_failed)
-        continue;
-      terminal_append (terminal, out, phases[i].ink, terminal->is_utf8 ? phases[i].utf8 : phases[i].ascii);
-      g_string_append_printf (out, " %s   ", phases[i].legend);
+      g_string_append_c (chart->out, '\n');
+      column = 0;
     }
-  g_string_append_c (out, '\n');
+  else if (column > 0)
+    {
+      g_string_append_printf (chart->out, "%*s", LEGEND_GAP, "");
+      column += LEGEND_GAP;
+    }
+  terminal_append (chart->terminal, chart->out, phases[phase].ink, phase_letter (chart, phase));
+  g_string_append_c (chart->out, ' ');
+  terminal_append_words (chart->out, phases[phase].legend, column + 2, 2, width);
+
+  return column + needed;
+}
+
+/* Of what was drawn, and nothing else. */
+static void
+append_legend (const Chart *chart, int width)
+{
+  int column = 0;
+
+  for (int phase = 0; phase < N_PHASES; phase++)
+    if (chart->phases & 1u << phase)
+      column = append_entry (chart, phase, column, width);
+  g_string_append_c (chart->out, '\n');
 }
 
 static double
@@ -238,48 +287,70 @@ label_width (const GStrv labels)
   return width;
 }
 
+/* Without the title where the two would not fit. */
+static char *
+write_heading (const Summary *summary, int width)
+{
+  double seconds = summary_last_run (summary)->wall_s;
+  g_autofree char *whole = g_strdup_printf ("%s: %s, %.3f s", summary->model->name, summary->model->title, seconds);
+
+  if (terminal_text_width (whole) <= width)
+    return g_steal_pointer (&whole);
+
+  return g_strdup_printf ("%s, %.3f s", summary->model->name, seconds);
+}
+
 static void
-append_model (const Terminal *terminal, GString *out, const Summary *summary, const GStrv labels,
-              int indent, double axis, int n_columns)
+append_model (Chart *chart, const Summary *summary, double axis)
 {
   const Run *run = summary_last_run (summary);
-  g_autofree char *heading = g_strdup_printf ("%s: %s, %.3f s", summary->model->name, summary->model->title, run->wall_s);
+  g_autofree char *heading = write_heading (summary, chart->indent + chart->n_columns);
 
-  terminal_append (terminal, out, INK_BOLD, heading);
-  g_string_append_c (out, '\n');
+  terminal_append (chart->terminal, chart->out, INK_BOLD, heading);
+  g_string_append_c (chart->out, '\n');
 
   for (guint row = 0; row < waterfall_n_rows (run->n); row++)
     {
       guint i = waterfall_row_url (row, run->n);
+      const char *label = chart->labels[i];
 
-      g_string_append_printf (out, "%s%*s", labels[i], indent - terminal_text_width (labels[i]), "");
-      append_span (terminal, out, &run->spans[i], axis / n_columns, n_columns);
-      g_string_append_c (out, '\n');
+      g_string_append_printf (chart->out, "%s%*s", label, chart->indent - terminal_text_width (label), "");
+      append_span (chart, &run->spans[i], axis / chart->n_columns);
+      g_string_append_c (chart->out, '\n');
     }
 }
 
-void
-waterfall_append (const Terminal *terminal, GString *out, GPtrArray *summaries, const Plan *plan, int width)
+static void
+append_count (GString *out, const Plan *plan, int width)
 {
-  g_auto (GStrv) labels = waterfall_labels (plan);
-  int indent = label_width (labels) + 2;
-  int n_columns = MAX (width - indent, MIN_CHART);
-  double shared = common_axis (summaries, n_columns);
-  gboolean any_failed = FALSE;
+  g_autofree char *count = g_strdup_printf ("%u of the %u URLs are shown.", waterfall_n_rows (plan->n_urls), plan->n_urls);
+
+  terminal_append_words (out, count, 0, 0, width);
+  g_string_append_c (out, '\n');
+}
+
+/* The labels take at most half of the width. */
+void
+waterfall_append (const Terminal *terminal, GString *out, GPtrArray *summaries, const Plan *plan, int terminal_width)
+{
+  int width = MAX (terminal_width, MIN_WIDTH);
+  g_auto (GStrv) labels = waterfall_labels (plan, MIN (WATERFALL_MAX_LABEL, width / 2 - LABEL_GAP));
+  int indent = label_width (labels) + LABEL_GAP;
+  Chart chart = { .terminal = terminal, .out = out, .labels = labels, .indent = indent, .n_columns = width - indent };
+  double shared = common_axis (summaries, chart.n_columns);
 
   for (guint i = 0; i < summaries->len; i++)
     {
       const Summary *summary = summaries->pdata[i];
       double axis = shared > 0.0 ? shared : run_end (summary_last_run (summary));
 
-      append_model (terminal, out, summary, labels, indent, axis, n_columns);
+      append_model (&chart, summary, axis);
       if (shared == 0.0 || i == summaries->len - 1)
-        append_axis (terminal, out, indent, axis, n_columns);
+        append_axis (&chart, axis);
       g_string_append_c (out, '\n');
-      any_failed |= summary->n_failed > 0;
     }
 
-  append_legend (terminal, out, any_failed);
+  append_legend (&chart, width);
   if (waterfall_n_rows (plan->n_urls) < plan->n_urls)
-    g_string_append_printf (out, "%u of the %u URLs are shown.\n", waterfall_n_rows (plan->n_urls), plan->n_urls);
+    append_count (out, plan, width);
 }

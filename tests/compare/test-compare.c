@@ -192,6 +192,22 @@ START_TEST (without_progress_the_terminal_shows_the_rest)
 }
 END_TEST
 
+START_TEST (all_that_is_shown_fits_a_narrow_terminal)
+{
+  static const int widths[] = { 20, 30, 40, 60 };
+  g_autoptr (Program) compare = program_run_on_terminal (widths[_i], NULL, COMPARE, "gather", "--no-progress",
+                                                         "--repeat", "2", good, good, good, NULL);
+  g_autoptr (GRegex) colour = g_regex_new ("\033\\[[0-9]*m", 0, 0, NULL);
+  g_autofree char *plain = g_regex_replace_literal (colour, compare->out, -1, 0, "", 0, NULL);
+  g_auto (GStrv) lines = g_strsplit (plain, "\r\n", -1);
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_has (compare->out, "note: ");
+  for (char **line = lines; *line != NULL; line++)
+    ck_assert_msg (g_utf8_strlen (*line, -1) <= widths[_i], "beyond %d columns: %s", widths[_i], *line);
+}
+END_TEST
+
 START_TEST (failures_are_counted_named_and_end_in_status_1)
 {
   g_autofree char *dropped = g_strconcat (test_server_get_url (server), "/drop", NULL);
@@ -324,6 +340,7 @@ compare_suite (void)
   tcase_add_test (shows, in_a_pipe_there_is_the_table_alone);
   tcase_add_test (shows, on_a_terminal_there_are_bars_a_table_and_a_waterfall);
   tcase_add_test (shows, without_progress_the_terminal_shows_the_rest);
+  tcase_add_loop_test (shows, all_that_is_shown_fits_a_narrow_terminal, 0, 4);
   tcase_add_test (shows, interrupted_it_ends_by_the_signal_and_shows_the_cursor);
   suite_add_tcase (suite, shows);
 

@@ -18,6 +18,8 @@
 
 static const Terminal plain = { .is_utf8 = TRUE };
 
+static const int widths[] = { 20, 30, 40, 60, 80, 100, 160 };
+
 /* Four URLs of 0.1 to 0.4 s, one after another or all at once. */
 static Run *
 make_run (const char *model, gboolean at_once)
@@ -187,7 +189,6 @@ text_width (const char *text)
 
 START_TEST (the_table_fits_the_terminal)
 {
-  static const int widths[] = { 40, 80, 100, 160 };
   g_autoptr (GPtrArray) summaries = make_summaries ();
   g_autoptr (GString) out = g_string_new (NULL);
 
@@ -196,7 +197,9 @@ START_TEST (the_table_fits_the_terminal)
   ck_assert_int_le (text_width (out->str), widths[_i]);
   ck_assert (g_str_has_prefix (out->str, "model"));
   ck_assert_ptr_nonnull (strstr (out->str, "sequential"));
-  ck_assert_ptr_nonnull (strstr (out->str, "failed"));
+  ck_assert_ptr_nonnull (strstr (out->str, "wall s"));
+  if (widths[_i] >= 40)
+    ck_assert_ptr_nonnull (strstr (out->str, "failed"));
 }
 END_TEST
 
@@ -209,33 +212,72 @@ START_TEST (the_waterfall_is_drawn_to_one_scale)
   waterfall_append (&plain, out, summaries, plan, 28);
 
   ck_assert_str_eq (out->str,
-                    "sequential: one after another, 1.000 s\n"
+                    "sequential, 1.000 s\n"
                     "site/1  ▒█\n"
                     "site/2  ··▒▒▒█\n"
                     "site/3  ······▒▒▒▒▒█\n"
                     "site/4  ············▒▒▒▒▒▒▒█\n"
                     "\n"
-                    "loop: one event loop, 0.400 s\n"
+                    "loop, 0.400 s\n"
                     "site/1  ▒█\n"
                     "site/2  ▒▒▒█\n"
                     "site/3  ▒▒▒▒▒█\n"
                     "site/4  ▒▒▒▒▒▒▒█\n"
                     "        0 s       0.5 s\n"
                     "\n"
-                    "· waits for its turn   ░ connects   ▒ waits for the first byte   █ receives   \n");
+                    "· waits for its turn\n"
+                    "▒ waits for the first byte\n"
+                    "█ receives\n");
 }
 END_TEST
 
 START_TEST (the_waterfall_fits_the_terminal)
 {
-  static const int widths[] = { 80, 100, 160 };
   g_autoptr (GPtrArray) summaries = make_summaries ();
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (Plan) plan = make_plan ();
 
+  /* One whose name is cut, in letters that take two columns. */
+  g_free (plan->urls[3]);
+  plan->urls[3] = g_strdup ("http://h/新闻/新闻/新闻/新闻/新闻/新闻/新闻/新闻/4");
   waterfall_append (&plain, out, summaries, plan, widths[_i]);
 
   ck_assert_int_le (text_width (out->str), widths[_i]);
+  ck_assert_ptr_null (strstr (out->str, " \n"));
+  ck_assert_ptr_nonnull (strstr (out->str, "/4 "));
+}
+END_TEST
+
+START_TEST (on_the_narrowest_terminal_the_waterfall_is_cut_short_not_left_out)
+{
+  g_autoptr (GPtrArray) summaries = make_summaries ();
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GString) least = g_string_new (NULL);
+  g_autoptr (Plan) plan = make_plan ();
+
+  waterfall_append (&plain, out, summaries, plan, 1);
+  waterfall_append (&plain, least, summaries, plan, 20);
+
+  ck_assert_str_eq (out->str, least->str);
+}
+END_TEST
+
+START_TEST (the_legend_names_what_is_drawn_and_nothing_else)
+{
+  g_autoptr (GPtrArray) summaries = make_summaries ();
+  const Run *run = summary_last_run (summaries->pdata[1]);
+  g_autoptr (GString) before = g_string_new (NULL);
+  g_autoptr (GString) after = g_string_new (NULL);
+  g_autoptr (Plan) plan = make_plan ();
+
+  waterfall_append (&plain, before, summaries, plan, 160);
+  run->spans[3].connected = 0.2;
+  run->spans[2].ok = FALSE;
+  waterfall_append (&plain, after, summaries, plan, 160);
+
+  ck_assert (g_str_has_suffix (before->str, "\n· waits for its turn   ▒ waits for the first byte   █ receives\n"));
+  ck_assert (g_str_has_suffix (after->str, "\n· waits for its turn   ░ connects   ▒ waits for the first byte   "
+                                           "█ receives   × failed\n"));
 }
 END_TEST
 
@@ -255,16 +297,29 @@ END_TEST
 START_TEST (urls_that_are_the_same_are_numbered)
 {
   g_autoptr (Plan) plan = make_plan ();
-  g_auto (GStrv) different = waterfall_labels (plan);
+  g_auto (GStrv) different = waterfall_labels (plan, WATERFALL_MAX_LABEL);
   g_auto (GStrv) same = NULL;
 
   g_free (plan->urls[3]);
   plan->urls[3] = g_strdup (plan->urls[0]);
-  same = waterfall_labels (plan);
+  same = waterfall_labels (plan, WATERFALL_MAX_LABEL);
 
   ck_assert_str_eq (different[3], "site/4");
   ck_assert_str_eq (same[0], "1: site/1");
   ck_assert_str_eq (same[3], "4: site/1");
+}
+END_TEST
+
+START_TEST (a_url_that_is_too_wide_keeps_its_number_and_its_end)
+{
+  g_autoptr (Plan) plan = make_plan ();
+  g_auto (GStrv) labels = NULL;
+
+  g_free (plan->urls[3]);
+  plan->urls[3] = g_strdup (plan->urls[0]);
+  labels = waterfall_labels (plan, 8);
+
+  ck_assert_str_eq (labels[3], "4: ..e/1");
 }
 END_TEST
 
@@ -328,11 +383,14 @@ pictures_suite (void)
   tcase_add_test (figures, other_numbers_of_connections_are_told);
   suite_add_tcase (suite, figures);
 
-  tcase_add_loop_test (pictures, the_table_fits_the_terminal, 0, 4);
+  tcase_add_loop_test (pictures, the_table_fits_the_terminal, 0, G_N_ELEMENTS (widths));
   tcase_add_test (pictures, the_waterfall_is_drawn_to_one_scale);
-  tcase_add_loop_test (pictures, the_waterfall_fits_the_terminal, 0, 3);
+  tcase_add_loop_test (pictures, the_waterfall_fits_the_terminal, 0, G_N_ELEMENTS (widths));
+  tcase_add_test (pictures, on_the_narrowest_terminal_the_waterfall_is_cut_short_not_left_out);
+  tcase_add_test (pictures, the_legend_names_what_is_drawn_and_nothing_else);
   tcase_add_test (pictures, a_locale_without_utf8_gets_plain_letters);
   tcase_add_test (pictures, urls_that_are_the_same_are_numbered);
+  tcase_add_test (pictures, a_url_that_is_too_wide_keeps_its_number_and_its_end);
   tcase_add_test (pictures, of_many_urls_the_first_the_last_and_some_between_are_shown);
   tcase_add_test (pictures, steps_of_the_axis_are_round);
   tcase_add_test (pictures, the_svg_picture_is_well_formed);
