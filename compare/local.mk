@@ -72,6 +72,8 @@ compare_libmorrow_compare_la_SOURCES = \
   compare/waterfall.h \
   compare/svg.c \
   compare/svg.h \
+  compare/output.c \
+  compare/output.h \
   compare/report.c \
   compare/report.h \
   compare/headroom.c \

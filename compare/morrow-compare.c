@@ -16,6 +16,7 @@
 #include "compare/server/launch.h"
 #include "demos/urls.h"
 #include "headroom.h"
+#include "output.h"
 #include "plan.h"
 #include "progress.h"
 #include "report.h"
@@ -200,6 +201,13 @@ start_server (Plan *plan, GError **error)
 }
 
 static gboolean
+check_files (const Plan *plan, GError **error)
+{
+  return (plan->json_path == NULL || output_check (plan->json_path, error))
+         && (plan->svg_path == NULL || output_check (plan->svg_path, error));
+}
+
+static gboolean
 write_files (const Plan *plan, GPtrArray *summaries, GStrv command_line, GError **error)
 {
   return (plan->json_path == NULL || report_write (plan->json_path, plan, summaries, command_line, error))
@@ -213,13 +221,16 @@ gather_main (int argc, char **argv)
   g_auto (GStrv) command_line = g_strdupv (argv - 1);
   g_autoptr (GError) error = NULL;
   g_autoptr (Plan) plan = plan_new_from_arguments (argc, argv, &error);
-  g_autoptr (MorrowTestServer) server = plan != NULL ? start_server (plan, &error) : NULL;
+  g_autoptr (MorrowTestServer) server = NULL;
   g_autoptr (GPtrArray) summaries = NULL;
   g_autofree char *warning = NULL;
   g_auto (GStrv) notes = NULL;
   Terminal terminal = terminal_detect ();
   gboolean all_succeeded;
 
+  if (plan == NULL || !check_files (plan, &error))
+    return fail (error);
+  server = start_server (plan, &error);
   if (error != NULL)
     return fail (error);
   warning = plan_raise_file_limit (plan);

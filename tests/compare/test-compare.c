@@ -4,6 +4,7 @@
 
 #include <json-glib/json-glib.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "compare/server/launch.h"
 #include "morrow-check.h"
@@ -246,13 +247,41 @@ START_TEST (a_file_that_cannot_be_read_stops_at_once)
 }
 END_TEST
 
-START_TEST (a_report_that_cannot_be_written_is_an_error)
+/* Nothing ran where there is no table. */
+START_TEST (a_file_that_cannot_be_written_is_an_error_before_the_first_run)
 {
-  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1",
-                                             "--json", "/nowhere/at/all.json", good, NULL);
+  static const char *const options[] = { "--json", "--svg" };
+  g_autofree char *fifo = g_build_filename (dir, "fifo", NULL);
+  const char *const paths[] = { "/nowhere/at/all", dir, fifo };
+  const char *path = paths[_i / 2];
+  g_autoptr (Program) compare = NULL;
+
+  ck_assert_int_eq (mkfifo (fifo, 0600), 0);
+  compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1", options[_i % 2], path, good, NULL);
+  remove (fifo);
 
   ck_assert_int_eq (compare->exit_status, 1);
-  ck_assert_has (compare->err, "/nowhere/at/all.json");
+  ck_assert_has (compare->err, path);
+  ck_assert_str_eq (compare->out, "");
+}
+END_TEST
+
+START_TEST (an_existing_file_outlives_a_comparison_that_fails)
+{
+  g_autofree char *text = NULL;
+  g_autoptr (Program) compare = NULL;
+  g_autoptr (GDir) files = NULL;
+
+  ck_assert (g_file_set_contents (json_path, "old", -1, NULL));
+  compare = program_run_on_terminal (80, "sequential", COMPARE, "gather", "--model", "sequential",
+                                     "--json", json_path, slow, NULL);
+  files = g_dir_open (dir, 0, NULL);
+
+  ck_assert_int_eq (compare->signal, SIGINT);
+  ck_assert (g_file_get_contents (json_path, &text, NULL, NULL));
+  ck_assert_str_eq (text, "old");
+  ck_assert_str_eq (g_dir_read_name (files), "runs.json");
+  ck_assert_ptr_null (g_dir_read_name (files));
 }
 END_TEST
 
@@ -348,7 +377,8 @@ compare_suite (void)
   tcase_add_test (errors, failures_are_counted_named_and_end_in_status_1);
   tcase_add_test (errors, a_url_that_takes_too_long_fails_by_its_timeout);
   tcase_add_test (errors, a_file_that_cannot_be_read_stops_at_once);
-  tcase_add_test (errors, a_report_that_cannot_be_written_is_an_error);
+  tcase_add_loop_test (errors, a_file_that_cannot_be_written_is_an_error_before_the_first_run, 0, 6);
+  tcase_add_test (errors, an_existing_file_outlives_a_comparison_that_fails);
   tcase_add_test (errors, wrong_usage_is_explained_with_status_2);
   tcase_add_test (errors, help_and_version_are_answered);
   suite_add_tcase (suite, errors);
