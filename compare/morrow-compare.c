@@ -33,10 +33,11 @@ static const char usage[] =
   "\n"
   "'morrow-compare gather --help' lists the options.\n";
 
+/* of: the command whose help to read. */
 static int
-usage_error (const char *message)
+usage_error (const char *of, const char *message)
 {
-  g_printerr ("morrow-compare: %s\nTry 'morrow-compare --help'.\n", message);
+  g_printerr ("morrow-compare: %s\nTry '%s --help'.\n", message, of);
 
   return 2;
 }
@@ -179,9 +180,11 @@ fail (const GError *error)
       signal (error->code, SIG_DFL);
       raise (error->code);
     }
+  if (error->domain == G_OPTION_ERROR)
+    return usage_error ("morrow-compare gather", error->message);
   g_printerr ("morrow-compare: %s\n", error->message);
 
-  return error->domain == G_OPTION_ERROR ? 2 : EXIT_FAILURE;
+  return EXIT_FAILURE;
 }
 
 /* The server runs as long as the runs do; NULL without an error where the URLs are given. */
@@ -259,7 +262,7 @@ main (int argc, char **argv)
   model_set_locale ();
 
   if (command == NULL)
-    return usage_error ("no command");
+    return usage_error ("morrow-compare", "no command");
   if (g_str_equal (command, CHILD_COMMAND))
     return child_main ();
   if (g_str_equal (command, "gather"))
@@ -277,5 +280,5 @@ main (int argc, char **argv)
       return EXIT_SUCCESS;
     }
 
-  return usage_error ("unknown command");
+  return usage_error ("morrow-compare", "unknown command");
 }

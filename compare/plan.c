@@ -20,14 +20,17 @@
 /* A process has files open beside its connections: the standard ones, libraries' and the loops' own. */
 #define FILES_BESIDE_CONNECTIONS 64
 
+/* A number that nobody gives. */
+#define NOT_GIVEN G_MININT
+
 /* What GOption writes to. */
 typedef struct
 {
   char *models;
   char *urls_path;
   GStrv urls;
-  int concurrency;
-  int threads;
+  int concurrency;   /* or NOT_GIVEN */
+  int threads;       /* likewise */
 } RawOptions;
 
 static gboolean
@@ -67,9 +70,9 @@ parse_models (Plan *plan, const char *list, GError **error)
 static gboolean
 check_numbers (const Plan *plan, const RawOptions *raw, GError **error)
 {
-  if (raw->concurrency < 0)
+  if (raw->concurrency != NOT_GIVEN && raw->concurrency < 1)
     return bad_value (error, "--concurrency is a number from 1");
-  if (raw->threads < 0 || raw->threads > MAX_THREADS)
+  if (raw->threads != NOT_GIVEN && (raw->threads < 1 || raw->threads > MAX_THREADS))
     return bad_value (error, "--threads is a number from 1 to " G_STRINGIFY (MAX_THREADS));
   if (plan->repeat < 1)
     return bad_value (error, "--repeat is a number from 1");
@@ -176,12 +179,12 @@ Plan *
 plan_new_from_arguments (int argc, char **argv, GError **error)
 {
   g_autoptr (Plan) plan = plan_new ();
-  g_auto (RawOptions) raw = { 0 };
+  g_auto (RawOptions) raw = { .concurrency = NOT_GIVEN, .threads = NOT_GIVEN };
 
   if (!parse_options (plan, &raw, argc, argv, error))
     return NULL;
-  plan->concurrency = raw.concurrency;
-  plan->threads = raw.threads;
+  plan->concurrency = raw.concurrency != NOT_GIVEN ? raw.concurrency : 0;
+  plan->threads = raw.threads != NOT_GIVEN ? raw.threads : 0;
   if (!take_urls (plan, &raw, error))
     return NULL;
 

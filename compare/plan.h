@@ -10,8 +10,8 @@ typedef struct
   GStrv urls;           /* never empty once the plan is complete */
   gboolean own_server;  /* no URL was given: the test server's ten sites */
   guint n_urls;
-  guint concurrency;    /* at most n_urls */
-  guint threads;        /* of the thread pool */
+  guint concurrency;    /* at most n_urls; 0 until the URLs are known: all of them */
+  guint threads;        /* of the thread pool; 0 until then: as many as can be busy, up to 64 */
   int repeat;
   int warmup;
   double timeout;       /* seconds for each URL */

@@ -304,6 +304,30 @@ START_TEST (wrong_usage_is_explained_with_status_2)
 }
 END_TEST
 
+START_TEST (numbers_begin_at_one_and_wrong_ones_point_at_the_help)
+{
+  static const char *const options[][3] =
+  {
+    { "--threads", "0", "--threads is a number from 1 to 4096" },
+    { "--threads", "-1", "--threads is a number from 1 to 4096" },
+    { "--threads", "4097", "--threads is a number from 1 to 4096" },
+    { "--concurrency", "0", "--concurrency is a number from 1" },
+    { "--concurrency", "-1", "--concurrency is a number from 1" },
+    { "--repeat", "0", "--repeat is a number from 1" },
+    { "--timeout", "0", "--timeout is a number of seconds above 0" }
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (options); i++)
+    {
+      g_autoptr (Program) compare = program_run (COMPARE, "gather", options[i][0], options[i][1], good, NULL);
+
+      ck_assert_int_eq (compare->exit_status, 2);
+      ck_assert_has (compare->err, options[i][2]);
+      ck_assert_has (compare->err, "Try 'morrow-compare gather --help'.");
+    }
+}
+END_TEST
+
 START_TEST (help_and_version_are_answered)
 {
   g_autoptr (Program) help = program_run (COMPARE, "--help", NULL);
@@ -380,6 +404,7 @@ compare_suite (void)
   tcase_add_loop_test (errors, a_file_that_cannot_be_written_is_an_error_before_the_first_run, 0, 6);
   tcase_add_test (errors, an_existing_file_outlives_a_comparison_that_fails);
   tcase_add_test (errors, wrong_usage_is_explained_with_status_2);
+  tcase_add_test (errors, numbers_begin_at_one_and_wrong_ones_point_at_the_help);
   tcase_add_test (errors, help_and_version_are_answered);
   suite_add_tcase (suite, errors);
 
