@@ -55,7 +55,6 @@ morrow_curl_error_get_code (const GError *error)
 }
 
 /* "What curl calls it: what there is to say of this case (curl 7)". */
-G_GNUC_PRINTF (2, 0)
 G_GNUC_PRINTF (2, 0) static GError *
 error_new_valist (CURLcode code, const char *detail, va_list args)
 {
