@@ -130,6 +130,7 @@ EXTRA_DIST += \
   tests/model/parker.pml \
   tests/exec/scene.h \
   tests/meta/hello.c \
+  tests/meta/hello-curl.c \
   tests/meta/symbols-morrow-1.txt \
   tests/meta/symbols-morrow-curl-1.txt \
   tests/meta/tap.sh \

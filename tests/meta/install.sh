@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Installs into a temporary root, compiles and runs a ten-line program there with what pkg-config
-# says and nothing else, and uninstalls, after which nothing is left.
+# Installs into a temporary root, compiles and runs there a ten-line program for each library with
+# what pkg-config says and nothing else, and uninstalls, after which nothing is left.
 #
-# With --installed (make installcheck), tries the program against the prefix that is installed.
+# With --installed (make installcheck), tries all that with the prefix that is installed.
 
 . "$MORROW_SRCDIR/tests/meta/tap.sh"
 make_scratch
@@ -16,10 +16,11 @@ installed_pkg_config ()
   PKG_CONFIG_PATH=$pkgconfigdir${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} $PKG_CONFIG "$@"
 }
 
+# compile_and_run SOURCE MODULE
 compile_and_run ()
 {
   $CC -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -o "$scratch/hello" \
-    "$MORROW_SRCDIR/tests/meta/hello.c" $(installed_pkg_config --cflags --libs "$@") &&
+    "$MORROW_SRCDIR/tests/meta/$1" $(installed_pkg_config --cflags --libs "$2") &&
     output=$(LD_LIBRARY_PATH="$libdir" "$scratch/hello") && test "$output" = "hello, world"
 }
 
@@ -58,7 +59,7 @@ pkgconfigdir=$MORROW_ROOT$MORROW_PKGCONFIGDIR
 test -z "$MORROW_ROOT" || check "make install" install_tree
 check "every public header is installed" has_headers
 check "pkg-config knows the version" has_version
-check "a program compiles and runs with morrow-1" compile_and_run morrow-1
-check "a program compiles and runs with morrow-curl-1" compile_and_run morrow-curl-1
+check "a program compiles and runs with morrow-1" compile_and_run hello.c morrow-1
+check "a program compiles and runs with morrow-curl-1" compile_and_run hello-curl.c morrow-curl-1
 test -z "$MORROW_ROOT" || check "make uninstall leaves nothing" uninstall_leaves_nothing
 finish
