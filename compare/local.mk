@@ -45,8 +45,8 @@ calibrate: compare/calibrate compare/morrow-testserver
 	$(AM_V_at)./compare/calibrate
 .PHONY: calibrate
 
-# The comparison itself.  All but its main function stands apart, so that tests can reach it.
-noinst_PROGRAMS += compare/morrow-compare
+# The comparison itself, installed with its server.  All but its main function stands apart, so that tests can reach it.
+bin_PROGRAMS += compare/morrow-compare
 compare_morrow_compare_SOURCES = compare/morrow-compare.c
 compare_morrow_compare_LDADD = compare/libmorrow-compare.la
 

@@ -151,6 +151,7 @@ script_environment = \
   MORROW_BUILDDIR='$(abs_top_builddir)'; export MORROW_BUILDDIR; \
   MORROW_VERSION='$(VERSION)'; export MORROW_VERSION; \
   MORROW_PREFIX='$(prefix)'; export MORROW_PREFIX; \
+  MORROW_BINDIR='$(bindir)'; export MORROW_BINDIR; \
   MORROW_LIBDIR='$(libdir)'; export MORROW_LIBDIR; \
   MORROW_INCLUDEDIR='$(includedir)'; export MORROW_INCLUDEDIR; \
   MORROW_PKGCONFIGDIR='$(pkgconfigdir)'; export MORROW_PKGCONFIGDIR; \

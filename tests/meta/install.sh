@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Installs into a temporary root, compiles and runs there a ten-line program for each library with
-# what pkg-config says and nothing else, and uninstalls, after which nothing is left.
+# what pkg-config says and nothing else, runs the comparison, and uninstalls, after which nothing is
+# left.
 #
 # With --installed (make installcheck), tries all that with the prefix that is installed.
 
@@ -22,6 +23,12 @@ compile_and_run ()
   $CC -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -o "$scratch/hello" \
     "$MORROW_SRCDIR/tests/meta/$1" $(installed_pkg_config --cflags --libs "$2") &&
     output=$(LD_LIBRARY_PATH="$libdir" "$scratch/hello") && test "$output" = "hello, world"
+}
+
+# Without URLs it needs the server that is installed with it.
+compare ()
+{
+  LD_LIBRARY_PATH="$libdir" "$MORROW_ROOT$MORROW_BINDIR/morrow-compare" gather --model loop --repeat 1 | grep '^loop '
 }
 
 has_version ()
@@ -61,5 +68,6 @@ check "every public header is installed" has_headers
 check "pkg-config knows the version" has_version
 check "a program compiles and runs with morrow-1" compile_and_run hello.c morrow-1
 check "a program compiles and runs with morrow-curl-1" compile_and_run hello-curl.c morrow-curl-1
+check "the comparison runs, with its server" compare
 test -z "$MORROW_ROOT" || check "make uninstall leaves nothing" uninstall_leaves_nothing
 finish
