@@ -4,6 +4,7 @@
 
 #include <json-glib/json-glib.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "compare/server/launch.h"
@@ -63,6 +64,46 @@ static JsonObject *
 root (JsonParser *parser)
 {
   return json_node_get_object (json_parser_get_root (parser));
+}
+
+static JsonObject *
+manifest (JsonParser *parser, const char *part)
+{
+  return json_object_get_object_member (json_object_get_object_member (root (parser), "manifest"), part);
+}
+
+static JsonObject *
+run_at (JsonParser *parser, guint i)
+{
+  return json_array_get_object_element (json_object_get_array_member (root (parser), "runs"), i);
+}
+
+/* The path of a list of URLs, which is gone with it. */
+typedef struct
+{
+  char *path;
+} UrlFile;
+
+static void
+url_file_clear (UrlFile *file)
+{
+  remove (file->path);
+  g_free (file->path);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (UrlFile, url_file_clear)
+
+static UrlFile
+write_urls (const char *url, guint n)
+{
+  UrlFile file = { g_build_filename (dir, "urls", NULL) };
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (text, "%s\n", url);
+  ck_assert (g_file_set_contents (file.path, text->str, -1, NULL));
+
+  return file;
 }
 
 static void
@@ -146,6 +187,117 @@ START_TEST (connections_and_threads_are_those_of_the_model)
 
   ck_assert_int_eq (json_object_get_int_member (sequential, "connections"), 1);
   ck_assert_int_eq (json_object_get_int_member (loop, "connections"), 3);
+}
+END_TEST
+
+/* Beside the workers and the loops there is main, which waits for them; a worker starts when there is something to do
+ * for one more. */
+START_TEST (threads_are_as_many_as_can_be_busy_and_loops_as_many_as_cores)
+{
+  static const struct
+  {
+    guint n_urls;
+    const char *option, *value;
+    guint n_threads;
+  } cases[] =
+  {
+    { 3,   "--timeout",     "60",  3  },
+    { 100, "--timeout",     "60",  64 },
+    { 100, "--concurrency", "7",   7  },
+    { 3,   "--concurrency", "100", 3  },
+    { 3,   "--threads",     "5",   5  }
+  };
+  g_auto (UrlFile) urls = write_urls (good, cases[_i].n_urls);
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--model", "threads,loops", "--json", json_path,
+                                             "--urls", urls.path, cases[_i].option, cases[_i].value, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  parser = load_json ();
+  ck_assert_int_eq (json_object_get_int_member (manifest (parser, "settings"), "threads"), cases[_i].n_threads);
+  ck_assert_int_eq (json_object_get_int_member (manifest (parser, "settings"), "loops"), g_get_num_processors ());
+  ck_assert_int_gt (json_object_get_int_member (run_at (parser, 0), "threads"), 2);
+  ck_assert_int_le (json_object_get_int_member (run_at (parser, 0), "threads"), cases[_i].n_threads + 1);
+  ck_assert_int_eq (json_object_get_int_member (run_at (parser, 1), "threads"), g_get_num_processors () + 1);
+}
+END_TEST
+
+/* The server never answers early: more than two at once would be done sooner. */
+START_TEST (concurrency_bounds_how_many_run_at_once_under_every_model)
+{
+  g_autofree char *url = g_strconcat (test_server_get_url (server), "/delay/50/10", NULL);
+  g_auto (UrlFile) urls = write_urls (url, 8);
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--concurrency", "2", "--threads", "8",
+                                             "--json", json_path, "--urls", urls.path, NULL);
+  g_autoptr (JsonParser) parser = NULL;
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  parser = load_json ();
+  for (guint i = 0; i < 4; i++)
+    ck_assert_double_ge (json_object_get_double_member (run_at (parser, i), "wall_s"), 8 / 2 * 0.050);
+}
+END_TEST
+
+/* The answer of /stats has the number of the request in it, and so another length from the tenth on. */
+START_TEST (figures_are_of_the_measured_runs_and_never_of_a_warm_up)
+{
+  g_autofree char *url = g_strconcat (test_server_get_url (server), "/stats", NULL);
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--model", "sequential", "--warmup", "9", "--repeat", "2",
+                                             "--json", json_path, url, NULL);
+  g_autoptr (JsonParser) parser = load_json ();
+  g_autoptr (Program) twelfth = program_run (COMPARE, "gather", "--model", "sequential", "--repeat", "1",
+                                             "--json", json_path, url, NULL);
+  g_autoptr (JsonParser) wanted = load_json ();
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_int_eq (twelfth->exit_status, 0);
+  ck_assert_uint_eq (json_array_get_length (json_object_get_array_member (root (parser), "runs")), 2);
+  for (guint i = 0; i < 2; i++)
+    ck_assert_int_eq (json_object_get_int_member (run_at (parser, i), "bytes"),
+                      json_object_get_int_member (run_at (wanted, 0), "bytes"));
+}
+END_TEST
+
+/* Whom this process starts has its limits. */
+static void
+limit_files (rlim_t soft, rlim_t hard)
+{
+  const struct rlimit limit = { soft, hard };
+
+  ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &limit), 0);
+}
+
+START_TEST (the_limit_of_open_files_is_raised_as_far_as_it_takes)
+{
+  g_auto (UrlFile) urls = write_urls (good, 100);
+  g_autoptr (Program) compare = NULL;
+  g_autoptr (JsonParser) parser = NULL;
+
+  limit_files (40, 256);
+  compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1", "--json", json_path, "--urls", urls.path, NULL);
+
+  ck_assert_int_eq (compare->exit_status, 0);
+  ck_assert_has_not (compare->err, "files may be open");
+  parser = load_json ();
+  ck_assert_int_eq (json_object_get_int_member (manifest (parser, "machine"), "max_open_files"), 256);
+  ck_assert_int_eq (json_object_get_int_member (run_at (parser, 0), "connections"), 100);
+}
+END_TEST
+
+START_TEST (a_limit_of_open_files_that_is_too_low_is_told_and_the_rest_goes_on)
+{
+  g_auto (UrlFile) urls = write_urls (good, 100);
+  g_autoptr (Program) compare = NULL;
+  g_autoptr (JsonParser) parser = NULL;
+
+  limit_files (40, 80);
+  compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1", "--json", json_path, "--urls", urls.path, NULL);
+
+  ck_assert_has (compare->err, "only 80 files may be open, and 100 URLs at once take 164: some will fail. "
+                               "Raise the limit (ulimit -Hn), or give --concurrency.");
+  parser = load_json ();
+  assert_run (run_at (parser, 0), "loop", 100);
+  ck_assert_int_gt (json_object_get_int_member (run_at (parser, 0), "ok"), 0);
 }
 END_TEST
 
@@ -387,6 +539,11 @@ compare_suite (void)
   tcase_add_test (runs, json_has_a_manifest_and_every_measured_run);
   tcase_add_test (runs, connections_and_threads_are_those_of_the_model);
   tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);
+  tcase_add_loop_test (runs, threads_are_as_many_as_can_be_busy_and_loops_as_many_as_cores, 0, 5);
+  tcase_add_test (runs, concurrency_bounds_how_many_run_at_once_under_every_model);
+  tcase_add_test (runs, figures_are_of_the_measured_runs_and_never_of_a_warm_up);
+  tcase_add_test (runs, the_limit_of_open_files_is_raised_as_far_as_it_takes);
+  tcase_add_test (runs, a_limit_of_open_files_that_is_too_low_is_told_and_the_rest_goes_on);
   suite_add_tcase (suite, runs);
 
   tcase_add_checked_fixture (shows, set_up, tear_down);

@@ -231,6 +231,51 @@ START_TEST (the_waterfall_is_drawn_to_one_scale)
 }
 END_TEST
 
+/* Three runs that differ: the last is neither the median nor the slowest. */
+static GPtrArray *
+make_differing_runs (void)
+{
+  static const double walls[] = { 0.3, 0.5, 0.1 };
+  GPtrArray *runs = g_ptr_array_new_with_free_func ((GDestroyNotify) run_free);
+  GPtrArray *summaries = g_ptr_array_new_with_free_func ((GDestroyNotify) summary_free);
+
+  for (guint i = 0; i < G_N_ELEMENTS (walls); i++)
+    {
+      Run *run = make_run ("loop", i == G_N_ELEMENTS (walls) - 1);
+
+      run->wall_s = walls[i];
+      g_ptr_array_add (runs, run);
+    }
+  g_ptr_array_add (summaries, summary_new (model_find ("loop", NULL), runs));
+
+  return summaries;
+}
+
+START_TEST (the_table_shows_the_median_of_the_runs)
+{
+  g_autoptr (GPtrArray) summaries = make_differing_runs ();
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  table_append (&plain, out, summaries, 40);
+
+  ck_assert_str_eq (out->str, "model  wall s  speed-up  failed\n"
+                              "loop    0.300         -       0\n");
+}
+END_TEST
+
+START_TEST (the_waterfall_shows_the_last_of_the_runs)
+{
+  g_autoptr (GPtrArray) summaries = make_differing_runs ();
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (Plan) plan = make_plan ();
+
+  waterfall_append (&plain, out, summaries, plan, 28);
+
+  ck_assert (g_str_has_prefix (out->str, "loop, 0.100 s\n"
+                                         "site/1  ▒▒▒▒█\n"));
+}
+END_TEST
+
 START_TEST (the_waterfall_fits_the_terminal)
 {
   g_autoptr (GPtrArray) summaries = make_summaries ();
@@ -384,7 +429,9 @@ pictures_suite (void)
   suite_add_tcase (suite, figures);
 
   tcase_add_loop_test (pictures, the_table_fits_the_terminal, 0, G_N_ELEMENTS (widths));
+  tcase_add_test (pictures, the_table_shows_the_median_of_the_runs);
   tcase_add_test (pictures, the_waterfall_is_drawn_to_one_scale);
+  tcase_add_test (pictures, the_waterfall_shows_the_last_of_the_runs);
   tcase_add_loop_test (pictures, the_waterfall_fits_the_terminal, 0, G_N_ELEMENTS (widths));
   tcase_add_test (pictures, on_the_narrowest_terminal_the_waterfall_is_cut_short_not_left_out);
   tcase_add_test (pictures, the_legend_names_what_is_drawn_and_nothing_else);
