@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The demos as a reader runs them.  Under the event loop the lines and their order are exact; under
- * the other models the same lines come in the order that the model gives them.  The story's unit of
- * time is a few milliseconds here.
+ * The demos as a reader runs them.  Under the event loop, and one after another, the lines and their
+ * order are exact; on several threads the same lines come in the order that these give them.  The
+ * story's unit of time is a few milliseconds here.
  */
 #include "config.h"
 
@@ -13,7 +13,8 @@
 
 static const char *const model_names[] = { "loop", "threads", "loops", "sequential" };
 
-#define LOOP 0
+#define LOOP       0
+#define SEQUENTIAL 3
 
 static const char factorial_lines[] =
   "Task A: Compute factorial(2), currently i=2...\n"
@@ -28,6 +29,24 @@ static const char factorial_lines[] =
   "Task C: Compute factorial(4), currently i=4...\n"
   "Task D: Compute factorial(5), currently i=4...\n"
   "Task C: factorial(4) = 24\n"
+  "Task D: Compute factorial(5), currently i=5...\n"
+  "Task D: factorial(5) = 120\n"
+  "[2, 6, 24, 120]\n";
+
+/* Each from its beginning to its end. */
+static const char factorial_lines_in_turn[] =
+  "Task A: Compute factorial(2), currently i=2...\n"
+  "Task A: factorial(2) = 2\n"
+  "Task B: Compute factorial(3), currently i=2...\n"
+  "Task B: Compute factorial(3), currently i=3...\n"
+  "Task B: factorial(3) = 6\n"
+  "Task C: Compute factorial(4), currently i=2...\n"
+  "Task C: Compute factorial(4), currently i=3...\n"
+  "Task C: Compute factorial(4), currently i=4...\n"
+  "Task C: factorial(4) = 24\n"
+  "Task D: Compute factorial(5), currently i=2...\n"
+  "Task D: Compute factorial(5), currently i=3...\n"
+  "Task D: Compute factorial(5), currently i=4...\n"
   "Task D: Compute factorial(5), currently i=5...\n"
   "Task D: factorial(5) = 120\n"
   "[2, 6, 24, 120]\n";
@@ -77,12 +96,34 @@ START_TEST (say_after_tasks_says_the_same_lines_with_times)
 
   if (_i == LOOP)
     ck_assert_str_eq (lines, "started\nhello\nworld\nfinished\n");
+  else if (_i == SEQUENTIAL)
+    ck_assert_str_eq (lines, "hello\nworld\nstarted\nfinished\n");
   else
     assert_same_lines (lines, "started\nhello\nworld\nfinished\n");
   ck_assert (g_str_has_suffix (lines, "finished\n"));
   ck_assert_str_ne (lines, say->out);
   ck_assert_str_eq (say->err, "");
   ck_assert_int_eq (say->exit_status, 0);
+}
+END_TEST
+
+/* How long it takes, in units of 50 ms, together with starting the program: what it is never less than holds however
+ * busy the machine is. */
+static double
+count_units (const char *demo, const char *model)
+{
+  gint64 began = g_get_monotonic_time ();
+  g_autoptr (Program) say = program_run (demo, "--unit", "0.05", "--model", model, NULL);
+
+  ck_assert_int_eq (say->exit_status, 0);
+
+  return (g_get_monotonic_time () - began) / 50e3;
+}
+
+START_TEST (awaited_in_turn_they_take_at_least_three_units_and_as_tasks_two)
+{
+  ck_assert_double_ge (count_units ("demos/say-after", model_names[_i]), 3.0);
+  ck_assert_double_ge (count_units ("demos/say-after-tasks", model_names[_i]), _i == SEQUENTIAL ? 3.0 : 2.0);
 }
 END_TEST
 
@@ -135,6 +176,8 @@ START_TEST (factorial_prints_its_lines_and_the_list)
 
   if (_i == LOOP)
     ck_assert_str_eq (factorial->out, factorial_lines);
+  else if (_i == SEQUENTIAL)
+    ck_assert_str_eq (factorial->out, factorial_lines_in_turn);
   else
     assert_same_lines (factorial->out, factorial_lines);
   ck_assert (g_str_has_suffix (factorial->out, "\n[2, 6, 24, 120]\n"));
@@ -203,6 +246,7 @@ demos_suite (void)
   tcase_add_loop_test (stories, hello_says_hello_then_world, 0, n);
   tcase_add_loop_test (stories, say_after_awaits_in_turn_under_every_model, 0, n);
   tcase_add_loop_test (stories, say_after_tasks_says_the_same_lines_with_times, 0, n);
+  tcase_add_loop_test (stories, awaited_in_turn_they_take_at_least_three_units_and_as_tasks_two, 0, n);
   tcase_add_test (stories, say_after_tasks_on_two_threads_wait_at_the_same_time);
   tcase_add_loop_test (stories, knights_warns_of_the_one_never_awaited_and_names_its_line, 0, n);
   tcase_add_loop_test (stories, factorial_prints_its_lines_and_the_list, 0, n);
