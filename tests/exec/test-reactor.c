@@ -578,6 +578,138 @@ START_TEST (burst_of_posts_wakes_a_sleeping_loop_once)
 }
 END_TEST
 
+/* --- what a loop is to its context ------------------------------------------------------------- */
+
+enum
+{
+  N_WATCHED = 1000
+};
+
+/* What the loop has to wait for. */
+typedef struct
+{
+  MorrowFdWatch *watches[N_WATCHED];
+  MorrowTimeout *timeouts[N_WATCHED];
+  MorrowFuture  *sleeps[N_WATCHED];
+  int            fds[N_WATCHED];
+} Crowd;
+
+static void
+never_readable (int fd, GIOCondition condition, gpointer data)
+{
+  ck_abort_msg ("nothing was written");
+}
+
+static void
+never_due (gpointer data)
+{
+  ck_abort_msg ("this was to come much later");
+}
+
+static void
+make_room_for_descriptors (void)
+{
+  struct rlimit limit;
+
+  ck_assert_int_eq (getrlimit (RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &limit), 0);
+}
+
+static void
+crowd_come (Crowd *self, int fd)
+{
+  for (guint i = 0; i < N_WATCHED; i++)
+    {
+      self->fds[i] = dup (fd);
+      ck_assert_int_ge (self->fds[i], 0);
+      self->watches[i] = morrow_fd_watch_new (morrow_loop_get_current (), self->fds[i], G_IO_IN, never_readable, NULL);
+      self->timeouts[i] = morrow_timeout_new (morrow_loop_get_current (), never_due, NULL);
+      morrow_timeout_set (self->timeouts[i], g_get_monotonic_time () + 1000 * G_USEC_PER_SEC);
+      self->sleeps[i] = morrow_sleep (1000);
+    }
+}
+
+static void
+crowd_go (Crowd *self)
+{
+  for (guint i = 0; i < N_WATCHED; i++)
+    {
+      morrow_fd_watch_free (self->watches[i]);
+      morrow_timeout_free (self->timeouts[i]);
+      morrow_future_cancel (self->sleeps[i]);
+      morrow_future_unref (self->sleeps[i]);
+      close (self->fds[i]);
+    }
+}
+
+/* How many descriptors the context polls. */
+static int
+count_polled (GMainContext *context)
+{
+  int priority, timeout, n;
+
+  ck_assert (g_main_context_acquire (context));
+  g_main_context_prepare (context, &priority);
+  n = g_main_context_query (context, G_MAXINT, &timeout, NULL, 0);
+  g_main_context_release (context);
+  return n;
+}
+
+/* A context numbers its sources as they are attached. */
+static guint
+next_source_id (GMainContext *context)
+{
+  GSource *source = g_idle_source_new ();
+  guint id = g_source_attach (source, context);
+
+  g_source_destroy (source);
+  g_source_unref (source);
+  return id;
+}
+
+static gboolean
+come_and_look (gpointer data, GValue *result, GError **error)
+{
+  GMainContext *context = data;
+  guint next_id = next_source_id (context);
+  int n_polled = count_polled (context), ends[2];
+  g_autofree Crowd *crowd = g_new (Crowd, 1);
+
+  make_room_for_descriptors ();
+  ck_assert_int_eq (pipe (ends), 0);
+  crowd_come (crowd, ends[0]);
+  ck_assert (morrow_yield (NULL));
+  ck_assert_int_eq (count_polled (context), n_polled);
+  ck_assert_uint_eq (next_source_id (context), next_id + 1);
+  crowd_go (crowd);
+  close (ends[0]);
+  close (ends[1]);
+  return TRUE;
+}
+
+START_TEST (loop_is_one_source_whatever_it_waits_for)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (GError) error = NULL;
+
+  ck_assert (morrow_run_on (loop, morrow_coroutine (come_and_look, context, NULL), NULL, &error));
+}
+END_TEST
+
+START_TEST (hosted_loop_is_one_source_whatever_it_waits_for)
+{
+  GMainContext *context = g_main_context_default ();
+  g_autoptr (MorrowExecutor) hosted = morrow_loop_new (context);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (hosted, morrow_coroutine (come_and_look, context, NULL));
+
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  ck_assert_ptr_null (morrow_future_get_error (task));
+}
+END_TEST
+
 static Suite *
 make_suite (void)
 {
@@ -587,6 +719,7 @@ make_suite (void)
   TCase *sleeping = morrow_check_add_case (suite, "sleeping");
   TCase *threads = morrow_check_add_case (suite, "threads");
   TCase *hosted = morrow_check_add_case (suite, "hosted");
+  TCase *source = morrow_check_add_case (suite, "source");
 
   tcase_add_test (sources, idle_source_is_served_while_the_loop_has_nothing_to_do);
   tcase_add_test (sources, idle_source_is_served_beside_tasks_that_never_wait);
@@ -613,6 +746,9 @@ make_suite (void)
   tcase_add_test (threads, burst_of_posts_wakes_a_sleeping_loop_once);
 
   tcase_add_test (hosted, hosted_loop_wakes_for_its_timers_and_for_work_from_inside);
+
+  tcase_add_test (source, loop_is_one_source_whatever_it_waits_for);
+  tcase_add_test (source, hosted_loop_is_one_source_whatever_it_waits_for);
 
   return suite;
 }
