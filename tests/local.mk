@@ -100,6 +100,7 @@ test_scripts = \
   tests/meta/style.sh \
   tests/meta/gir.sh \
   tests/meta/install.sh \
+  tests/meta/install-deps.sh \
   tests/meta/map.sh \
   tests/meta/readme.sh \
   tests/meta/conformance.sh
