@@ -41,8 +41,9 @@ noinst_PROGRAMS += compare/calibrate
 compare_calibrate_SOURCES = compare/server/calibrate.c
 compare_calibrate_LDADD = compare/libmorrow-launch.la $(GLIB_LIBS)
 
-calibrate: compare/calibrate compare/morrow-testserver
+calibrate: compare/calibrate compare/morrow-testserver compare/morrow-compare
 	$(AM_V_at)./compare/calibrate
+	$(AM_V_at)./compare/morrow-compare calibrate
 .PHONY: calibrate
 
 # The comparison itself, installed with its server.  All but its main function stands apart, so that tests can reach it.
@@ -92,6 +93,13 @@ EXTRA_DIST += docs/compare.svg
 compare: all
 	compare/morrow-compare gather
 .PHONY: compare
+
+# Whether the times are as they are meant to be, on an idle machine.
+compare-limits: compare/morrow-compare compare/morrow-testserver compare/micro/morrow
+	$(AM_V_at)$(srcdir)/compare/limits --build $(abs_top_builddir)
+.PHONY: compare-limits
+EXTRA_DIST += compare/limits
+
 # What basic operations cost, beside other runtimes: compare/micro/run builds the programs of those that are installed.
 noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/glib compare/micro/echo-client
 compare_micro_morrow_SOURCES = \
