@@ -24,6 +24,7 @@
 
 #include <morrow/error.h>
 
+#include "exec/hopeless-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
 #include "exec/thread-home-private.h"
@@ -137,105 +138,31 @@ set_blocked_on (MorrowTask *task, MorrowFuture *future)
   atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
 }
 
-/* A future is hopeless when what it waits for is. A task that waits is so too when the one that runs on top of it, on
- * the same stack, is: it cannot go on before that has ended. A circle is taken to be hopeless until one of its members
- * proves not to be; what was concluded from that meanwhile is thrown away, and the search begins again. */
-typedef struct
-{
-  MorrowThreadPool *pool;
-  GHashTable       *seen;         /* MorrowFuture to whether it is hopeless, as far as is known */
-  gboolean          was_mistaken; /* one that had been taken to be hopeless is not */
-} Search;
-
-static gboolean is_hopeless (MorrowFuture *future, gpointer data);
-
+/* A task that waits is hopeless too when the one that runs on top of it, on the same stack, is: it cannot go on before
+ * that has ended. */
 static gboolean
-search_waiting (MorrowTask *task, Search *search)
+is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
-  MorrowFuture *above = g_hash_table_lookup (search->pool->above, task);
+  MorrowThreadPool *self = search->owner;
+  MorrowHome *home = task->home;
+  MorrowFuture *above;
 
-  return is_hopeless (get_blocked_on (task), search) || (above != NULL && is_hopeless (above, search));
-}
+  if (home->klass != morrow__home->klass || executor_of (home) != self || get_blocked_on (task) == NULL)
+    return FALSE;                                /* somebody else's, or one that runs */
 
-/* FALSE for one that has not started, and for somebody else's. */
-static gboolean
-lives_here (MorrowTask *task, Search *search)
-{
-  MorrowHome *home;
-  gboolean here;
-
-  morrow__home_visit ();                         /* H1: its home may be a loop, which goes once it has settled */
-  home = morrow__task_get_home (task);
-  here = home != NULL && !morrow__future_is_settled (&task->future) &&
-         home->klass == morrow__home->klass && executor_of (home) == search->pool;
-  morrow__home_leave_visit ();
-  return here;
-}
-
-static gboolean
-search_task (MorrowTask *task, Search *search)
-{
-  MorrowTask *host = morrow__task_get_host (task) != NULL ? morrow__task_ref_host (task) : NULL;
-  gboolean hopeless;
-
-  if (host != NULL)
-    {
-      hopeless = is_hopeless (&host->future, search);
-      morrow_future_unref (&host->future);
-      return hopeless;
-    }
-  return lives_here (task, search) && get_blocked_on (task) != NULL && search_waiting (task, search);
-}
-
-static gboolean
-search_awaited (MorrowFuture *future, Search *search)
-{
-  if (morrow__future_is_task (future))
-    return search_task ((MorrowTask *) future, search);
-  return future->ops->visit_awaited != NULL && future->ops->visit_awaited (future, is_hopeless, search);
-}
-
-/* Whether nothing can settle @future any more. */
-static gboolean
-is_hopeless (MorrowFuture *future, gpointer data)
-{
-  Search *search = data;
-  gpointer known;
-
-  if (morrow__future_is_settled (future))
-    return FALSE;
-  if (g_hash_table_lookup_extended (search->seen, future, NULL, &known))
-    return GPOINTER_TO_INT (known);
-
-  g_hash_table_insert (search->seen, future, GINT_TO_POINTER (TRUE));
-  if (search_awaited (future, search))
-    return TRUE;
-
-  search->was_mistaken = TRUE;
-  g_hash_table_insert (search->seen, future, GINT_TO_POINTER (FALSE));
-  return FALSE;
-}
-
-static gboolean
-is_true (gpointer key, gpointer value, gpointer data)
-{
-  return GPOINTER_TO_INT (value);
+  above = g_hash_table_lookup (self->above, task);
+  return morrow__search_awaited (get_blocked_on (task), search) || (above != NULL && morrow__search_awaited (above, search));
 }
 
 static gboolean
 check_hope (MorrowThreadPool *self, MorrowTask *task, GError **error)
 {
-  Search search = { .pool = self, .seen = g_hash_table_new (NULL, NULL) };
+  MorrowSearch search;
   gboolean hopeless;
 
-  do
-    {
-      search.was_mistaken = FALSE;
-      hopeless = is_hopeless (&task->future, &search);
-      g_hash_table_foreach_remove (search.seen, is_true, NULL);
-    }
-  while (hopeless && search.was_mistaken);
-  g_hash_table_unref (search.seen);
+  morrow__search_init (&search, is_hopeless, self);
+  hopeless = morrow__search_task (&search, task);
+  morrow__search_clear (&search);
 
   if (hopeless)
     {
