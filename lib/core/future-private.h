@@ -57,7 +57,7 @@ void morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future);
 
 #define MORROW_OBSERVER(func) { .waiter.notify = morrow__observer_notify, .settled = (func) }
 
-/* What a kind of future does. Every function but free_kind may be NULL. */
+/* What a kind of future does, and is. Every function but free_kind may be NULL. */
 struct _MorrowFutureOps
 {
   const char *kind;   /* for reports: "task", "promise" ... */
@@ -81,6 +81,9 @@ struct _MorrowFutureOps
   /* Any thread: calls visit for each future that this one waits for, and folds the answers: TRUE when what is true of
    * those is true of this one. NULL: something unknown may settle it too. */
   gboolean (*visit_awaited) (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data);
+
+  /* Time settles it, or a thread of its own, whatever the tasks do. */
+  gboolean   settles_itself;
 };
 
 #define MORROW__SETTLED   ((guintptr) 1 << 0)

@@ -6,12 +6,6 @@
 #include "exec/hopeless-private.h"
 
 void
-morrow__search_init (MorrowSearch *self, gboolean (*is_hopeless) (MorrowSearch *self, MorrowTask *task), gpointer owner)
-{
-  *self = (MorrowSearch) { .is_hopeless = is_hopeless, .owner = owner, .seen = g_hash_table_new (NULL, NULL) };
-}
-
-void
 morrow__search_clear (MorrowSearch *self)
 {
   g_hash_table_unref (self->seen);
@@ -24,7 +18,7 @@ visit_task (MorrowSearch *self, MorrowTask *task)
   gboolean hopeless;
 
   if (host == NULL)
-    return morrow__task_get_home (task) != NULL && self->is_hopeless (self, task);
+    return self->is_hopeless (self, task);
 
   hopeless = morrow__search_awaited (&host->future, self);
   morrow_future_unref (&host->future);
@@ -40,8 +34,10 @@ visit (MorrowSearch *self, MorrowFuture *future)
     {
       if (morrow__future_is_task (future))
         hopeless = visit_task (self, (MorrowTask *) future);
+      else if (future->ops->visit_awaited != NULL)
+        hopeless = future->ops->visit_awaited (future, morrow__search_awaited, self);
       else
-        hopeless = future->ops->visit_awaited != NULL && future->ops->visit_awaited (future, morrow__search_awaited, self);
+        hopeless = self->unknown && !future->ops->settles_itself;
     }
   self->depth--;
   return hopeless;

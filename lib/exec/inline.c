@@ -128,7 +128,7 @@ inline_inherit (MorrowTask *task)
   inherit_request (task);
 }
 
-static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle, .inherit = inline_inherit };
+static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle, .yield = inline_idle, .inherit = inline_inherit };
 
 static void
 inline_post (MorrowExecutor *executor, MorrowJob *job)

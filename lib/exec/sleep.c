@@ -106,7 +106,7 @@ sleep_cancel (MorrowFuture *future, const char *message)
   return was_pending;
 }
 
-static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .free_kind = sleep_free };
+static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .free_kind = sleep_free, .settles_itself = TRUE };
 
 /* A sleep on its way to the loop, from a thread that has none. */
 typedef struct

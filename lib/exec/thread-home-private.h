@@ -22,6 +22,9 @@ typedef struct
 
   /* A home's inherit (). */
   void     (*inherit) (MorrowTask *task);
+
+  /* In a task that yields: may run other work, or see to it that another thread does; TRUE when it did the former. */
+  gboolean (*yield)  (MorrowThreadHome *self);
 } MorrowBlocking;
 
 struct _MorrowThreadHome
@@ -31,6 +34,8 @@ struct _MorrowThreadHome
   const MorrowBlocking *blocking;   /* the thread */
   _Atomic (gpointer)    executor;   /* the thread; any, relaxed, who knows of a task here that has not settled: whose
                                        tasks it runs now; borrowed */
+  gboolean              is_worker;  /* the thread, before it first waits; others under the executor's lock: it is one of
+                                       a pool's own */
   GPtrArray            *parked;     /* the thread: the tasks that wait on its stack, the topmost last; borrowed */
   MorrowHome           *outer_home; /* the thread: what to put back */
   MorrowExecutor       *outer_executor;

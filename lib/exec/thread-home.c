@@ -160,7 +160,7 @@ thread_yield (MorrowHome *home, MorrowTask *task)
 {
   MorrowThreadHome *self = of_home (home);
 
-  if (self->blocking->idle == NULL || !self->blocking->idle (self))
+  if (!self->blocking->yield (self))
     sched_yield ();
   return NULL;
 }
@@ -218,6 +218,7 @@ morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *block
   MorrowThreadHome *self = take_home ();
 
   self->blocking = blocking;
+  self->is_worker = FALSE;
   atomic_store_explicit (&self->executor, executor, memory_order_relaxed);
   self->outer_home = morrow__home;
   self->outer_executor = morrow__executor_current;

@@ -11,6 +11,15 @@
  *   3. Nothing of that kind is left, and what it waits for can only come from tasks that wait themselves, in a
  *      circle: then the wait fails, with MORROW_ERROR_DEADLOCK. A promise, a timer, a thread, another executor's task
  *      count as able to settle, since they may be.
+ *   4. Every worker, and main, is stuck: it waits for what nothing is sure to settle, a promise say, and a task that is
+ *      queued may be the one to do so. Then that runs, on a worker beyond their number: a stand-in. Where a timer, a
+ *      thread or a descriptor is sure to let one of them go on, the queue waits for that.
+ *   5. So too when a task yields: those that are queued may be what it looks for, and it would never see them run where
+ *      all who work here yield like it. One stand-in goes on beside the workers, not counting those that are stuck.
+ *
+ * A stand-in is a thread as the others are: whoever comes when all workers have a job takes another only if one is to
+ * stand in. It has a stack of its own, since on that of one who waits it would be in its way: what is queued may wait for
+ * that one in turn, for a lock that it holds say, and a promise does not tell who is to resolve it.
  *
  * Main's thread is a home of the pool's tasks too while a run lasts, but no worker: it does not count among them, and
  * takes nothing from the queue.
@@ -29,6 +38,8 @@
 #include "exec/lane-private.h"
 #include "exec/thread-home-private.h"
 
+#define MAX_STAND_INS 256   /* beyond them, who is stuck waits as others do */
+
 struct _MorrowThreadPool
 {
   MorrowExecutor parent_instance;
@@ -46,10 +57,12 @@ struct _MorrowThreadPool
   gulong         n_jobs;        /* there have been so far, of both kinds */
   MorrowList     tasks;         /* those that were started and have not ended */
   GPtrArray     *threads;       /* GThread, owned */
-  GPtrArray     *blocked;       /* MorrowThreadHome: those that wait, main's among them; borrowed */
+  GPtrArray     *waiting;       /* MorrowTask: those that wait, mains among them; borrowed */
   GHashTable    *above;         /* a MorrowTask that waits to the one that runs on top of it; borrowed */
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
+  guint          n_mains;       /* runs whose main has not ended */
+  gboolean       wants_stand_in; /* one more job is to be taken than there are workers for */
   gboolean       no_more;       /* a thread could not be had: those that there are must do */
   gboolean       sweeping;      /* a run ends, or the pool: what is started now is swept at once */
   gboolean       stopping;
@@ -60,6 +73,9 @@ struct _MorrowThreadPool
  *
  * Worker threads that run one task each at a time; a task that waits blocks its worker. What one does without an
  * event loop.
+ *
+ * When every worker waits for what only a task may bring about that is still queued, a promise to be resolved say, the
+ * pool runs that too, on up to 256 threads more, which rest again afterwards.
  *
  * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
  */
@@ -73,7 +89,7 @@ static void task_run (MorrowJob *job, gboolean closed);
 static guint
 n_workers_at_most (MorrowThreadPool *self)
 {
-  return self->no_more ? self->threads->len : self->max_threads;
+  return self->no_more ? MIN (self->threads->len, self->max_threads) : self->max_threads;
 }
 
 static MorrowThreadPool *
@@ -89,22 +105,33 @@ all_are_blocked (MorrowThreadPool *self)
   return self->n_blocked >= n_workers_at_most (self);
 }
 
+/* Workers that have a job. */
+static guint
+count_busy (MorrowThreadPool *self)
+{
+  return self->threads->len - self->n_idle;
+}
+
 static gpointer worker_main (gpointer data);
+
+static gboolean
+add_worker (MorrowThreadPool *self, GError **error)
+{
+  GThread *thread = g_thread_try_new ("morrow-worker", worker_main, self, error);
+
+  if (thread != NULL)
+    g_ptr_array_add (self->threads, thread);
+  else
+    self->no_more = TRUE;
+  return thread != NULL;
+}
 
 /* Adds a worker when there is more queued than idle workers to take it. */
 static void
 want_worker (MorrowThreadPool *self, GError **error)
 {
-  GThread *thread;
-
-  if (self->n_queued <= self->n_idle || self->threads->len >= n_workers_at_most (self))
-    return;
-
-  thread = g_thread_try_new ("morrow-worker", worker_main, self, error);
-  if (thread != NULL)
-    g_ptr_array_add (self->threads, thread);
-  else
-    self->no_more = TRUE;
+  if (self->n_queued > self->n_idle && self->threads->len < n_workers_at_most (self))
+    add_worker (self, error);
 }
 
 static MorrowQueueNode *
@@ -117,11 +144,17 @@ take_from (MorrowThreadPool *self, MorrowQueue *queue)
   return node;
 }
 
+static MorrowThreadHome *
+home_of (MorrowTask *task)
+{
+  return morrow__container_of (task->home, MorrowThreadHome, home);
+}
+
 static void
 unpark_blocked (MorrowThreadPool *self)
 {
-  for (guint i = 0; i < self->blocked->len; i++)
-    morrow__parker_unpark (&((MorrowThreadHome *) g_ptr_array_index (self->blocked, i))->parker);
+  for (guint i = 0; i < self->waiting->len; i++)
+    morrow__parker_unpark (&home_of (g_ptr_array_index (self->waiting, i))->parker);
 }
 
 /* --- deadlock ---------------------------------------------------------------------------------------------------- */
@@ -138,17 +171,44 @@ set_blocked_on (MorrowTask *task, MorrowFuture *future)
   atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
 }
 
-/* A task that waits is hopeless too when the one that runs on top of it, on the same stack, is: it cannot go on before
- * that has ended. */
+/* Another executor is to run it, or has it. */
+static gboolean
+is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
+{
+  MorrowHome *home = morrow__task_get_home (task);
+
+  if (home != NULL)
+    return home->klass != morrow__home->klass || executor_of (home) != self;
+
+  switch (morrow__task_get_state (task))
+    {
+    case MORROW_TASK_QUEUED:
+    case MORROW_TASK_CLAIMED:
+      return TRUE;
+    case MORROW_TASK_POOLED:
+      return atomic_load_explicit (&task->pool, memory_order_relaxed) != self;
+    default:
+      return FALSE;
+    }
+}
+
+/* One that runs is not, nor one that has not started, which whoever waits for it runs. One that waits is so too when the one that runs on top of it, on
+ * the same stack, is: it cannot go on before that has ended. */
 static gboolean
 is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
   MorrowThreadPool *self = search->owner;
-  MorrowHome *home = task->home;
   MorrowFuture *above;
 
-  if (home->klass != morrow__home->klass || executor_of (home) != self || get_blocked_on (task) == NULL)
-    return FALSE;                                /* somebody else's, or one that runs */
+  if (is_elsewhere (self, task))
+    return search->unknown;
+  if (morrow__task_get_home (task) == NULL)
+    {
+      search->found_work |= morrow__task_get_state (task) == MORROW_TASK_POOLED;
+      return FALSE;
+    }
+  if (get_blocked_on (task) == NULL)
+    return FALSE;
 
   above = g_hash_table_lookup (self->above, task);
   return morrow__search_awaited (get_blocked_on (task), search) || (above != NULL && morrow__search_awaited (above, search));
@@ -157,11 +217,9 @@ is_hopeless (MorrowSearch *search, MorrowTask *task)
 static gboolean
 check_hope (MorrowThreadPool *self, MorrowTask *task, GError **error)
 {
-  MorrowSearch search;
-  gboolean hopeless;
+  MorrowSearch search = MORROW_SEARCH (is_hopeless, FALSE, self);
+  gboolean hopeless = morrow__search_task (&search, task);
 
-  morrow__search_init (&search, is_hopeless, self);
-  hopeless = morrow__search_task (&search, task);
   morrow__search_clear (&search);
 
   if (hopeless)
@@ -171,6 +229,83 @@ check_hope (MorrowThreadPool *self, MorrowTask *task, GError **error)
                            "This wait would last for ever: what is awaited waits, in a circle, for tasks of the same thread pool that wait for it");
     }
   return !hopeless;
+}
+
+/* --- stand-ins ---------------------------------------------------------------------------------------------------- */
+
+/* How many stacks wait for what nothing is sure to settle: workers', and mains'. None as long as one of them waits for
+ * what it will run itself. */
+static void
+count_stuck (MorrowThreadPool *self, guint *ret_n_workers, guint *ret_n_mains)
+{
+  MorrowSearch search = MORROW_SEARCH (is_hopeless, TRUE, self);
+
+  *ret_n_workers = *ret_n_mains = 0;
+  for (guint i = 0; i < self->waiting->len; i++)
+    {
+      MorrowTask *task = g_ptr_array_index (self->waiting, i);
+
+      if (g_hash_table_contains (self->above, task) || !morrow__search_task (&search, task))
+        continue;
+      if (home_of (task)->is_worker)
+        ++*ret_n_workers;
+      else
+        ++*ret_n_mains;
+    }
+  if (search.found_work)
+    *ret_n_workers = *ret_n_mains = 0;
+  morrow__search_clear (&search);
+}
+
+static gboolean
+all_are_stuck (MorrowThreadPool *self)
+{
+  guint n_workers, n_mains;
+
+  if (self->n_blocked < count_busy (self) || self->waiting->len < count_busy (self) + self->n_mains)
+    return FALSE;
+
+  count_stuck (self, &n_workers, &n_mains);
+  return n_workers > 0 && n_workers == count_busy (self) && n_mains == self->n_mains;
+}
+
+/* Has a worker beyond their number take a job. */
+static void
+want_stand_in (MorrowThreadPool *self)
+{
+  self->wants_stand_in = self->n_idle > 0 || (self->threads->len < self->max_threads + MAX_STAND_INS && add_worker (self, NULL));
+  if (self->n_idle > 0)
+    pthread_cond_signal (&self->work);
+}
+
+static gboolean
+is_short_of_workers (MorrowThreadPool *self)
+{
+  return self->n_queued > 0 && !self->wants_stand_in && count_busy (self) >= n_workers_at_most (self);
+}
+
+/* What is queued may be what all wait for. */
+static void
+relieve_stuck (MorrowThreadPool *self)
+{
+  if (is_short_of_workers (self) && all_are_stuck (self))
+    want_stand_in (self);
+}
+
+/* A task on @home yields: what is queued may be what it looks for. Beside it and those who are stuck there are to be as
+ * many who go on as there may be workers. */
+static void
+relieve_yielding (MorrowThreadPool *self, MorrowThreadHome *home)
+{
+  guint n_going = count_busy (self) - (home->is_worker ? 1 : 0), n_stuck = 0, n_mains;
+
+  if (!is_short_of_workers (self))
+    return;
+
+  if (n_going >= self->max_threads && self->n_blocked > 0)
+    count_stuck (self, &n_stuck, &n_mains);
+  if (n_going - n_stuck < self->max_threads)
+    want_stand_in (self);
 }
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
@@ -219,28 +354,31 @@ task_run (MorrowJob *job, gboolean closed)
   morrow_future_unref (&task->future);
 }
 
+/* Claims it, to run it on top of the task that waits here. Under the lock it is on top from the moment that it is claimed. */
 static gboolean
 claim_here (MorrowThreadPool *self, MorrowTask *task)
 {
-  /* Acquire, in the look at the state: pairs with the release in enqueue (), for pool. */
-  return morrow__task_get_state (task) == MORROW_TASK_POOLED && atomic_load_explicit (&task->pool, memory_order_relaxed) == self &&
-         morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED);
+  gboolean claimed;
+
+  /* Acquire, in the look at the state: pairs with the release in add_task (), for pool. */
+  if (morrow__task_get_state (task) != MORROW_TASK_POOLED || atomic_load_explicit (&task->pool, memory_order_relaxed) != self)
+    return FALSE;
+
+  pthread_mutex_lock (&self->lock);
+  claimed = morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED);
+  if (claimed)
+    g_hash_table_insert (self->above, morrow__home->current, morrow__future_ref (&task->future));
+  pthread_mutex_unlock (&self->lock);
+  return claimed;
 }
 
 static void
 run_on_top (MorrowThreadPool *self, MorrowTask *task)
 {
-  MorrowTask *below = morrow__home->current;
-
-  morrow__future_ref (&task->future);
-  pthread_mutex_lock (&self->lock);
-  g_hash_table_insert (self->above, below, &task->future);
-  pthread_mutex_unlock (&self->lock);
-
   run_claimed (self, task);
 
   pthread_mutex_lock (&self->lock);
-  g_hash_table_remove (self->above, below);
+  g_hash_table_remove (self->above, morrow__home->current);
   pthread_mutex_unlock (&self->lock);
   morrow_future_unref (&task->future);
 }
@@ -267,8 +405,6 @@ run_awaited (MorrowFuture *future, gpointer data)
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
-static __thread gboolean is_worker;   /* this thread: whether it counts among the workers */
-
 static gboolean
 before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
 {
@@ -277,11 +413,9 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
 
   pthread_mutex_lock (&self->lock);
   set_blocked_on (task, awaited);
-  if (home->parked->len == 1)
-    {
-      g_ptr_array_add (self->blocked, home);
-      self->n_blocked += is_worker ? 1 : 0;
-    }
+  g_ptr_array_add (self->waiting, task);
+  if (home->is_worker && home->parked->len == 1)
+    self->n_blocked++;
   want_worker (self, NULL);
   if (all_are_blocked (self))
     unpark_blocked (self);                      /* each looks at what it waits for */
@@ -321,7 +455,7 @@ idle_wait (MorrowThreadHome *home)
 
   pthread_mutex_lock (&self->lock);
   all_blocked = all_are_blocked (self);
-  if (all_blocked && is_worker)
+  if (all_blocked && home->is_worker)
     callback = take_from (self, &self->callbacks);
   pthread_mutex_unlock (&self->lock);
 
@@ -338,7 +472,25 @@ idle_wait (MorrowThreadHome *home)
       if (parked->awaiting != NULL)             /* else it waits for a descriptor */
         run_awaited (parked->awaiting, &did);
     }
+  if (all_blocked && !did)
+    {
+      pthread_mutex_lock (&self->lock);
+      relieve_stuck (self);
+      pthread_mutex_unlock (&self->lock);
+    }
   return did;
+}
+
+static gboolean
+yield_worker (MorrowThreadHome *home)
+{
+  MorrowThreadPool *self = executor_of (&home->home);
+
+  pthread_mutex_lock (&self->lock);
+  relieve_yielding (self, home);
+  pthread_mutex_unlock (&self->lock);
+
+  return home->parked->len > 0 && idle_wait (home);
 }
 
 static void
@@ -348,17 +500,29 @@ after_wait (MorrowThreadHome *home, MorrowTask *task)
 
   pthread_mutex_lock (&self->lock);
   set_blocked_on (task, NULL);
-  if (home->parked->len == 1)
-    {
-      g_ptr_array_remove_fast (self->blocked, home);
-      self->n_blocked -= is_worker ? 1 : 0;
-    }
+  g_ptr_array_remove_fast (self->waiting, task);
+  if (home->is_worker && home->parked->len == 1)
+    self->n_blocked--;
   pthread_mutex_unlock (&self->lock);
 }
 
-static const MorrowBlocking blocking = { .before = before_wait, .idle = idle_wait, .after = after_wait };
+static const MorrowBlocking blocking = { .before = before_wait, .idle = idle_wait, .after = after_wait, .yield = yield_worker };
 
 /* --- workers ----------------------------------------------------------------------------------------------------- */
+
+/* More than there may be workers are to be busy only where one stands in. */
+static MorrowQueueNode *
+take_next (MorrowThreadPool *self)
+{
+  MorrowQueueNode *node;
+
+  if (count_busy (self) >= self->max_threads && !self->stopping && !self->wants_stand_in && !(self->n_queued > 0 && all_are_stuck (self)))
+    return NULL;
+
+  self->wants_stand_in = FALSE;
+  node = take_from (self, &self->callbacks);
+  return node != NULL ? node : take_from (self, &self->queue);
+}
 
 /* Waits for a job; NULL when the pool stops. */
 static MorrowJob *
@@ -368,7 +532,7 @@ take_job (MorrowThreadPool *self)
 
   pthread_mutex_lock (&self->lock);
   self->n_idle++;
-  while ((node = take_from (self, &self->callbacks)) == NULL && (node = take_from (self, &self->queue)) == NULL && !self->stopping)
+  while ((node = take_next (self)) == NULL && !self->stopping)
     pthread_cond_wait (&self->work, &self->lock);
   self->n_idle--;
   pthread_mutex_unlock (&self->lock);
@@ -403,7 +567,7 @@ worker_main (gpointer data)
   MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
   MorrowJob *job;
 
-  is_worker = TRUE;
+  home->is_worker = TRUE;
   while ((job = take_job (self)) != NULL)
     {
       if (job->run == task_run)
@@ -552,6 +716,14 @@ finish (MorrowThreadPool *self)
   pthread_mutex_unlock (&self->lock);
 }
 
+static void
+add_mains (MorrowThreadPool *self, gint n)
+{
+  pthread_mutex_lock (&self->lock);
+  self->n_mains += n;
+  pthread_mutex_unlock (&self->lock);
+}
+
 static gboolean
 thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
@@ -562,7 +734,9 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   set_blocked_on ((MorrowTask *) main, NULL);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
+  add_mains (self, 1);
   morrow__thread_home_run (home, (MorrowTask *) main);
+  add_mains (self, -1);
   finish (self);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__thread_home_leave (home);
@@ -616,7 +790,7 @@ morrow_thread_pool_finalize (GObject *object)
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
   g_ptr_array_unref (self->threads);
-  g_ptr_array_unref (self->blocked);
+  g_ptr_array_unref (self->waiting);
   g_hash_table_unref (self->above);
   pthread_cond_destroy (&self->ended);
   pthread_cond_destroy (&self->work);
@@ -651,13 +825,14 @@ morrow_thread_pool_init (MorrowThreadPool *self)
   morrow__queue_init (&self->queue);
   morrow__list_init (&self->tasks);
   self->threads = g_ptr_array_new ();
-  self->blocked = g_ptr_array_new ();
+  self->waiting = g_ptr_array_new ();
   self->above = g_hash_table_new (NULL, NULL);
 }
 
 /**
  * morrow_thread_pool_new:
- * @max_threads: how many workers there may be; 0 for the number of processors
+ * @max_threads: how many workers there may be, not counting those that stand in for others that wait; 0 for the number of
+ *   processors
  *
  * Makes a pool. Its threads are started as they are needed. When the pool goes, they do what is queued, and end.
  *

@@ -170,6 +170,250 @@ START_TEST (task_that_starts_while_all_workers_wait_for_it_is_run)
 }
 END_TEST
 
+/* --- standing in ------------------------------------------------------------------------------- */
+
+enum
+{
+  MAX_WAITERS = 4
+};
+
+typedef struct
+{
+  guint          n;           /* of those who wait for it */
+  MorrowFuture  *future;
+  MorrowPromise *promise;
+  atomic_uint    n_waiting;
+} Event;
+
+static gboolean
+await_event (gpointer data, GValue *result, GError **error)
+{
+  Event *self = data;
+
+  atomic_fetch_add (&self->n_waiting, 1);
+  return morrow_future_await (self->future, error);
+}
+
+static gboolean
+resolve_event (gpointer data, GValue *result, GError **error)
+{
+  morrow_promise_resolve (((Event *) data)->promise);
+  return TRUE;
+}
+
+/* Creates those who wait, and @last after them. */
+static MorrowFuture *
+gather_waiters (Event *self, MorrowFuture *last)
+{
+  MorrowFuture *tasks[MAX_WAITERS + 1];
+
+  for (guint i = 0; i < self->n; i++)
+    tasks[i] = morrow_coroutine (await_event, self, NULL);
+  tasks[self->n] = last;
+  return morrow_gatherv (tasks, self->n + 1);
+}
+
+static void
+run_event (MorrowExecutor *pool, guint n, MorrowCoroutineFunc func)
+{
+  Event event = { .n = n };
+
+  event.future = new_pending (&event.promise);
+  run_scene_on (pool, func, &event);
+  morrow_future_unref (event.future);
+  morrow_promise_unref (event.promise);
+}
+
+static gboolean
+await_first_waiter (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) first = morrow_create_task (morrow_coroutine (await_event, data, NULL));
+  g_autoptr (MorrowFuture) rest = gather_waiters (data, morrow_coroutine (resolve_event, data, NULL));
+
+  return morrow_future_await (first, error) && morrow_future_await (rest, error);
+}
+
+/* _i: the number of workers. */
+START_TEST (what_all_workers_wait_for_runs_though_it_is_queued)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+
+  run_event (pool, MAX_WAITERS, await_first_waiter);
+}
+END_TEST
+
+START_TEST (as_many_tasks_run_at_once_after_one_has_stood_in)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (N_WORKERS);
+  Crowd crowd = { .n_running = 0 };
+
+  run_event (pool, MAX_WAITERS, await_first_waiter);
+  pthread_barrier_init (&crowd.all, NULL, N_WORKERS);
+  run_scene_on (pool, gather_a_crowd, &crowd);
+  ck_assert_uint_eq (atomic_load (&crowd.n_running_at_most), N_WORKERS);
+  pthread_barrier_destroy (&crowd.all);
+}
+END_TEST
+
+enum
+{
+  N_SLEEPERS = 10
+};
+
+/* data: an Event, of which n counts those who have slept. */
+static gboolean
+sleep_alone (gpointer data, GValue *result, GError **error)
+{
+  Event *self = data;
+  gboolean ok;
+
+  ck_assert_uint_eq (atomic_fetch_add (&self->n_waiting, 1), 0);
+  ok = morrow_await (morrow_sleep (0.001), error);
+  atomic_fetch_sub (&self->n_waiting, 1);
+  return ok && (++self->n < N_SLEEPERS || resolve_event (self, NULL, error));
+}
+
+/* Main awaits the event and not the sleepers, which it would help with. */
+static gboolean
+await_last_sleeper (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < N_SLEEPERS; i++)
+    morrow_future_unref (morrow_create_task (morrow_coroutine (sleep_alone, data, NULL)));
+  return morrow_future_await (((Event *) data)->future, error);
+}
+
+START_TEST (nobody_stands_in_for_one_who_sleeps)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  run_event (pool, 0, await_last_sleeper);
+}
+END_TEST
+
+/* One who holds something waits for a thread outside, which acts once another waits for what is held. */
+typedef struct
+{
+  Event go_on;
+  Event release;
+} Holder;
+
+static gboolean
+hold (gpointer data, GValue *result, GError **error)
+{
+  Holder *self = data;
+
+  return await_event (&self->go_on, NULL, error) && resolve_event (&self->release, NULL, error);
+}
+
+static gpointer
+let_go_on_once_wanted (gpointer data)
+{
+  Holder *self = data;
+
+  while (atomic_load (&self->release.n_waiting) == 0)
+    g_thread_yield ();
+  morrow_promise_resolve (self->go_on.promise);
+  return NULL;
+}
+
+static gboolean
+await_holder (gpointer data, GValue *result, GError **error)
+{
+  Holder *self = data;
+  g_autoptr (MorrowFuture) holder = morrow_create_task (morrow_coroutine (hold, self, NULL));
+  g_autoptr (MorrowFuture) other = NULL;
+
+  while (atomic_load (&self->go_on.n_waiting) == 0)
+    ck_assert (morrow_yield (error));
+  other = morrow_create_task (morrow_coroutine (await_event, &self->release, NULL));
+  return morrow_future_await (holder, error) && morrow_future_await (other, error);
+}
+
+START_TEST (one_who_waits_goes_on_though_another_stands_in_for_it)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  Holder holder = { { 0 } };
+  GThread *thread;
+
+  holder.go_on.future = new_pending (&holder.go_on.promise);
+  holder.release.future = new_pending (&holder.release.promise);
+  thread = g_thread_new (NULL, let_go_on_once_wanted, &holder);
+  run_scene_on (pool, await_holder, &holder);
+  g_thread_join (thread);
+  morrow_future_unref (holder.go_on.future);
+  morrow_promise_unref (holder.go_on.promise);
+  morrow_future_unref (holder.release.future);
+  morrow_promise_unref (holder.release.promise);
+}
+END_TEST
+
+static gboolean
+yield_until_resolved (gpointer data, GValue *result, GError **error)
+{
+  Event *self = data;
+
+  while (!morrow_future_is_settled (self->future))
+    if (!morrow_yield (error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+gather_yielders (gpointer data, GValue *result, GError **error)
+{
+  Event *self = data;
+  MorrowFuture *tasks[MAX_WAITERS + 1];
+
+  for (guint i = 0; i < self->n; i++)
+    tasks[i] = morrow_create_task (morrow_coroutine (yield_until_resolved, self, NULL));
+  tasks[self->n] = morrow_create_task (morrow_coroutine (resolve_event, self, NULL));
+  return morrow_await (morrow_gatherv (tasks, self->n + 1), error);
+}
+
+/* _i: the number of workers. */
+START_TEST (what_is_queued_runs_though_all_workers_only_yield)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+
+  run_event (pool, _i, gather_yielders);
+}
+END_TEST
+
+static gboolean
+yield_until_all_wait (gpointer data, GValue *result, GError **error)
+{
+  Event *self = data;
+  g_autoptr (MorrowFuture) waiters = gather_waiters (self, new_int (0));
+
+  while (atomic_load (&self->n_waiting) < self->n)
+    if (!morrow_yield (error))
+      return FALSE;
+  morrow_promise_resolve (self->promise);
+  return morrow_future_await (waiters, error);
+}
+
+static gboolean
+await_yielder (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (yield_until_all_wait, data, NULL)), error);
+}
+
+START_TEST (task_that_yields_sees_all_wait_that_wait_for_it)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+
+  run_event (pool, MAX_WAITERS, await_yielder);
+}
+END_TEST
+
+START_TEST (main_that_yields_sees_all_wait_that_wait_for_it)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+
+  run_event (pool, MAX_WAITERS, yield_until_all_wait);
+}
+END_TEST
+
 /* --- hopeless waits ---------------------------------------------------------------------------- */
 
 enum
@@ -576,6 +820,7 @@ thread_pool_suite (void)
 {
   Suite *suite = suite_create ("thread-pool");
   TCase *helping = morrow_check_add_case (suite, "helping");
+  TCase *standing_in = morrow_check_add_case (suite, "standing in");
   TCase *hopeless = morrow_check_add_case (suite, "hopeless");
   TCase *end = morrow_check_add_case (suite, "end");
 
@@ -584,6 +829,14 @@ thread_pool_suite (void)
   tcase_add_loop_test (helping, nested_gathers_end_on_a_full_pool, 1, 4);
   tcase_add_test (helping, callback_that_a_full_pool_waits_for_is_called);
   tcase_add_test (helping, task_that_starts_while_all_workers_wait_for_it_is_run);
+
+  tcase_add_loop_test (standing_in, what_all_workers_wait_for_runs_though_it_is_queued, 1, MAX_WAITERS + 1);
+  tcase_add_test (standing_in, as_many_tasks_run_at_once_after_one_has_stood_in);
+  tcase_add_test (standing_in, nobody_stands_in_for_one_who_sleeps);
+  tcase_add_test (standing_in, one_who_waits_goes_on_though_another_stands_in_for_it);
+  tcase_add_loop_test (standing_in, what_is_queued_runs_though_all_workers_only_yield, 1, MAX_WAITERS + 1);
+  tcase_add_loop_test (standing_in, task_that_yields_sees_all_wait_that_wait_for_it, 1, 3);
+  tcase_add_loop_test (standing_in, main_that_yields_sees_all_wait_that_wait_for_it, 1, 3);
 
   tcase_add_loop_test (hopeless, circle_of_tasks_is_broken_once, 1, MAX_CIRCLE + 1);
   tcase_add_loop_test (hopeless, circle_through_main_and_a_gather_is_broken_once, 1, 3);
