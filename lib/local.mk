@@ -93,6 +93,7 @@ morrow_sources = \
   lib/exec/rest-private.h \
   lib/exec/rest.c \
   lib/exec/reactor.c \
+  lib/exec/circle.c \
   lib/exec/watch.c \
   lib/exec/pause-private.h \
   lib/exec/pause.c \

@@ -29,6 +29,7 @@ test_programs = \
   tests/exec/test-await \
   tests/exec/test-cancel \
   tests/exec/test-cancellable \
+  tests/exec/test-circle \
   tests/exec/test-task \
   tests/fiber/test-fiber \
   tests/fiber/test-stack \
@@ -114,6 +115,7 @@ TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
+  tests/exec/circle.h \
   tests/exec/models.h \
   tests/conformance-items.txt \
   tests/conformance-notes.txt \

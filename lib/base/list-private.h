@@ -30,6 +30,8 @@
  * one beforehand. */
 #define morrow__list_foreach(list, node) \
   for (MorrowList *node = (list)->next; node != (list); node = node->next)
+#define morrow__list_foreach_back(list, node) \
+  for (MorrowList *node = (list)->prev; node != (list); node = node->prev)
 #define morrow__list_foreach_safe(list, node, after) \
   for (MorrowList *node = (list)->next, *after = node->next; node != (list); \
        node = after, after = node->next)

@@ -21,19 +21,29 @@ task_notify (MorrowWaiter *waiter, MorrowFuture *future)
   self->home->klass->wake (self->home, self);   /* set before the waiter was hooked on (W2) */
 }
 
-/* After a park: was it a cancel? */
+static G_GNUC_NO_INLINE void
+set_interruption_error (MorrowInterruption why, GError **error)
+{
+  if (why == MORROW_INTERRUPTED_BY_CANCEL)
+    g_propagate_error (error, morrow__cancelled_error (NULL));
+  else
+    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
+                         "This wait would last for ever: what is awaited waits, in a circle, for this task");
+}
+
+/* After a park: was it a cancel, or hopeless? */
 static inline gboolean
 take_interruption (MorrowTask *self, GError **error)
 {
-  gboolean interrupted = self->interrupted;
+  MorrowInterruption why = self->interruption;
 
-  self->interrupted = FALSE;
+  self->interruption = MORROW_NOT_INTERRUPTED;
   if (morrow__task_take_cancel (self, error))
     return TRUE;
 
-  if (interrupted)
-    g_propagate_error (error, morrow__cancelled_error (NULL));
-  return interrupted;
+  if (G_UNLIKELY (why != MORROW_NOT_INTERRUPTED))
+    set_interruption_error (why, error);
+  return why != MORROW_NOT_INTERRUPTED;
 }
 
 /* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */
@@ -140,6 +150,11 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
  * A suspension point when @self has not settled: a cancel of the task comes out here, as %G_IO_ERROR_CANCELLED. It is
  * passed on to @self when nobody else waits for that, and the task goes on when @self has settled; otherwise the task
  * goes on at once.
+ *
+ * A wait that would last for ever, since what is awaited waits for this task in turn, fails with %MORROW_ERROR_DEADLOCK:
+ * on a thread pool at once, on a loop once that has nothing to do. A circle of tasks is told at one of them. Not found
+ * are circles through tasks of several executors, or of several of a #MorrowLoopPool's loops, or of main's and those; nor
+ * those of more than a thousand futures.
  *
  * Returns: %TRUE when @self has resolved; %FALSE with its error, or with the task's own cancel
  */

@@ -199,6 +199,19 @@ morrow__task_fail_asked (MorrowTask *self, GError **error)
   return (cancel & MORROW__CANCEL_STICKY) != 0;
 }
 
+/* The home's thread: a parked task goes on without what it awaits, of which others may still want the result. FALSE when
+ * that has settled. */
+gboolean
+morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
+{
+  if (!morrow__future_unsubscribe (self->awaiting, &self->waiter, NULL))
+    return FALSE;
+
+  self->interruption = why;
+  self->home->klass->wake (self->home, self);
+  return TRUE;
+}
+
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
  * request is passed on to what it waits for, and it goes on when that has settled. One that is not parked, or that
  * has been woken, finds the request pending. */
@@ -214,7 +227,7 @@ morrow__task_deliver_cancel (MorrowTask *self)
     return;
   if (self->paused)
     morrow__pause_end (self->pause);   /* it goes on, and finds the request pending */
-  if (awaited == NULL || self->interrupted)
+  if (awaited == NULL || self->interruption != MORROW_NOT_INTERRUPTED)
     return;
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;
@@ -222,7 +235,7 @@ morrow__task_deliver_cancel (MorrowTask *self)
   switch (morrow__future_detach_shared (awaited, &self->waiter))
     {
     case MORROW_DETACHED:
-      self->interrupted = TRUE;
+      self->interruption = MORROW_INTERRUPTED_BY_CANCEL;
       morrow__home->klass->wake (morrow__home, self);
       break;
 

@@ -25,6 +25,8 @@ struct _MorrowSearch
   guint       n_hopeless;     /* of these, those that are taken to be so */
   guint       depth;
   gboolean    was_mistaken;   /* one that had been taken to be hopeless is not */
+  MorrowFuture *start;        /* borrowed */
+  gboolean    came_back;      /* what was asked about is among what it waits for */
   gboolean    found_work;     /* is_hopeless (): who waits is to run something itself */
 };
 

@@ -52,7 +52,10 @@ morrow__search_awaited (MorrowFuture *awaited, gpointer search)
   if (morrow__future_is_settled (awaited))
     return FALSE;
   if (g_hash_table_lookup_extended (self->seen, awaited, NULL, &known))
-    return GPOINTER_TO_INT (known);
+    {
+      self->came_back |= awaited == self->start;
+      return GPOINTER_TO_INT (known);
+    }
 
   g_hash_table_insert (self->seen, awaited, GINT_TO_POINTER (TRUE));
   self->n_hopeless++;
@@ -85,9 +88,10 @@ morrow__search_task (MorrowSearch *self, MorrowTask *task)
 {
   gboolean hopeless;
 
+  self->start = &task->future;
   do
     {
-      self->was_mistaken = FALSE;
+      self->was_mistaken = self->came_back = FALSE;
       hopeless = morrow__search_awaited (&task->future, self);
       forget_hopeless (self);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inside of a loop. scheduler.c runs what is ready, reactor.c waits for what is not, watch.c offers that to others,
- * loop.c is the object.
+/* The inside of a loop. scheduler.c runs what is ready, reactor.c waits for what is not, circle.c looks for what would be
+ * waited for in vain, watch.c offers waiting to others, loop.c is the object.
  *
  * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
  * thread touches it.
@@ -113,6 +113,8 @@ struct _MorrowLoop
   MorrowTimers     timers;
   gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
   MorrowSpin       spin;
+  guint            looked_tick;    /* tick when the loop last looked for circles of waits */
+  gint64           look_at;        /* and when it may do so again */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
@@ -160,6 +162,9 @@ void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollabl
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
+/* circle.c */
+gboolean    morrow__loop_look_for_circles (MorrowLoop *self, gint64 *ret_look_at);
 
 /* In a task, for something done that might have been a wait: a task that never has to wait may do a few of them, and then it
  * is the others' turn. It uses up fuel as a job does. FALSE when the task is to yield. */

@@ -408,7 +408,7 @@ poll_context (MorrowLoop *self)
 static void
 wait_for_work (MorrowLoop *self)
 {
-  gint64 deadline = morrow__timers_next (&self->timers);
+  gint64 deadline = morrow__timers_next (&self->timers), look_at;
 
   if (spin (self, deadline))
     {
@@ -417,6 +417,10 @@ wait_for_work (MorrowLoop *self)
     }
 
   end_search (self);
+  if (morrow__loop_look_for_circles (self, &look_at))
+    return;
+
+  arm_timer_fd (self, look_at);
   switch (ask_context (self, &deadline))
     {
     case CONTEXT_QUIET:
@@ -476,7 +480,7 @@ static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
-  gint64 next;
+  gint64 next, look_at;
 
   *timeout = -1;
   if (stands_aside (self))
@@ -488,10 +492,11 @@ loop_prepare (GSource *source, gint *timeout)
     }
 
   next = morrow__timers_next (&self->timers);
-  if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) || !fall_asleep (self))
+  if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) || morrow__loop_look_for_circles (self, &look_at) ||
+      !fall_asleep (self))
     return TRUE;
 
-  arm_timer_fd (self, next);
+  arm_timer_fd (self, MIN (next, look_at));
   return FALSE;
 }
 

@@ -57,6 +57,14 @@ typedef enum
   MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
 } MorrowTaskState;
 
+/* What has taken a parked task off what it awaits, so that it goes on. */
+typedef enum
+{
+  MORROW_NOT_INTERRUPTED,
+  MORROW_INTERRUPTED_BY_CANCEL,
+  MORROW_INTERRUPTED_HOPELESS   /* the wait would never have ended */
+} MorrowInterruption;
+
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
 struct _MorrowTask
@@ -71,9 +79,9 @@ struct _MorrowTask
   atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */
-  guint                    stack_kib : 30;  /* before it starts: the size of its stack, 0 for the default */
+  guint                    stack_kib : 29;  /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint                    interrupted : 1; /* the home's thread: a cancel has detached it from what it awaited */
+  guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */
   union
@@ -137,6 +145,7 @@ gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, gu
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__task_protect         (MorrowFuture *future);
 void     morrow__task_inherit         (MorrowTask *self, MorrowExecutor *executor);
+gboolean morrow__task_interrupt       (MorrowTask *self, MorrowInterruption why);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
 
 /* What its function is called, as long as it has not settled. */

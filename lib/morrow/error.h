@@ -23,7 +23,7 @@ G_BEGIN_DECLS
  * @MORROW_ERROR_WOULD_BLOCK_LOOP: waiting here would stop the loop that is to do the work
  * @MORROW_ERROR_ALREADY_RUNNING: this thread already runs a main coroutine, or another thread one on the same executor
  * @MORROW_ERROR_SELF_AWAIT: the task awaits itself, or a coroutine that it is running
- * @MORROW_ERROR_DEADLOCK: every worker waits for work that only these workers could do
+ * @MORROW_ERROR_DEADLOCK: the wait would last for ever: what is awaited waits for the task that awaits it
  * @MORROW_ERROR_CLOSED: the executor has been closed
  * @MORROW_ERROR_FORKED: the runtime was made by the parent of this process
  * @MORROW_ERROR_INTERRUPTED: the run was ended by SIGINT

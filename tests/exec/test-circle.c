@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Waits on a loop that go round in a circle: each is opened at one place, and nothing else is taken for one.
+ */
+#include "config.h"
+
+#include "exec/circle.h"
+#include "exec/models.h"
+
+static MorrowExecutor *
+make_one_loop (int pooled)
+{
+  return pooled ? morrow_loop_pool_new (1) : morrow_loop_new (NULL);
+}
+
+/* --- found ------------------------------------------------------------------------------------- */
+
+/* _i: whether the loop is a pool's. */
+START_TEST (circle_of_tasks_is_broken_once)
+{
+  for (guint n = 2; n <= MAX_CIRCLE; n++)
+    {
+      g_autoptr (MorrowExecutor) loop = make_one_loop (_i);
+      Circle circle = { .n = n };
+
+      run_scene_on (loop, make_circle, &circle);
+      ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+    }
+}
+END_TEST
+
+START_TEST (each_of_two_circles_in_a_row_is_broken)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  for (guint i = 0; i < 2; i++)
+    {
+      Circle circle = { .n = 2 };
+
+      run_scene_on (loop, make_circle, &circle);
+      ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+    }
+}
+END_TEST
+
+typedef struct
+{
+  MorrowFuture *first;         /* borrowed */
+  MorrowFuture *second;        /* borrowed */
+  atomic_uint   n_deadlocks;
+} Pair;
+
+static gboolean
+await_first (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+
+  return await_in_circle (self->first, &self->n_deadlocks);
+}
+
+static gboolean
+await_second_gathered (gpointer data, GValue *result, GError **error)
+{
+  Pair *self = data;
+  g_autoptr (MorrowFuture) both = morrow_shield (morrow_gather (morrow_future_ref (self->second), new_int (1), NULL));
+
+  return await_in_circle (both, &self->n_deadlocks);
+}
+
+static MorrowFuture *
+create_pair (Pair *self)
+{
+  self->second = morrow_coroutine (await_first, self, NULL);
+  self->first = morrow_create_task (morrow_coroutine (await_second_gathered, self, NULL));
+  self->second = morrow_create_task (self->second);
+  return morrow_gather (morrow_future_ref (self->first), morrow_future_ref (self->second), NULL);
+}
+
+static void
+drop_pair (Pair *self)
+{
+  ck_assert_uint_eq (atomic_load (&self->n_deadlocks), 1);
+  morrow_future_unref (self->first);
+  morrow_future_unref (self->second);
+}
+
+/* Main, which waits for the circle but is not in it, is told nothing. */
+SCENE (circle_through_a_gather_and_a_shield_is_broken_once)
+{
+  Pair pair = { NULL };
+  gboolean ok = morrow_await (create_pair (&pair), error);
+
+  drop_pair (&pair);
+  return ok;
+}
+
+static gboolean
+tick (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *until = data;
+
+  while (!morrow_future_is_settled (until))
+    if (!morrow_await (morrow_sleep (0.001), error))
+      return FALSE;
+  return TRUE;
+}
+
+SCENE (circle_is_broken_while_others_go_on)
+{
+  Pair pair = { NULL };
+  g_autoptr (MorrowFuture) both = NULL;
+  gboolean ok;
+
+  if (!morrow_await (morrow_sleep (0), error))   /* the loop has looked for circles before */
+    return FALSE;
+  both = create_pair (&pair);
+  ok = morrow_await (morrow_create_task (morrow_coroutine (tick, both, NULL)), error);
+  drop_pair (&pair);
+  return ok;
+}
+
+static gboolean
+await_pair (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (create_pair (data), error);
+}
+
+START_TEST (circle_on_a_loop_in_somebodys_main_context_is_broken_once)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  Pair pair = { NULL };
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (await_pair, &pair, NULL));
+
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  ck_assert_ptr_null (morrow_future_get_error (task));
+  drop_pair (&pair);
+}
+END_TEST
+
+/* --- not taken for one ------------------------------------------------------------------------- */
+
+SCENE (circle_that_time_opens_is_not_hopeless)
+{
+  Pair pair = { NULL };
+  g_autoptr (MorrowFuture) waits_for_us = NULL;
+  g_autoptr (MorrowFuture) sooner = NULL;
+
+  pair.first = morrow_current_task ();
+  waits_for_us = morrow_create_task (morrow_coroutine (await_first, &pair, NULL));
+  sooner = morrow_race (morrow_shield (morrow_future_ref (waits_for_us)), morrow_sleep (0.3), NULL);
+  await_ok (sooner);
+  ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 0);
+  return TRUE;
+}
+
+/* Each waits for the one before: from the last, the way is as long as the chain. */
+SCENE (long_chain_of_waits_is_looked_at_on_little_stack)
+{
+  guint n = 50000 / morrow_check_slowness ();
+  g_autoptr (GPtrArray) tasks = g_ptr_array_new_full (n, (GDestroyNotify) morrow_future_unref);
+
+  g_ptr_array_add (tasks, morrow_sleep (0.01));
+  while (tasks->len < n)
+    g_ptr_array_add (tasks, morrow_create_task (morrow_coroutine (await_it, g_ptr_array_index (tasks, tasks->len - 1), NULL)));
+  return morrow_future_await (g_ptr_array_index (tasks, n - 1), error);
+}
+
+static Suite *
+circle_suite (void)
+{
+  Suite *suite = suite_create ("circle");
+  TCase *found = morrow_check_add_case (suite, "found");
+  TCase *none = morrow_check_add_case (suite, "none");
+
+  tcase_add_loop_test (found, circle_of_tasks_is_broken_once, FALSE, TRUE + 1);
+  tcase_add_test (found, each_of_two_circles_in_a_row_is_broken);
+  tcase_add_test (found, circle_through_a_gather_and_a_shield_is_broken_once);
+  tcase_add_test (found, circle_is_broken_while_others_go_on);
+  tcase_add_test (found, circle_on_a_loop_in_somebodys_main_context_is_broken_once);
+
+  tcase_add_test (none, circle_that_time_opens_is_not_hopeless);
+  tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (circle_suite)
