@@ -212,9 +212,28 @@ morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
   return TRUE;
 }
 
+static void
+pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
+{
+  /* Acquire: pairs with set_message (). */
+  g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);
+
+  /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the caller's load has acquired what
+   * came with it. */
+  atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
+  self->passing_on = TRUE;
+  if (!morrow_future_cancel_with_message (awaited, message))
+    {
+      return_message (self, g_steal_pointer (&message));
+      atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
+    }
+  self->passing_on = FALSE;
+}
+
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
- * request is passed on to what it waits for, and it goes on when that has settled. One that is not parked, or that
- * has been woken, finds the request pending. */
+ * request is passed on to what it waits for, and it goes on when that has settled. When the request comes back to it,
+ * round a circle of tasks that wait for each other, it detaches all the same. One that is not parked, or that has been
+ * woken, finds the request pending. */
 void
 morrow__task_deliver_cancel (MorrowTask *self)
 {
@@ -232,6 +251,12 @@ morrow__task_deliver_cancel (MorrowTask *self)
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;
 
+  if (G_UNLIKELY (self->passing_on))
+    {
+      morrow__task_interrupt (self, MORROW_INTERRUPTED_BY_CANCEL);
+      return;
+    }
+
   switch (morrow__future_detach_shared (awaited, &self->waiter))
     {
     case MORROW_DETACHED:
@@ -240,19 +265,7 @@ morrow__task_deliver_cancel (MorrowTask *self)
       break;
 
     case MORROW_SOLE:
-      {
-        /* Acquire: pairs with set_message (). */
-        g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);
-
-        /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the load above has
-         * acquired what came with it. */
-        atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
-        if (!morrow_future_cancel_with_message (awaited, message))
-          {
-            return_message (self, g_steal_pointer (&message));
-            atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
-          }
-      }
+      pass_on (self, awaited, cancel);
       break;
 
     case MORROW_TOO_LATE:

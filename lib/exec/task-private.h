@@ -79,8 +79,9 @@ struct _MorrowTask
   atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */
-  guint                    stack_kib : 29;  /* before it starts: the size of its stack, 0 for the default */
+  guint                    stack_kib : 28;  /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
+  guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */

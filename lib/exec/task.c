@@ -97,6 +97,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->id = take_id ();
   self->stack_kib = 0;
   self->paused = FALSE;
+  self->passing_on = FALSE;
   self->interruption = MORROW_NOT_INTERRUPTED;
   return &self->future;
 }

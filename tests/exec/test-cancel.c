@@ -294,6 +294,28 @@ SCENE (can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered)
   return TRUE;
 }
 
+static gboolean
+await_that (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (*(MorrowFuture **) data, error);
+}
+
+SCENE (cancel_that_comes_round_a_circle_of_waits_ends_all_of_them)
+{
+  MorrowFuture *tasks[3];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_create_task (morrow_coroutine (await_that, &tasks[(i + 1) % G_N_ELEMENTS (tasks)], NULL));
+  let_run ();
+  ck_assert (morrow_future_cancel (tasks[0]));
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    {
+      await_cancelled (tasks[i]);
+      morrow_future_unref (tasks[i]);
+    }
+  return TRUE;
+}
+
 /* --- cancelling oneself ------------------------------------------------------------------------ */
 
 static gboolean
@@ -912,6 +934,7 @@ cancel_suite (void)
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again);
   tcase_add_test (down, can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered);
   tcase_add_test (down, cancel_of_a_coroutine_that_runs_in_place_interrupts_it);
+  tcase_add_test (down, cancel_that_comes_round_a_circle_of_waits_ends_all_of_them);
 
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_the_next_wait_and_reaches_what_is_awaited);
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_a_yield);
