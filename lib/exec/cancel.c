@@ -227,7 +227,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
       return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
     }
-  self->passing_on = FALSE;
+  self->passing_on = morrow__relay.rest != NULL;   /* what was put off may yet come round */
 }
 
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
@@ -333,7 +333,7 @@ morrow__task_protect (MorrowFuture *future)
 
 /* Before @self is queued on @executor, which may be sweeping: what a task starts there is part of the same clean-up. */
 void
-morrow__task_inherit (MorrowTask *self, MorrowExecutor *executor)
+morrow__task_inherit_spared (MorrowTask *self, MorrowExecutor *executor)
 {
   if (morrow__executor_current == executor && current_task_is (MORROW__CANCEL_SPARED))
     spare (self);

@@ -6,7 +6,8 @@
  * long enough ago: a tenth of a second, and a hundred times what the look took. However many tasks there are, that is a
  * hundredth of the time that the loop has to spare.
  *
- * It looks at what lives here. A task of another loop or thread may always settle, and so may a promise. */
+ * It looks at what lives here, at the newest of it when that is very much: a look is to be over before anybody notices. A
+ * task of another loop or thread may always settle, and so may a promise. */
 
 #include "config.h"
 
@@ -16,6 +17,7 @@
 
 #define LOOK_INTERVAL 100000   /* microseconds */
 #define LOOK_SHARE    100
+#define LOOK_AT_MOST  4096     /* tasks */
 
 /* Whether what @task waits for may itself wait for others. */
 static gboolean
@@ -39,6 +41,7 @@ open_circles (MorrowLoop *self)
 {
   MorrowSearch search = MORROW_SEARCH (is_hopeless, FALSE, &self->home);
   gboolean opened = FALSE;
+  guint n_seen = 0;
 
   morrow__list_foreach_back (&self->tasks, node)
     {
@@ -46,6 +49,8 @@ open_circles (MorrowLoop *self)
 
       if (awaits_waiter (task) && morrow__search_task (&search, task) && search.came_back)
         opened |= morrow__task_interrupt (task, MORROW_INTERRUPTED_HOPELESS);
+      if (++n_seen == LOOK_AT_MOST)
+        break;
     }
   morrow__search_clear (&search);
   return opened;

@@ -400,7 +400,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   if (G_LIKELY (here != NULL && here->pool == self))
     {
       if (G_UNLIKELY (morrow__loop_pool_is_sweeping (here)))
-        morrow__task_inherit ((MorrowTask *) future, executor);
+        morrow__task_inherit_spared ((MorrowTask *) future, executor);
       morrow__loop_mark_start ((MorrowTask *) future);
       add_own (&here->n_started);
       morrow__deque_push (&here->deque, future);

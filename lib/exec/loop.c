@@ -190,7 +190,7 @@ loop_start (MorrowExecutor *executor, MorrowFuture *task)
     }
 
   if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
-    morrow__task_inherit ((MorrowTask *) task, executor);
+    morrow__task_inherit_spared ((MorrowTask *) task, executor);
   if (self->hosted)
     morrow__executor_hold (executor);
   morrow__loop_start (self, (MorrowTask *) task);

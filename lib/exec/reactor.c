@@ -208,7 +208,7 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 
 /* Deals with what has come: descriptors, then timers. Returns: whether descriptors were ready. */
 static gboolean
-serve_events (MorrowLoop *self, const struct epoll_event *events, int n)
+serve_events (MorrowLoop *self, struct epoll_event *events, int n)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();

@@ -81,7 +81,7 @@ struct _MorrowTask
   guint                    id;              /* immutable: what it is called if nobody named it */
   guint                    stack_kib : 28;  /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
+  guint                    passing_on : 1;  /* the home's thread: a request may come back to it, which it has passed on */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */
@@ -145,7 +145,7 @@ void     morrow__task_deliver_cancel  (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__task_protect         (MorrowFuture *future);
-void     morrow__task_inherit         (MorrowTask *self, MorrowExecutor *executor);
+void     morrow__task_inherit_spared  (MorrowTask *self, MorrowExecutor *executor);
 gboolean morrow__task_interrupt       (MorrowTask *self, MorrowInterruption why);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
 

@@ -171,6 +171,18 @@ set_blocked_on (MorrowTask *task, MorrowFuture *future)
   atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
 }
 
+/* Its home is another executor's, which may go once it has settled (H1). */
+static gboolean
+lives_elsewhere (MorrowThreadPool *self, MorrowTask *task, MorrowHome *home)
+{
+  gboolean elsewhere;
+
+  morrow__home_visit ();
+  elsewhere = morrow__future_is_settled (&task->future) || home->klass != morrow__home->klass || executor_of (home) != self;
+  morrow__home_leave_visit ();
+  return elsewhere;
+}
+
 /* Another executor is to run it, or has it. */
 static gboolean
 is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
@@ -178,7 +190,7 @@ is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
   MorrowHome *home = morrow__task_get_home (task);
 
   if (home != NULL)
-    return home->klass != morrow__home->klass || executor_of (home) != self;
+    return lives_elsewhere (self, task, home);
 
   switch (morrow__task_get_state (task))
     {
@@ -201,7 +213,7 @@ is_hopeless (MorrowSearch *search, MorrowTask *task)
   MorrowFuture *above;
 
   if (is_elsewhere (self, task))
-    return search->unknown;
+    return search->unknown && !morrow__future_is_settled (&task->future);
   if (morrow__task_get_home (task) == NULL)
     {
       search->found_work |= morrow__task_get_state (task) == MORROW_TASK_POOLED;
@@ -643,7 +655,7 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   gboolean sweep;
   GError *error;
 
-  morrow__task_inherit (task, executor);
+  morrow__task_inherit_spared (task, executor);
   task->job.run = task_run;
   morrow__future_ref (future);                  /* the queue's */
   morrow__future_ref (future);                  /* this function's: for the sweep */

@@ -300,19 +300,27 @@ await_that (gpointer data, GValue *result, GError **error)
   return morrow_future_await (*(MorrowFuture **) data, error);
 }
 
-SCENE (cancel_that_comes_round_a_circle_of_waits_ends_all_of_them)
+static void
+cancel_circle_of (guint n)
 {
-  MorrowFuture *tasks[3];
+  g_autofree MorrowFuture **tasks = g_new (MorrowFuture *, n);
 
-  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
-    tasks[i] = morrow_create_task (morrow_coroutine (await_that, &tasks[(i + 1) % G_N_ELEMENTS (tasks)], NULL));
+  for (guint i = 0; i < n; i++)
+    tasks[i] = morrow_create_task (morrow_coroutine (await_that, &tasks[(i + 1) % n], NULL));
   let_run ();
   ck_assert (morrow_future_cancel (tasks[0]));
-  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+  for (guint i = 0; i < n; i++)
     {
       await_cancelled (tasks[i]);
       morrow_future_unref (tasks[i]);
     }
+}
+
+/* The longer one does not fit into the calls that nest. */
+SCENE (cancel_that_comes_round_a_circle_of_waits_ends_all_of_them)
+{
+  cancel_circle_of (3);
+  cancel_circle_of (100);
   return TRUE;
 }
 
