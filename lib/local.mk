@@ -127,6 +127,8 @@ morrow_curl_sources = \
   lib/http/response.c \
   lib/http/error-private.h \
   lib/http/error.c \
+  lib/http/show-private.h \
+  lib/http/show.c \
   lib/http/address-private.h \
   lib/http/address.c \
   lib/http/gate-private.h \

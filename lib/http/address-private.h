@@ -18,7 +18,7 @@ typedef struct
   gboolean is_numeric;   /* the host is an address */
 } MorrowAddress;
 
-gboolean    morrow__address_parse  (MorrowAddress *self, const char *uri, GError **error);
-gboolean    morrow__address_follow (MorrowAddress *self, const char *location, GError **error);
-const char *morrow__address_show   (MorrowAddress *self);
-void        morrow__address_clear  (MorrowAddress *self);
+gboolean    morrow__address_parse      (MorrowAddress *self, const char *uri, GError **error);
+gboolean    morrow__address_follow     (MorrowAddress *self, const char *location, GError **error);
+const char *morrow__address_get_public (MorrowAddress *self);
+void        morrow__address_clear      (MorrowAddress *self);

@@ -7,6 +7,7 @@
 
 #include "http/address-private.h"
 #include "http/error-private.h"
+#include "http/show-private.h"
 
 /* The caller's, by curl's allocator; NULL when there is no such part. */
 static char *
@@ -44,20 +45,6 @@ get_text (CURLU *url)
   return copy;
 }
 
-/* The URL as it may be shown. */
-static char *
-get_public_text (CURLU *url)
-{
-  CURLU *copy = curl_url_dup (url);
-  char *text;
-
-  curl_url_set (copy, CURLUPART_USER, NULL, 0);
-  curl_url_set (copy, CURLUPART_PASSWORD, NULL, 0);
-  text = get_text (copy);
-  curl_url_cleanup (copy);
-  return text;
-}
-
 static gboolean
 check_scheme (const char *scheme, GError **error)
 {
@@ -76,7 +63,7 @@ take_parts (MorrowAddress *self, const char *scheme, char *text, GError **error)
   clear_parts (self);
   self->text = text;
   if (strchr (text, '@') != NULL)
-    self->public_text = get_public_text (self->url);
+    self->public_text = morrow__url_without_user (text);
 
   self->host = get_part (self->url, CURLUPART_HOST, CURLU_PUNYCODE);
   self->port = get_part (self->url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
@@ -113,12 +100,18 @@ go_to (MorrowAddress *self, const char *where, unsigned flags, const char *text,
   return ok;
 }
 
-/* Fails on what is no URL, and on one that is neither http nor https. */
+/* Fails on what is no URL, and on one that is neither http nor https. curl would take any bytes;
+ * a response's URI is text. */
 gboolean
 morrow__address_parse (MorrowAddress *self, const char *uri, GError **error)
 {
   *self = (MorrowAddress) { .url = curl_url () };
 
+  if (!g_utf8_validate (uri, -1, NULL))
+    {
+      morrow__http_error_set (error, CURLE_URL_MALFORMAT, "It is not in UTF-8");
+      return FALSE;
+    }
   return go_to (self, uri, 0, uri, error);
 }
 
@@ -130,9 +123,9 @@ morrow__address_follow (MorrowAddress *self, const char *location, GError **erro
   return go_to (self, location, CURLU_URLENCODE, NULL, error);
 }
 
-/* Borrowed; NULL before it is known. */
+/* Borrowed. */
 const char *
-morrow__address_show (MorrowAddress *self)
+morrow__address_get_public (MorrowAddress *self)
 {
   return self->public_text != NULL ? self->public_text : self->text;
 }

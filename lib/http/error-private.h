@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The errors of requests. They are made without the URL, which morrow__http_error_complete ()
- * puts in front, once, at the end. */
+ * puts in front, once, at the end. Whatever text they are made from, they are fit to be shown. */
 
 #pragma once
 

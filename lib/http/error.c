@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "http/error-private.h"
+#include "http/show-private.h"
 
 static pthread_once_t quark_once = PTHREAD_ONCE_INIT;
 static GQuark quark;   /* immutable, once made */
@@ -58,7 +59,8 @@ morrow_curl_error_get_code (const GError *error)
 G_GNUC_PRINTF (2, 0) static GError *
 error_new_valist (CURLcode code, const char *detail, va_list args)
 {
-  g_autofree char *text = g_strdup_vprintf (detail, args);
+  g_autofree char *raw = g_strdup_vprintf (detail, args);
+  g_autofree char *text = morrow__show_text (raw);
 
   if (code == CURLE_OPERATION_TIMEDOUT)
     return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s (curl %d)", text, code);
@@ -100,6 +102,11 @@ morrow__http_error_timed_out (double seconds, const char *doing)
 void
 morrow__http_error_complete (GError **error, const char *url)
 {
-  if (error != NULL && !g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    g_prefix_error (error, "%s: ", url);
+  g_autofree char *shown = NULL;
+
+  if (error == NULL || g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+
+  shown = morrow__show_url (url);
+  g_prefix_error (error, "%s: ", shown);
 }

@@ -23,6 +23,7 @@
 #include "http/gate-private.h"
 #include "http/process-private.h"
 #include "http/resolver-private.h"
+#include "http/show-private.h"
 
 #define LONGEST_TIMEOUT 1e9   /* seconds: thirty years are for ever */
 
@@ -192,6 +193,8 @@ begin_next_response (Visit *self)
 static gboolean
 follow (Visit *self, const char *location, GError **error)
 {
+  g_autofree char *shown = NULL;
+
   if (++self->n_redirects > self->options->max_redirects)
     {
       morrow__http_error_set (error, CURLE_TOO_MANY_REDIRECTS, "More than %u",
@@ -200,7 +203,8 @@ follow (Visit *self, const char *location, GError **error)
     }
   if (!morrow__address_follow (&self->address, location, error))
     {
-      g_prefix_error (error, "Redirected to \"%s\": ", location);
+      shown = morrow__show_url (location);
+      g_prefix_error (error, "Redirected to %s: ", shown);
       return FALSE;
     }
 
@@ -250,20 +254,21 @@ go (Visit *self, GError **error)
   return location == NULL;
 }
 
+/* curl encodes what a server has put into a Location, but for its fragment. */
 static MorrowHttpResponse *
 take_response (Visit *self)
 {
-  self->response->uri = g_strdup (morrow__address_show (&self->address));
+  const char *uri = morrow__address_get_public (&self->address);
+
+  self->response->uri = self->n_redirects > 0 ? morrow__show_text (uri) : g_strdup (uri);
   self->response->n_redirects = self->n_redirects;
   return g_steal_pointer (&self->response);
 }
 
 static const char *
-shown_uri (Visit *self, Request *request)
+current_uri (Visit *self, Request *request)
 {
-  const char *shown = morrow__address_show (&self->address);
-
-  return shown != NULL ? shown : request->uri;
+  return self->address.text != NULL ? self->address.text : request->uri;
 }
 
 static void
@@ -286,7 +291,7 @@ get (gpointer data, GValue *result, GError **error)
   if (ok)
     morrow_return_take_boxed (result, MORROW_TYPE_HTTP_RESPONSE, take_response (&visit));
   else
-    morrow__http_error_complete (error, shown_uri (&visit, request));
+    morrow__http_error_complete (error, current_uri (&visit, request));
   visit_clear (&visit);
   return ok;
 }
@@ -334,7 +339,8 @@ morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const gchar *s
  * it.
  *
  * **Errors**: any response is a success, whatever its status. What has no response is a
- * %MORROW_CURL_ERROR with libcurl's code, and its message names the URL: CURLE_URL_MALFORMAT,
+ * %MORROW_CURL_ERROR with libcurl's code, and its message names the URL, without passwords and
+ * control characters: CURLE_URL_MALFORMAT,
  * CURLE_UNSUPPORTED_PROTOCOL, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
  * CURLE_PEER_FAILED_VERIFICATION, CURLE_PARTIAL_FILE ...; or %G_IO_ERROR_TIMED_OUT.
  *

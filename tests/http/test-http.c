@@ -265,11 +265,68 @@ START_TEST (http_get_follows_no_redirect_to_another_scheme)
 }
 END_TEST
 
+/* A server that sends on whoever asks. */
+static void
+start_redirecting (Peer *peer, const char *location)
+{
+  g_autofree char *reply =
+    g_strdup_printf ("HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", location);
+
+  peer_init (peer, reply, FALSE);
+}
+
+START_TEST (http_get_reports_text_whatever_a_redirect_says)
+{
+  static const struct
+  {
+    const char *location;
+    const char *shown;
+  } cases[] = {
+    { "ftp://\xff\xfe/", "ftp://%FF%FE/" },
+    { "http://127.0.0.1:1/\x1b[31mred", "http://127.0.0.1:1/%1B[31mred" },
+    { "http://127.0.0.1:x/\xc2\x9b" "2J", "http://127.0.0.1:x/%C2%9B2J" },
+    { "http://user:secret@127.0.0.1:99999/", "@127.0.0.1:99999/" },
+    { "ftp://user:secret@127.0.0.1/", "ftp://127.0.0.1/" },
+    { "http://user:secret@127.0.0.1:1/", "http://127.0.0.1:1/" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (Peer) peer = { 0 };
+      g_auto (Fetch) got = { 0 };
+
+      start_redirecting (&peer, cases[i].location);
+      fetch (_i, &got, peer.url, "/");
+      ck_assert_ptr_nonnull (got.error);
+      ck_assert_msg (g_utf8_validate (got.error->message, -1, NULL), "%u: not UTF-8", i);
+      ck_assert_msg (strstr (got.error->message, cases[i].shown) != NULL, "%s", got.error->message);
+      ck_assert_ptr_null (strchr (got.error->message, '\x1b'));
+      ck_assert_ptr_null (strstr (got.error->message, "secret"));
+    }
+}
+END_TEST
+
+START_TEST (http_get_has_a_uri_of_text_after_a_redirect_that_is_none)
+{
+  g_auto (Peer) target = { 0 };
+  g_auto (Peer) first = { 0 };
+  g_auto (Fetch) got = { 0 };
+  g_autofree char *location = NULL;
+
+  peer_init (&target, "HTTP/1.1 204 No Content\r\n\r\n", FALSE);
+  location = g_strconcat (target.url, "/\xff?\xfe#\xfd", NULL);
+  start_redirecting (&first, location);
+  fetch (_i, &got, first.url, "/");
+  ck_assert_ptr_nonnull (got.response);
+  ck_assert (g_utf8_validate (morrow_http_response_get_uri (got.response), -1, NULL));
+}
+END_TEST
+
 START_TEST (http_get_keeps_secrets_from_the_host_that_it_is_sent_on_to)
 {
   g_auto (Peer) target = { 0 };
   g_auto (Peer) first = { 0 };
-  g_autofree char *reply = NULL;
+  g_autofree char *location = NULL;
   g_autoptr (MorrowHttpOptions) options = morrow_http_options_new ();
   g_auto (Fetch) got = { .options = options };
 
@@ -277,9 +334,8 @@ START_TEST (http_get_keeps_secrets_from_the_host_that_it_is_sent_on_to)
   morrow_http_options_add_header (options, "Cookie", "secret");
   morrow_http_options_add_header (options, "X-Open", "yes");
   peer_init (&target, "HTTP/1.1 204 No Content\r\n\r\n", FALSE);
-  reply = g_strdup_printf ("HTTP/1.1 302 Found\r\nLocation: %s/x\r\nContent-Length: 0\r\n\r\n",
-                           target.url);
-  peer_init (&first, reply, FALSE);
+  location = g_strconcat (target.url, "/x", NULL);
+  start_redirecting (&first, location);
   fetch (_i, &got, first.url, "/");
   peer_stop (&first);
   peer_stop (&target);
@@ -353,6 +409,33 @@ START_TEST (http_get_hides_a_password_in_what_it_reports)
   fetch (_i, &got, with_password, "/");
   assert_curl_error (got.error, CURLE_COULDNT_CONNECT, url);
   ck_assert_ptr_null (strstr (got.error->message, "secret"));
+}
+END_TEST
+
+START_TEST (http_get_hides_the_password_of_what_it_cannot_use)
+{
+  static const char *const bad[] = {
+    "http://user:secret@127.0.0.1:99999/", "ftp://user:secret@127.0.0.1/", "user:secret@127.0.0.1",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_auto (Fetch) got = { 0 };
+
+      fetch (_i, &got, bad[i], "");
+      ck_assert_msg (got.error != NULL, "\"%s\" is a URL", bad[i]);
+      ck_assert_ptr_nonnull (strstr (got.error->message, "127.0.0.1"));
+      ck_assert_ptr_null (strstr (got.error->message, "secret"));
+    }
+}
+END_TEST
+
+START_TEST (http_get_refuses_a_url_that_is_not_utf8)
+{
+  g_auto (Fetch) got = { 0 };
+
+  fetch (_i, &got, "http://127.0.0.1:1/\xff", "");
+  assert_curl_error (got.error, CURLE_URL_MALFORMAT, "http://127.0.0.1:1/%FF");
 }
 END_TEST
 
@@ -552,12 +635,16 @@ http_suite (void)
   add_test (tcase, http_get_gives_the_redirect_itself_when_none_is_to_be_followed);
   add_test (tcase, http_get_ends_a_redirect_loop);
   add_test (tcase, http_get_follows_no_redirect_to_another_scheme);
+  add_test (tcase, http_get_reports_text_whatever_a_redirect_says);
+  add_test (tcase, http_get_has_a_uri_of_text_after_a_redirect_that_is_none);
   add_test (tcase, http_get_keeps_secrets_from_the_host_that_it_is_sent_on_to);
   add_test (tcase, http_get_refuses_what_is_no_url);
   add_test (tcase, http_get_refuses_other_schemes);
   add_test (tcase, http_get_reports_a_refused_connection);
   add_test (tcase, http_get_reports_an_unknown_host);
   add_test (tcase, http_get_hides_a_password_in_what_it_reports);
+  add_test (tcase, http_get_hides_the_password_of_what_it_cannot_use);
+  add_test (tcase, http_get_refuses_a_url_that_is_not_utf8);
   add_test (tcase, http_get_reports_a_server_that_does_not_speak_tls);
   add_test (tcase, http_get_verifies_certificates);
   add_test (tcase, http_get_reports_a_truncated_body);
