@@ -11,4 +11,4 @@ GError *morrow__http_error_new       (CURLcode code, const char *detail, ...) G_
 void    morrow__http_error_set       (GError **error, CURLcode code, const char *detail, ...)
                                      G_GNUC_PRINTF (3, 4);
 GError *morrow__http_error_timed_out (double seconds, const char *doing);
-void    morrow__http_error_complete  (GError **error, const char *url);
+void    morrow__http_error_complete  (GError **error, const char *url, const char *redirected_to);

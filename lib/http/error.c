@@ -97,16 +97,23 @@ morrow__http_error_timed_out (double seconds, const char *doing)
                                  doing);
 }
 
-/* Names the URL. A cancel is left as it was given, since its message belongs to whoever
- * cancelled. */
+/* Names the URL that was asked for and, unless NULL, where a redirect has led. A cancel is left as
+ * it was given, since its message belongs to whoever cancelled. */
 void
-morrow__http_error_complete (GError **error, const char *url)
+morrow__http_error_complete (GError **error, const char *url, const char *redirected_to)
 {
-  g_autofree char *shown = NULL;
+  g_autofree char *asked = NULL;
+  g_autofree char *target = NULL;
 
   if (error == NULL || g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
 
-  shown = morrow__show_url (url);
-  g_prefix_error (error, "%s: ", shown);
+  asked = morrow__show_url (url);
+  if (redirected_to == NULL)
+    {
+      g_prefix_error (error, "%s: ", asked);
+      return;
+    }
+  target = morrow__show_url (redirected_to);
+  g_prefix_error (error, "%s: redirected to %s: ", asked, target);
 }

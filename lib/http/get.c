@@ -43,6 +43,7 @@ typedef struct
   MorrowHttpResponse *response;     /* owned */
   gint64              deadline;     /* pushed back by the time spent in queues */
   guint               n_redirects;
+  const char         *astray;       /* the response's: where it sent us, which is no place to go */
 } Visit;
 
 static void
@@ -193,8 +194,6 @@ begin_next_response (Visit *self)
 static gboolean
 follow (Visit *self, const char *location, GError **error)
 {
-  g_autofree char *shown = NULL;
-
   if (++self->n_redirects > self->options->max_redirects)
     {
       morrow__http_error_set (error, CURLE_TOO_MANY_REDIRECTS, "More than %u",
@@ -203,8 +202,7 @@ follow (Visit *self, const char *location, GError **error)
     }
   if (!morrow__address_follow (&self->address, location, error))
     {
-      shown = morrow__show_url (location);
-      g_prefix_error (error, "Redirected to %s: ", shown);
+      self->astray = location;
       return FALSE;
     }
 
@@ -265,10 +263,13 @@ take_response (Visit *self)
   return g_steal_pointer (&self->response);
 }
 
+/* Where the last redirect has led, or would have; NULL without one. */
 static const char *
-current_uri (Visit *self, Request *request)
+get_target (Visit *self)
 {
-  return self->address.text != NULL ? self->address.text : request->uri;
+  if (self->astray != NULL)
+    return self->astray;
+  return self->n_redirects > 0 ? self->address.text : NULL;
 }
 
 static void
@@ -291,7 +292,7 @@ get (gpointer data, GValue *result, GError **error)
   if (ok)
     morrow_return_take_boxed (result, MORROW_TYPE_HTTP_RESPONSE, take_response (&visit));
   else
-    morrow__http_error_complete (error, current_uri (&visit, request));
+    morrow__http_error_complete (error, request->uri, get_target (&visit));
   visit_clear (&visit);
   return ok;
 }
@@ -339,8 +340,8 @@ morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const gchar *s
  * it.
  *
  * **Errors**: any response is a success, whatever its status. What has no response is a
- * %MORROW_CURL_ERROR with libcurl's code, and its message names the URL, without passwords and
- * control characters: CURLE_URL_MALFORMAT,
+ * %MORROW_CURL_ERROR with libcurl's code, and its message names the URL, and after a redirect the
+ * one where it led, without passwords and control characters: CURLE_URL_MALFORMAT,
  * CURLE_UNSUPPORTED_PROTOCOL, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
  * CURLE_PEER_FAILED_VERIFICATION, CURLE_PARTIAL_FILE ...; or %G_IO_ERROR_TIMED_OUT.
  *

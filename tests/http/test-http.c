@@ -275,6 +275,22 @@ start_redirecting (Peer *peer, const char *location)
   peer_init (peer, reply, FALSE);
 }
 
+START_TEST (http_get_names_what_was_asked_for_and_where_a_redirect_led)
+{
+  g_autofree char *refused = NULL;
+  g_autofree char *asked = NULL;
+  g_auto (Peer) peer = { 0 };
+  g_auto (Fetch) got = { 0 };
+
+  close (listen_on_loopback (1, &refused));
+  start_redirecting (&peer, refused);
+  fetch (_i, &got, peer.url, "/asked");
+  asked = g_strconcat (got.uri, ": redirected to ", refused, "/: ", NULL);
+  assert_curl_error (got.error, CURLE_COULDNT_CONNECT, asked);
+  ck_assert (g_str_has_prefix (got.error->message, asked));
+}
+END_TEST
+
 START_TEST (http_get_reports_text_whatever_a_redirect_says)
 {
   static const struct
@@ -635,6 +651,7 @@ http_suite (void)
   add_test (tcase, http_get_gives_the_redirect_itself_when_none_is_to_be_followed);
   add_test (tcase, http_get_ends_a_redirect_loop);
   add_test (tcase, http_get_follows_no_redirect_to_another_scheme);
+  add_test (tcase, http_get_names_what_was_asked_for_and_where_a_redirect_led);
   add_test (tcase, http_get_reports_text_whatever_a_redirect_says);
   add_test (tcase, http_get_has_a_uri_of_text_after_a_redirect_that_is_none);
   add_test (tcase, http_get_keeps_secrets_from_the_host_that_it_is_sent_on_to);
