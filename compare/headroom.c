@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "compare/server/launch.h"
+#include "demos/files.h"
 #include "demos/urls.h"
 #include "plan.h"
 #include "spawn.h"
@@ -100,7 +101,7 @@ measure_load (const Load *load, MorrowTestServer *server, gboolean *has_headroom
 
   plan->concurrency = load->concurrency;
   plan_set_urls (plan, load_urls (load, server));
-  warning = plan_raise_file_limit (plan);
+  warning = files_make_room (plan->concurrency);
   if (warning != NULL)
     {
       g_print ("%-34s left out: %s\n", load->title, warning);

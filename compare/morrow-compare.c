@@ -14,6 +14,7 @@
 
 #include "child.h"
 #include "compare/server/launch.h"
+#include "demos/files.h"
 #include "demos/urls.h"
 #include "headroom.h"
 #include "output.h"
@@ -236,7 +237,7 @@ gather_main (int argc, char **argv)
   server = start_server (plan, &error);
   if (error != NULL)
     return fail (error);
-  warning = plan_raise_file_limit (plan);
+  warning = files_make_room (plan->concurrency);
   if (warning != NULL)
     g_printerr ("morrow-compare: %s\n", warning);
 

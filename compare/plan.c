@@ -8,7 +8,6 @@
 #include "plan.h"
 
 #include <math.h>
-#include <sys/resource.h>
 
 #include "demos/urls.h"
 
@@ -16,9 +15,6 @@
 #define MAX_THREADS         4096
 #define DEFAULT_REPEAT      3
 #define DEFAULT_TIMEOUT     60.0
-
-/* A process has files open beside its connections: the standard ones, libraries' and the loops' own. */
-#define FILES_BESIDE_CONNECTIONS 64
 
 /* A number that nobody gives. */
 #define NOT_GIVEN G_MININT
@@ -210,27 +206,4 @@ plan_set_urls (Plan *plan, GStrv urls)
     plan->concurrency = plan->n_urls;
   if (plan->threads == 0)
     plan->threads = MIN (plan->concurrency, MAX_DEFAULT_THREADS);
-}
-
-char *
-plan_raise_file_limit (const Plan *plan)
-{
-  rlim_t needed = (rlim_t) plan->concurrency + FILES_BESIDE_CONNECTIONS;
-  struct rlimit limit;
-
-  if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
-    return NULL;
-
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= needed)
-    return NULL;
-
-  getrlimit (RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= needed)
-    return NULL;
-
-  return g_strdup_printf ("only %llu files may be open, and %u URLs at once take %llu: "
-                          "some will fail. Raise the limit (ulimit -Hn), or give --concurrency.",
-                          (unsigned long long) limit.rlim_cur, plan->concurrency,
-                          (unsigned long long) needed);
 }

@@ -30,7 +30,4 @@ void  plan_free               (Plan *plan);
 /* Settles the URLs, and with them the numbers that depend on how many there are.  Takes the URLs. */
 void  plan_set_urls           (Plan *plan, GStrv urls);
 
-/* Makes room for so many open files as the concurrency takes; the warning to print, or NULL. */
-char *plan_raise_file_limit   (const Plan *plan);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Plan, plan_free)

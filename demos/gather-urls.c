@@ -117,7 +117,7 @@ main (int argc, char **argv)
 
   options = morrow_http_options_new ();
   morrow_http_options_set_timeout (options, timeout);
-  model_set_default_threads (MIN (g_strv_length (urls), 64));
+  model_make_room (MIN (g_strv_length (urls), concurrency > 0 ? (guint) concurrency : G_MAXUINT));
 
   return model_run (gather_urls, NULL);
 }

@@ -16,6 +16,8 @@ noinst_PROGRAMS += \
 # What the demos share with each other and with the comparison; no part of the libraries.
 noinst_LTLIBRARIES += demos/libmorrow-demo.la
 demos_libmorrow_demo_la_SOURCES = \
+  demos/files.c \
+  demos/files.h \
   demos/model.c \
   demos/model.h \
   demos/urls.c \

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "model.h"
+#include "files.h"
 
 #include <locale.h>
 #include <math.h>
@@ -25,6 +26,7 @@ const Model models[] =
 };
 
 #define MAX_THREADS 1024
+#define MAX_DEFAULT_THREADS 64
 
 static char *model_name;
 static int n_threads;
@@ -144,10 +146,27 @@ model_init (int *argc, char ***argv, const char *summary, const GOptionEntry *en
     model_usage_error ("unexpected argument '%s'", (*argv)[1]);
 }
 
-void
-model_set_default_threads (guint threads)
+/* How many of n tasks the model has under way at once. */
+static guint
+count_at_once (guint n)
 {
-  default_threads = threads;
+  if (g_str_equal (chosen->name, "sequential"))
+    return 1;
+  if (g_str_equal (chosen->name, "threads"))
+    return MIN (n, n_threads > 0 ? (guint) n_threads : default_threads);
+
+  return n;
+}
+
+void
+model_make_room (guint n)
+{
+  g_autofree char *warning = NULL;
+
+  default_threads = MIN (n, MAX_DEFAULT_THREADS);
+  warning = files_make_room (count_at_once (n));
+  if (warning != NULL)
+    g_printerr ("%s: %s\n", g_get_prgname (), warning);
 }
 
 double

@@ -26,8 +26,8 @@ void            model_set_locale   (void);
  * It ends the program after --help, --version and bad options. */
 void            model_init         (int *argc, char ***argv, const char *summary, const GOptionEntry *entries);
 
-/* How many threads the thread pool may have where --threads does not say. */
-void            model_set_default_threads (guint n_threads);
+/* For n connections at once: threads, up to 64 where --threads does not say, and open files, or a warning that they are too few. */
+void            model_make_room    (guint n);
 
 /* Runs a main coroutine under the model that was asked for; what main () returns. */
 int             model_run          (MorrowCoroutineFunc func, gpointer data);

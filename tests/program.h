@@ -64,27 +64,53 @@ program_arguments (const char *name, va_list list)
   return arguments;
 }
 
+static inline Program *
+program_run_arguments (GPtrArray *arguments)
+{
+  Program *self = g_new0 (Program, 1);
+  g_autoptr (GError) error = NULL;
+  int wait_status = 0;
+
+  if (!g_spawn_sync (NULL, (char **) arguments->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL,
+                     &self->out, &self->err, &wait_status, &error))
+    ck_abort_msg ("%s", error->message);
+  program_set_status (self, wait_status);
+
+  return self;
+}
+
 /* In pipes, to its end.  The list of arguments ends with NULL. */
 G_GNUC_NULL_TERMINATED
 static inline Program *
 program_run (const char *name, ...)
 {
-  Program *self = g_new0 (Program, 1);
-  g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) arguments = NULL;
-  int wait_status = 0;
   va_list list;
 
   va_start (list, name);
   arguments = program_arguments (name, list);
   va_end (list);
 
-  if (!g_spawn_sync (NULL, (char **) arguments->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL,
-                     &self->out, &self->err, &wait_status, &error))
-    ck_abort_msg ("%s: %s", name, error->message);
-  program_set_status (self, wait_status);
+  return program_run_arguments (arguments);
+}
 
-  return self;
+/* The same, in a process that a shell has prepared: by "ulimit -n 64", or "exec <&-". */
+G_GNUC_NULL_TERMINATED
+static inline Program *
+program_run_after (const char *preparation, const char *name, ...)
+{
+  g_autofree char *script = g_strconcat (preparation, "; exec \"$0\" \"$@\"", NULL);
+  g_autoptr (GPtrArray) arguments = NULL;
+  va_list list;
+
+  va_start (list, name);
+  arguments = program_arguments (name, list);
+  va_end (list);
+  g_ptr_array_insert (arguments, 0, g_strdup ("/bin/sh"));
+  g_ptr_array_insert (arguments, 1, g_strdup ("-c"));
+  g_ptr_array_insert (arguments, 2, g_steal_pointer (&script));
+
+  return program_run_arguments (arguments);
 }
 
 /* On a terminal of so many columns, to its end; out is all that the terminal was sent.  Where awaited is not NULL, Ctrl-C

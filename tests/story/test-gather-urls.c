@@ -218,6 +218,52 @@ START_TEST (urls_and_a_file_together_are_wrong_usage)
 }
 END_TEST
 
+/* As many as need more open files than the programs that are run below may have at first; each answers after so many milliseconds. */
+static void
+write_crowd (guint delay)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < 150; i++)
+    g_string_append_printf (text, "%s/delay/%u/%u\n", test_server_get_url (server), delay, i + 1);
+  write_list (text->str);
+}
+
+START_TEST (a_crowd_of_sites_has_as_many_open_files_as_there_may_be)
+{
+  g_autoptr (Program) gather = NULL;
+
+  write_crowd (200);
+  gather = program_run_after ("ulimit -Sn 64", GATHER, "--urls", list_path, NULL);
+
+  ck_assert_str_eq (gather->err, "");
+  ck_assert_int_eq (gather->exit_status, 0);
+}
+END_TEST
+
+START_TEST (a_crowd_for_which_too_few_files_may_be_open_is_told_so)
+{
+  g_autoptr (Program) gather = NULL;
+  g_autoptr (Program) fewer = NULL;
+  g_autoptr (Program) sequential = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  write_crowd (0);
+  gather = program_run_after ("ulimit -n 100", GATHER, "--urls", list_path, NULL);
+  lines = g_strsplit (gather->out, "\n", -1);
+  ck_assert_has (gather->err, "only 100 files may be open, and 150 URLs at once take 214");
+  ck_assert_uint_eq (g_strv_length (lines), 151);
+
+  fewer = program_run_after ("ulimit -n 100", GATHER, "--urls", list_path, "--concurrency", "30", NULL);
+  ck_assert_str_eq (fewer->err, "");
+  ck_assert_int_eq (fewer->exit_status, 0);
+
+  sequential = program_run_after ("ulimit -n 100", GATHER, "--urls", list_path, "--model", "sequential", NULL);
+  ck_assert_str_eq (sequential->err, "");
+  ck_assert_int_eq (sequential->exit_status, 0);
+}
+END_TEST
+
 /* --- Ctrl-C ------------------------------------------------------------------------------------ */
 
 /* Where connections are accepted, and nothing is ever answered. */
@@ -310,6 +356,8 @@ gather_urls_suite (void)
   tcase_add_loop_test (sites, fewer_at_once_give_the_same_lines, 0, n);
   tcase_add_test (sites, without_urls_it_visits_ten_sites);
   tcase_add_test (sites, urls_and_a_file_together_are_wrong_usage);
+  tcase_add_test (sites, a_crowd_of_sites_has_as_many_open_files_as_there_may_be);
+  tcase_add_test (sites, a_crowd_for_which_too_few_files_may_be_open_is_told_so);
   tcase_add_loop_test (sites, ctrl_c_while_it_waits_ends_it_at_once_and_its_server_too, 0, n);
   suite_add_tcase (suite, sites);
 
