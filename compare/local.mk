@@ -26,7 +26,9 @@ compare_morrow_testserver_LDADD = $(MICROHTTPD_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS)
 noinst_LTLIBRARIES += compare/libmorrow-launch.la
 compare_libmorrow_launch_la_SOURCES = \
   compare/server/launch.c \
-  compare/server/launch.h
+  compare/server/launch.h \
+  compare/server/standard.c \
+  compare/server/standard.h
 compare_libmorrow_launch_la_CPPFLAGS = \
   $(AM_CPPFLAGS) -DMORROW_LIBEXECDIR=\"$(libexec_morrowdir)\"
 compare_libmorrow_launch_la_LIBADD = $(GLIB_LIBS)

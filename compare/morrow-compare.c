@@ -14,6 +14,7 @@
 
 #include "child.h"
 #include "compare/server/launch.h"
+#include "compare/server/standard.h"
 #include "demos/files.h"
 #include "demos/urls.h"
 #include "headroom.h"
@@ -261,6 +262,7 @@ main (int argc, char **argv)
 
   g_set_prgname ("morrow-compare");
   model_set_locale ();
+  standard_open ();
 
   if (command == NULL)
     return usage_error ("morrow-compare", "no command");

@@ -12,6 +12,8 @@
 
 #include "server/launch.h"
 
+#include "server/standard.h"
+
 #include <errno.h>
 #include <gio/gio.h>
 #include <poll.h>
@@ -170,6 +172,7 @@ test_server_start_with_args (const char *path, const char *const *args, GError *
   MorrowTestServer *self = g_new0 (MorrowTestServer, 1);
   GPid pid;
 
+  standard_open ();
   if (!g_spawn_async_with_pipes (NULL, argv, NULL,
                                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, NULL, NULL,
                                  &pid, &self->stdin_fd, &self->stdout_fd, NULL, error))

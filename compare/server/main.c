@@ -15,6 +15,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <locale.h>
 #include <signal.h>
@@ -59,6 +60,11 @@ read_options (int *argc, char ***argv, Options *options, GError **error)
   if (*argc > 1 || options->port < 0 || options->port > G_MAXUINT16)
     {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "See --help");
+      return FALSE;
+    }
+  if (options->watch_stdin && fcntl (STDIN_FILENO, F_GETFD) < 0)
+    {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--stdin: standard input is closed");
       return FALSE;
     }
   return TRUE;

@@ -32,6 +32,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -70,13 +71,17 @@ request_of_wait (Wait *wait)
   return (Request *) (void *) ((char *) wait - G_STRUCT_OFFSET (Request, wait));
 }
 
+/* A server that is not told of what happens is none. */
 static void
 watch_fd (Server *self, int fd, gpointer data)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = data };
 
-  if (epoll_ctl (self->poll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-    g_error ("The poll set refuses descriptor %d: %s", fd, g_strerror (errno));
+  if (epoll_ctl (self->poll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+    return;
+
+  g_printerr ("morrow-testserver: cannot poll descriptor %d: %s\n", fd, g_strerror (errno));
+  exit (EXIT_FAILURE);
 }
 
 /* Accepting ------------------------------------------------------------------------------------- */

@@ -508,6 +508,16 @@ START_TEST (interrupted_it_ends_by_the_signal_and_shows_the_cursor)
 }
 END_TEST
 
+START_TEST (with_standard_input_closed_it_runs_too)
+{
+  g_autoptr (Program) given = program_run_after ("exec <&-", COMPARE, "gather", "--repeat", "1", "--model", "loop", good, NULL);
+  g_autoptr (Program) sites = program_run_after ("exec <&-", COMPARE, "gather", "--repeat", "1", "--model", "loop", NULL);
+
+  ck_assert_msg (given->exit_status == 0, "%s", given->err);
+  ck_assert_msg (sites->exit_status == 0, "%s", sites->err);
+}
+END_TEST
+
 START_TEST (without_urls_the_ten_sites_run_in_each_model)
 {
   g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--json", json_path, NULL);
@@ -538,6 +548,7 @@ compare_suite (void)
   tcase_add_checked_fixture (runs, set_up, tear_down);
   tcase_add_test (runs, json_has_a_manifest_and_every_measured_run);
   tcase_add_test (runs, connections_and_threads_are_those_of_the_model);
+  tcase_add_test (runs, with_standard_input_closed_it_runs_too);
   tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);
   tcase_add_loop_test (runs, threads_are_as_many_as_can_be_busy_and_loops_as_many_as_cores, 0, 5);
   tcase_add_test (runs, concurrency_bounds_how_many_run_at_once_under_every_model);

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
@@ -515,6 +516,46 @@ START_TEST (end_of_standard_input_ends_it)
 }
 END_TEST
 
+/* The pipes get the lowest numbers that are free. */
+START_TEST (program_without_standard_descriptors_can_start_it)
+{
+  MorrowTestServer *server;
+  g_auto (Answer) answer = { 0 };
+  int saved[3];
+
+  for (int fd = 0; fd < 3; fd++)
+    {
+      saved[fd] = fcntl (fd, F_DUPFD_CLOEXEC, 10);
+      close (fd);
+    }
+  server = test_server_start (NULL, NULL);
+  for (int fd = 0; fd < 3; fd++)
+    dup2 (saved[fd], fd);
+
+  ck_assert_ptr_nonnull (server);
+  ask (server, "/delay/0/1", &answer);
+  ck_assert_int_eq (answer.code, CURLE_OK);
+  test_server_stop (server);
+}
+END_TEST
+
+START_TEST (standard_input_that_is_closed_is_an_error)
+{
+  g_autoptr (MorrowTestServer) helper = start ();
+  g_autofree char *command
+    = g_strdup_printf ("/proc/%d/exe --stdin <&-", (int) test_server_get_pid (helper));
+  char *argv[] = { (char *) "/bin/sh", (char *) "-c", command, NULL };
+  g_autofree char *said = NULL;
+  int status;
+
+  ck_assert (g_spawn_sync (NULL, argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, &said,
+                           &status, NULL));
+  ck_assert (WIFEXITED (status));
+  ck_assert_int_eq (WEXITSTATUS (status), EXIT_FAILURE);
+  ck_assert_ptr_nonnull (strstr (said, "standard input is closed"));
+}
+END_TEST
+
 START_TEST (taken_port_is_an_error)
 {
   g_autoptr (MorrowTestServer) server = start ();
@@ -600,6 +641,8 @@ testserver_suite (void)
   tcase_add_test (life, stop_ends_it_in_the_middle_of_requests);
   tcase_add_test (life, parents_death_ends_it);
   tcase_add_test (life, end_of_standard_input_ends_it);
+  tcase_add_test (life, program_without_standard_descriptors_can_start_it);
+  tcase_add_test (life, standard_input_that_is_closed_is_an_error);
   tcase_add_test (life, taken_port_is_an_error);
   tcase_add_test (life, death_of_the_thread_that_started_it_does_not);
   tcase_add_test (life, missing_program_is_an_error_that_names_it);

@@ -206,6 +206,15 @@ START_TEST (without_urls_it_visits_ten_sites)
 }
 END_TEST
 
+START_TEST (with_standard_input_closed_it_visits_them_too)
+{
+  g_autoptr (Program) gather = program_run_after ("exec <&-", GATHER, NULL);
+
+  ck_assert_str_eq (gather->err, "");
+  ck_assert_int_eq (gather->exit_status, 0);
+}
+END_TEST
+
 START_TEST (urls_and_a_file_together_are_wrong_usage)
 {
   g_autoptr (Program) both = program_run (GATHER, "--urls", list_path, "http://127.0.0.1/", NULL);
@@ -355,6 +364,7 @@ gather_urls_suite (void)
   tcase_add_test (sites, a_file_that_cannot_be_read_stops_at_once);
   tcase_add_loop_test (sites, fewer_at_once_give_the_same_lines, 0, n);
   tcase_add_test (sites, without_urls_it_visits_ten_sites);
+  tcase_add_test (sites, with_standard_input_closed_it_visits_them_too);
   tcase_add_test (sites, urls_and_a_file_together_are_wrong_usage);
   tcase_add_test (sites, a_crowd_of_sites_has_as_many_open_files_as_there_may_be);
   tcase_add_test (sites, a_crowd_for_which_too_few_files_may_be_open_is_told_so);
