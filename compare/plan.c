@@ -82,6 +82,22 @@ check_numbers (const Plan *plan, const RawOptions *raw, GError **error)
   return TRUE;
 }
 
+/* The shell passes bytes; a run gets its URLs as JSON. */
+static gboolean
+check_urls (const RawOptions *raw, GError **error)
+{
+  for (char **url = raw->urls; url != NULL && *url != NULL; url++)
+    if (!g_utf8_validate (*url, -1, NULL))
+      {
+        g_autofree char *name = g_filename_display_name (*url);
+
+        g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "'%s' is not in UTF-8", name);
+        return FALSE;
+      }
+
+  return TRUE;
+}
+
 static gboolean
 parse_options (Plan *plan, RawOptions *raw, int argc, char **argv, GError **error)
 {
@@ -107,7 +123,7 @@ parse_options (Plan *plan, RawOptions *raw, int argc, char **argv, GError **erro
       "Write the table and the waterfall as a picture", "FILE" },
     { "no-progress", 0, 0, G_OPTION_ARG_NONE, &plan->no_progress,
       "No progress bars", NULL },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->urls, NULL, "[URL...]" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw->urls, NULL, "[URL...]" },
     G_OPTION_ENTRY_NULL
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
@@ -128,6 +144,7 @@ parse_options (Plan *plan, RawOptions *raw, int argc, char **argv, GError **erro
 
   return ok
          && check_numbers (plan, raw, error)
+         && check_urls (raw, error)
          && parse_models (plan, raw->models, error);
 }
 

@@ -71,7 +71,7 @@ gather_urls (gpointer data, GValue *result, GError **error)
     {
       sites[i].url = urls[i];
       visits[i] = morrow_coroutine (visit, &sites[i], NULL);
-      url_width = MAX (url_width, (int) g_utf8_strlen (urls[i], -1));
+      url_width = MAX (url_width, (int) strlen (urls[i]));
     }
   results = morrow_await_boxed (morrow_gather_full (visits, n, MORROW_GATHER_RETURN_ERRORS, concurrency), error);
 
@@ -98,7 +98,7 @@ main (int argc, char **argv)
     { "urls", 0, 0, G_OPTION_ARG_FILENAME, &urls_path, "A file of URLs, one a line, with # comments", "FILE" },
     { "concurrency", 'c', 0, G_OPTION_ARG_INT, &concurrency, "URLs under way at once (all)", "N" },
     { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &timeout, "Time for each URL (60)", "SECONDS" },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &urls, NULL, "[URL...]" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &urls, NULL, "[URL...]" },
     G_OPTION_ENTRY_NULL
   };
   g_autoptr (MorrowTestServer) server = NULL;

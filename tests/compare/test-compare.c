@@ -508,6 +508,16 @@ START_TEST (interrupted_it_ends_by_the_signal_and_shows_the_cursor)
 }
 END_TEST
 
+START_TEST (a_url_that_is_not_text_is_named)
+{
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", good, "http://127.0.0.1/odd\xff", NULL);
+
+  ck_assert_int_eq (compare->exit_status, 2);
+  ck_assert_has (compare->err, "http://127.0.0.1/odd");
+  ck_assert_has (compare->err, "UTF-8");
+}
+END_TEST
+
 START_TEST (with_standard_input_closed_it_runs_too)
 {
   g_autoptr (Program) given = program_run_after ("exec <&-", COMPARE, "gather", "--repeat", "1", "--model", "loop", good, NULL);
@@ -548,6 +558,7 @@ compare_suite (void)
   tcase_add_checked_fixture (runs, set_up, tear_down);
   tcase_add_test (runs, json_has_a_manifest_and_every_measured_run);
   tcase_add_test (runs, connections_and_threads_are_those_of_the_model);
+  tcase_add_test (runs, a_url_that_is_not_text_is_named);
   tcase_add_test (runs, with_standard_input_closed_it_runs_too);
   tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);
   tcase_add_loop_test (runs, threads_are_as_many_as_can_be_busy_and_loops_as_many_as_cores, 0, 5);

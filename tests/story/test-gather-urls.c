@@ -118,6 +118,19 @@ START_TEST (a_failed_site_is_a_line_and_does_not_disturb_the_others)
 }
 END_TEST
 
+START_TEST (a_url_that_is_not_text_is_a_line_too)
+{
+  g_autofree char *good = url ("/delay/1/10");
+  g_autoptr (Program) gather = program_run (GATHER, good, "http://127.0.0.1/odd\xff", NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 1);
+  ck_assert (g_str_has_prefix (line (lines, 0), "200 "));
+  ck_assert (g_str_has_prefix (line (lines, 1), "--- "));
+  ck_assert_has (line (lines, 1), "http://127.0.0.1/odd%FF: ");
+}
+END_TEST
+
 START_TEST (an_http_error_is_not_a_success)
 {
   g_autofree char *missing = url ("/status/404");
@@ -358,6 +371,7 @@ gather_urls_suite (void)
   tcase_add_loop_test (sites, each_site_is_a_line_in_input_order_with_its_title, 0, n);
   tcase_add_test (sites, what_is_no_page_shows_its_content_type);
   tcase_add_loop_test (sites, a_failed_site_is_a_line_and_does_not_disturb_the_others, 0, n);
+  tcase_add_test (sites, a_url_that_is_not_text_is_a_line_too);
   tcase_add_test (sites, an_http_error_is_not_a_success);
   tcase_add_loop_test (sites, a_site_that_takes_too_long_times_out_alone, 0, n);
   tcase_add_test (sites, a_file_of_urls_may_have_comments_and_empty_lines);
