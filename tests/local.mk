@@ -88,11 +88,16 @@ test_programs += \
   tests/compare/test-pictures \
   tests/compare/test-compare \
   tests/story/test-demos \
-  tests/story/test-gather-urls
+  tests/story/test-gather-urls \
+  tests/story/test-page
 
 tests_compare_test_pictures_LDADD = compare/libmorrow-compare.la $(CHECK_LIBS)
 tests_compare_test_compare_LDADD = compare/libmorrow-launch.la $(JSON_GLIB_LIBS) $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 tests_story_test_demos_LDADD = $(CHECK_LIBS) $(GLIB_LIBS) -lutil
+tests_story_test_page_SOURCES = \
+  tests/story/test-page.c \
+  demos/page.c
+tests_story_test_page_LDADD = $(LDADD) $(XML_LIBS)
 tests_story_test_gather_urls_LDADD = compare/libmorrow-launch.la $(CHECK_LIBS) $(GLIB_LIBS) -lutil
 
 test_scripts = \

@@ -24,6 +24,11 @@ typedef struct
   char *err;
   int exit_status;   /* -1 when it ended by a signal */
   int signal;        /* 0 when it exited */
+
+  /* Of one that was started and has not been finished. */
+  GPid pid;
+  int out_fd;
+  int err_fd;
 } Program;
 
 static inline void
@@ -111,6 +116,53 @@ program_run_after (const char *preparation, const char *name, ...)
   g_ptr_array_insert (arguments, 2, g_steal_pointer (&script));
 
   return program_run_arguments (arguments);
+}
+
+/* In pipes, up to its start: program_finish () goes on. */
+G_GNUC_NULL_TERMINATED
+static inline Program *
+program_start (const char *name, ...)
+{
+  Program *self = g_new0 (Program, 1);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) arguments = NULL;
+  va_list list;
+
+  va_start (list, name);
+  arguments = program_arguments (name, list);
+  va_end (list);
+
+  if (!g_spawn_async_with_pipes (NULL, (char **) arguments->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                 &self->pid, NULL, &self->out_fd, &self->err_fd, &error))
+    ck_abort_msg ("%s: %s", name, error->message);
+
+  return self;
+}
+
+static inline char *
+program_read (int fd)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  char bytes[4096];
+  gssize n;
+
+  while ((n = read (fd, bytes, sizeof bytes)) > 0)
+    g_string_append_len (text, bytes, n);
+  close (fd);
+
+  return g_strdup (text->str);
+}
+
+/* Waits for its end.  It must not say more on its standard error than a pipe holds. */
+static inline void
+program_finish (Program *self)
+{
+  int wait_status = 0;
+
+  self->out = program_read (self->out_fd);
+  self->err = program_read (self->err_fd);
+  ck_assert_int_eq (waitpid (self->pid, &wait_status, 0), self->pid);
+  program_set_status (self, wait_status);
 }
 
 /* On a terminal of so many columns, to its end; out is all that the terminal was sent.  Where awaited is not NULL, Ctrl-C

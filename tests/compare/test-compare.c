@@ -508,6 +508,23 @@ START_TEST (interrupted_it_ends_by_the_signal_and_shows_the_cursor)
 }
 END_TEST
 
+START_TEST (a_redirect_to_what_is_not_text_fails_alone)
+{
+  g_autofree char *bytes = g_strconcat (test_server_get_url (server), "/redirect-to?url=ftp://%ff%1b/", NULL);
+  g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--model", "loop,threads",
+                                             "--json", json_path, good, bytes, NULL);
+  g_autoptr (JsonParser) parser = load_json ();
+  JsonArray *runs = json_object_get_array_member (root (parser), "runs");
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_uint_eq (json_array_get_length (runs), 2);
+  for (guint i = 0; i < 2; i++)
+    ck_assert_int_eq (json_object_get_int_member (json_array_get_object_element (runs, i), "failed"), 1);
+  ck_assert_has (compare->err, "ftp://%FF%1B/");
+  ck_assert_ptr_null (strchr (compare->err, '\033'));
+}
+END_TEST
+
 START_TEST (a_url_that_is_not_text_is_named)
 {
   g_autoptr (Program) compare = program_run (COMPARE, "gather", good, "http://127.0.0.1/odd\xff", NULL);
@@ -558,6 +575,7 @@ compare_suite (void)
   tcase_add_checked_fixture (runs, set_up, tear_down);
   tcase_add_test (runs, json_has_a_manifest_and_every_measured_run);
   tcase_add_test (runs, connections_and_threads_are_those_of_the_model);
+  tcase_add_test (runs, a_redirect_to_what_is_not_text_fails_alone);
   tcase_add_test (runs, a_url_that_is_not_text_is_named);
   tcase_add_test (runs, with_standard_input_closed_it_runs_too);
   tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);

@@ -66,6 +66,43 @@ line (GStrv lines, guint i)
   return i < g_strv_length (lines) ? lines[i] : "";
 }
 
+/* The whole line: status, bytes, time, URL, and what is said of it; the time is at least so many seconds. */
+static void
+assert_line (const char *text, guint status, guint n_bytes, double at_least, const char *site, const char *about)
+{
+  g_autofree char *quoted_site = g_regex_escape_string (site, -1);
+  g_autofree char *quoted_about = g_regex_escape_string (about, -1);
+  g_autofree char *pattern = g_strdup_printf ("^%u +%u bytes +([0-9]+\\.[0-9]{3}) s  %s +%s$", status, n_bytes,
+                                              quoted_site, quoted_about);
+  g_autoptr (GRegex) regex = g_regex_new (pattern, 0, 0, NULL);
+  g_autoptr (GMatchInfo) match = NULL;
+  g_autofree char *seconds = NULL;
+
+  ck_assert_msg (g_regex_match (regex, text, 0, &match), "'%s' is not as '%s'", text, pattern);
+  seconds = g_match_info_fetch (match, 1);
+  ck_assert_double_ge (g_ascii_strtod (seconds, NULL), at_least);
+}
+
+/* The ten sites of the test server. */
+static const struct
+{
+  const char *title;
+  guint n_bytes;
+} ten_sites[] =
+{
+  { "The Morning Post", 181 }, { "Harbour Weather", 179 }, { "A Field Guide to Moss", 191 }, { "Tram Times", 169 },
+  { "The Slow Kitchen", 181 }, { "Chess by Letter", 179 }, { "Night Sky Almanac", 183 }, { "Bread & Salt", 181 },
+  { "Old Maps", 165 }, { "Tomorrow's News", 191 },
+};
+
+static void
+assert_site_line (const char *text, guint number, const char *base)
+{
+  g_autofree char *site = g_strdup_printf ("%s/site/%u", base, number);
+
+  assert_line (text, 200, ten_sites[number - 1].n_bytes, number / 10.0, site, ten_sites[number - 1].title);
+}
+
 #define ck_assert_has(text, part) \
   ck_assert_msg (strstr ((text), (part)) != NULL, "'%s' is not in:\n%s", (part), (text))
 
@@ -79,10 +116,9 @@ START_TEST (each_site_is_a_line_in_input_order_with_its_title)
 
   ck_assert_int_eq (gather->exit_status, 0);
   ck_assert_uint_eq (g_strv_length (lines), 4);
-  ck_assert (g_str_has_prefix (lines[0], "200 "));
-  ck_assert_has (lines[0], "/site/9");
-  ck_assert_has (lines[1], "/site/1");
-  ck_assert_has (lines[2], "/site/3");
+  assert_site_line (lines[0], 9, test_server_get_url (server));
+  assert_site_line (lines[1], 1, test_server_get_url (server));
+  assert_site_line (lines[2], 3, test_server_get_url (server));
   ck_assert_str_eq (lines[3], "");
 }
 END_TEST
@@ -92,9 +128,10 @@ START_TEST (what_is_no_page_shows_its_content_type)
   g_autofree char *bytes = url ("/delay/1/1000");
   g_autoptr (Program) gather = program_run (GATHER, bytes, NULL);
 
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+
   ck_assert_int_eq (gather->exit_status, 0);
-  ck_assert_has (gather->out, "1000 bytes");
-  ck_assert_has (gather->out, "text/plain");
+  assert_line (line (lines, 0), 200, 1000, 0.001, bytes, "text/plain");
 }
 END_TEST
 
@@ -207,15 +244,14 @@ START_TEST (without_urls_it_visits_ten_sites)
 {
   g_autoptr (Program) gather = program_run (GATHER, NULL);
   g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+  const char *url = strstr (lines[0], "http://");
+  g_autofree char *base = NULL;
 
   ck_assert_int_eq (gather->exit_status, 0);
   ck_assert_uint_eq (g_strv_length (lines), 11);
+  base = g_strndup (url, strstr (url, "/site/") - url);
   for (guint i = 0; i < 10; i++)
-    {
-      g_autofree char *site = g_strdup_printf ("/site/%u ", i + 1);
-
-      ck_assert_has (lines[i], site);
-    }
+    assert_site_line (lines[i], i + 1, base);
 }
 END_TEST
 
@@ -237,6 +273,60 @@ START_TEST (urls_and_a_file_together_are_wrong_usage)
   ck_assert_int_eq (both->exit_status, 2);
   ck_assert_int_eq (number->exit_status, 2);
   ck_assert_int_eq (seconds->exit_status, 2);
+}
+END_TEST
+
+/* How many requests the server has not answered yet. */
+static guint
+count_waiting (MorrowTestServer *of)
+{
+  static const char request[] = "GET /stats HTTP/1.0\r\n\r\n";
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GSocketConnection) connection = NULL;
+  char answer[4096] = "";
+  const char *waiting;
+
+  g_socket_client_set_enable_proxy (client, FALSE);
+  connection = g_socket_client_connect_to_host (client, test_server_get_url (of) + strlen ("http://"), 0, NULL, NULL);
+  ck_assert_ptr_nonnull (connection);
+  ck_assert (g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)),
+                                        request, strlen (request), NULL, NULL, NULL));
+  ck_assert (g_input_stream_read_all (g_io_stream_get_input_stream (G_IO_STREAM (connection)),
+                                      answer, sizeof answer - 1, NULL, NULL, NULL));
+  waiting = strstr (answer, "\"waiting\": ");
+  ck_assert_ptr_nonnull (waiting);
+
+  return strtoul (waiting + strlen ("\"waiting\": "), NULL, 10);
+}
+
+START_TEST (a_server_that_is_killed_fails_its_own_sites_and_no_others)
+{
+  guint n_at_once = g_str_equal (model_names[_i], "sequential") ? 1 : 4;
+  g_autoptr (MorrowTestServer) doomed = test_server_start (NULL, NULL);
+  g_autofree char *hang = g_strconcat (test_server_get_url (doomed), "/hang", NULL);
+  g_autofree char *good = url ("/delay/1/10");
+  g_autoptr (Program) gather = program_start (GATHER, "--model", model_names[_i], good, hang, hang, good, hang, hang, good, NULL);
+  g_auto (GStrv) lines = NULL;
+
+  while (count_waiting (doomed) < n_at_once)
+    g_usleep (1000);
+  test_server_kill (doomed);
+  program_finish (gather);
+  lines = g_strsplit (gather->out, "\n", -1);
+
+  ck_assert_int_eq (gather->exit_status, 1);
+  ck_assert_has (gather->err, "4 of 7 sites failed");
+  ck_assert_uint_eq (g_strv_length (lines), 8);
+  for (guint i = 0; i < 7; i++)
+    if (i % 3 == 0)
+      {
+        assert_line (lines[i], 200, 10, 0.001, good, "text/plain");
+      }
+    else
+      {
+        ck_assert (g_str_has_prefix (lines[i], "--- "));
+        ck_assert_has (lines[i], hang);
+      }
 }
 END_TEST
 
@@ -376,6 +466,7 @@ gather_urls_suite (void)
   tcase_add_loop_test (sites, a_site_that_takes_too_long_times_out_alone, 0, n);
   tcase_add_test (sites, a_file_of_urls_may_have_comments_and_empty_lines);
   tcase_add_test (sites, a_file_that_cannot_be_read_stops_at_once);
+  tcase_add_loop_test (sites, a_server_that_is_killed_fails_its_own_sites_and_no_others, 0, n);
   tcase_add_loop_test (sites, fewer_at_once_give_the_same_lines, 0, n);
   tcase_add_test (sites, without_urls_it_visits_ten_sites);
   tcase_add_test (sites, with_standard_input_closed_it_visits_them_too);
