@@ -4,7 +4,6 @@
  * in the order of the sites, and a site that fails does not disturb the others.  In Python:
  *
  *     sites = await asyncio.gather(*[visit(url) for url in urls], return_exceptions=True)
- *
  * The gather is the same under every model, and the model is named only in model_run ().
  */
 #include <morrow/http.h>
@@ -54,7 +53,6 @@ print_site (const Site *site, const GError *error, int url_width)
   else
     g_print ("%3u %9" G_GSIZE_FORMAT " bytes %7.3f s  %-*s  %s\n", site->status, site->n_bytes, site->seconds,
              url_width, site->url, site->about);
-
   return error == NULL && site->status < 400;
 }
 
@@ -74,7 +72,6 @@ gather_urls (gpointer data, GValue *result, GError **error)
       url_width = MAX (url_width, (int) strlen (urls[i]));
     }
   results = morrow_await_boxed (morrow_gather_full (visits, n, MORROW_GATHER_RETURN_ERRORS, concurrency), error);
-
   /* One after another, the sites have been visited before main first waits: Ctrl-C meanwhile is told here. */
   if (results != NULL && !morrow_yield (error))
     g_clear_pointer (&results, morrow_results_unref);
@@ -118,6 +115,5 @@ main (int argc, char **argv)
   options = morrow_http_options_new ();
   morrow_http_options_set_timeout (options, timeout);
   model_make_room (MIN (g_strv_length (urls), concurrency > 0 ? (guint) concurrency : G_MAXUINT));
-
   return model_run (gather_urls, NULL);
 }
