@@ -38,6 +38,7 @@ test_programs = \
   tests/http/test-http-cancel \
   tests/http/test-http-crowd \
   tests/http/test-http-names \
+  tests/http/test-http-process \
   tests/http/test-http-shard \
   tests/http/test-show \
   tests/compare/test-testserver
@@ -49,6 +50,7 @@ tests_http_test_http_LDADD = $(http_test_libs)
 tests_http_test_http_cancel_LDADD = $(http_test_libs)
 tests_http_test_http_crowd_LDADD = $(http_test_libs)
 tests_http_test_http_names_LDADD = $(http_test_libs)
+tests_http_test_http_process_LDADD = $(http_test_libs)
 tests_http_test_http_shard_LDADD = $(http_test_libs)
 tests_http_test_show_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <dirent.h>
 #include <morrow/http.h>
 #include <morrow/morrow.h>
 #include <string.h>
@@ -63,6 +64,34 @@ start_server (void)
   if (server == NULL)
     ck_abort_msg ("%s", error->message);
   return server;
+}
+
+/* Its certificate is of its own making; nobody trusts it who is not told to. */
+static inline MorrowTestServer *
+start_tls_server (char **ret_certificate)
+{
+  char *certificate = g_strdup_printf ("%s/morrow-test-http-%d.pem", g_get_tmp_dir (), getpid ());
+  g_autofree char *option = g_strconcat ("--tls=", certificate, NULL);
+  const char *args[] = { option, NULL };
+  g_autoptr (GError) error = NULL;
+  MorrowTestServer *server = test_server_start_with_args (NULL, args, &error);
+
+  if (server == NULL)
+    ck_abort_msg ("%s", error->message);
+  *ret_certificate = certificate;
+  return server;
+}
+
+static inline guint
+count_descriptors (void)
+{
+  DIR *folder = opendir ("/proc/self/fd");
+  guint n = 0;
+
+  while (readdir (folder) != NULL)
+    n++;
+  closedir (folder);
+  return n;
 }
 
 /* One request -------------------------------------------------------------------------------- */

@@ -7,7 +7,6 @@
 #include "http/gate-private.h"
 #include "http/process-private.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -229,18 +228,6 @@ START_TEST (a_server_that_dies_fails_its_own_requests_and_no_others)
   g_free (killing.stats);
 }
 END_TEST
-
-static guint
-count_descriptors (void)
-{
-  DIR *folder = opendir ("/proc/self/fd");
-  guint n = 0;
-
-  while (readdir (folder) != NULL)
-    n++;
-  closedir (folder);
-  return n;
-}
 
 static gboolean
 starve (gpointer data, GValue *result, GError **error)

@@ -4,6 +4,42 @@
  */
 
 #include "http/http-check.h"
+#include "http/options-private.h"
+
+/* Options ------------------------------------------------------------------------------------ */
+
+START_TEST (options_are_safe_unless_somebody_says_otherwise)
+{
+  g_autoptr (MorrowHttpOptions) mine = morrow_http_options_new ();
+  const MorrowHttpOptions *all[] = { mine, morrow__http_options_default () };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    {
+      ck_assert_double_eq (all[i]->timeout, 60.0);
+      ck_assert_uint_eq (all[i]->max_redirects, 10);
+      ck_assert_uint_eq (all[i]->max_header, 64 * 1024);
+      ck_assert_uint_eq (all[i]->max_body, 64 * 1024 * 1024);
+      ck_assert_ptr_null (all[i]->ca_file);
+    }
+}
+END_TEST
+
+START_TEST (http_get_keeps_to_the_limits_that_nobody_has_changed)
+{
+  g_autoptr (MorrowTestServer) server = start_server ();
+  const char *base = test_server_get_url (server);
+  g_auto (Fetch) ten = { 0 };
+  g_auto (Fetch) eleven = { 0 };
+  g_auto (Fetch) long_headers = { 0 };
+
+  fetch (_i, &ten, base, "/redirect/10");
+  ck_assert_ptr_nonnull (ten.response);
+  fetch (_i, &eleven, base, "/redirect/11");
+  assert_curl_error (eleven.error, CURLE_TOO_MANY_REDIRECTS, eleven.uri);
+  fetch (_i, &long_headers, base, "/headers/66000");
+  assert_curl_error (long_headers.error, CURLE_WEIRD_SERVER_REPLY, long_headers.uri);
+}
+END_TEST
 
 /* Success ------------------------------------------------------------------------------------ */
 
@@ -467,22 +503,6 @@ START_TEST (http_get_reports_a_server_that_does_not_speak_tls)
 }
 END_TEST
 
-/* Its certificate is of its own making; nobody trusts it who is not told to. */
-static MorrowTestServer *
-start_tls_server (char **ret_certificate)
-{
-  char *certificate = g_strdup_printf ("%s/morrow-test-http-%d.pem", g_get_tmp_dir (), getpid ());
-  g_autofree char *option = g_strconcat ("--tls=", certificate, NULL);
-  const char *args[] = { option, NULL };
-  g_autoptr (GError) error = NULL;
-  MorrowTestServer *server = test_server_start_with_args (NULL, args, &error);
-
-  if (server == NULL)
-    ck_abort_msg ("%s", error->message);
-  *ret_certificate = certificate;
-  return server;
-}
-
 typedef struct
 {
   Fetch before;    /* Does not name the certificate. */
@@ -638,6 +658,8 @@ http_suite (void)
   Suite *suite = suite_create ("http");
   TCase *tcase = tcase_create ("get");
 
+  tcase_add_test (tcase, options_are_safe_unless_somebody_says_otherwise);
+  add_test (tcase, http_get_keeps_to_the_limits_that_nobody_has_changed);
   add_test (tcase, http_get_gives_status_headers_body_and_times);
   add_test (tcase, http_get_takes_a_status_that_is_no_success_for_a_response);
   add_test (tcase, http_get_takes_bodies_of_unknown_length_and_empty_ones);
