@@ -67,6 +67,9 @@ typedef enum
 
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
+#define MORROW_TASK_STACK_BITS    28
+#define MORROW_TASK_MAX_STACK_KIB ((1u << MORROW_TASK_STACK_BITS) - 1)   /* more than any stack can have */
+
 struct _MorrowTask
 {
   MorrowFuture             future;          /* while it is pending, its outcome holds the function's name */
@@ -79,7 +82,7 @@ struct _MorrowTask
   atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */
-  guint                    stack_kib : 28;  /* before it starts: the size of its stack, 0 for the default */
+  guint                    stack_kib : MORROW_TASK_STACK_BITS; /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
   guint                    passing_on : 1;  /* the home's thread: a request may come back to it, which it has passed on */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */

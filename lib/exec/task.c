@@ -135,7 +135,7 @@ morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
   g_return_if_fail (self != NULL && morrow__future_is_task (self));
   g_return_if_fail (atomic_load_explicit (&task->state, memory_order_relaxed) == MORROW_TASK_LAZY);
 
-  task->stack_kib = (stack_size + 1023) / 1024;
+  task->stack_kib = MIN (stack_size / 1024 + (stack_size % 1024 != 0), MORROW_TASK_MAX_STACK_KIB);
 }
 
 /**

@@ -204,8 +204,8 @@ is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
     }
 }
 
-/* One that runs is not, nor one that has not started, which whoever waits for it runs. One that waits is so too when the one that runs on top of it, on
- * the same stack, is: it cannot go on before that has ended. */
+/* One that runs is not, nor one that has not started, which whoever waits for it runs. One that waits is so too when the one
+ * that runs on top of it, on the same stack, is: it cannot go on before that has ended. */
 static gboolean
 is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
