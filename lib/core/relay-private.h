@@ -18,8 +18,10 @@ typedef struct _MorrowRelayed MorrowRelayed;
 /* One for each thread and purpose; it touches it alone. */
 typedef struct
 {
-  guint          depth;   /* how many calls are on its stack */
-  MorrowRelayed *rest;    /* what the outermost of them still has to do, the newest first */
+  guint          depth;         /* how many calls are on its stack */
+  guint          turn;          /* the number of the outermost of them, from 1 */
+  guint          turn_put_off;  /* the last in which something was put off */
+  MorrowRelayed *rest;          /* what the outermost of them still has to do, the newest first */
 } MorrowRelay;
 
 /* Outcomes and cancels: they cause each other, so that they share a depth. */
@@ -41,10 +43,18 @@ morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *futur
       return;
     }
 
-  self->depth++;
+  if (self->depth++ == 0)
+    self->turn++;
   func (future, data);
   self->depth--;
 
   if (G_UNLIKELY (self->depth == 0 && self->rest != NULL))
     morrow__relay_make_rest (self);
+}
+
+/* Whether what was relayed in @turn may be under way still: in the same turn, when something has been put off. */
+static inline gboolean
+morrow__relay_is_under_way (const MorrowRelay *self, guint turn)
+{
+  return self->depth > 0 && turn == self->turn && turn == self->turn_put_off;
 }

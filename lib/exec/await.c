@@ -38,7 +38,6 @@ take_interruption (MorrowTask *self, GError **error)
   MorrowInterruption why = self->interruption;
 
   self->interruption = MORROW_NOT_INTERRUPTED;
-  self->passing_on = FALSE;
   if (morrow__task_take_cancel (self, error))
     return TRUE;
 

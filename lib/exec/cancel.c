@@ -222,12 +222,13 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
    * came with it. */
   atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
   self->passing_on = TRUE;
+  self->passed_on_in = morrow__relay.turn;
   if (!morrow_future_cancel_with_message (awaited, message))
     {
       return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
     }
-  self->passing_on = morrow__relay.rest != NULL;   /* what was put off may yet come round */
+  self->passing_on = FALSE;
 }
 
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
@@ -251,7 +252,7 @@ morrow__task_deliver_cancel (MorrowTask *self)
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;
 
-  if (G_UNLIKELY (self->passing_on))
+  if (G_UNLIKELY (self->passing_on || morrow__relay_is_under_way (&morrow__relay, self->passed_on_in)))
     {
       morrow__task_interrupt (self, MORROW_INTERRUPTED_BY_CANCEL);
       return;

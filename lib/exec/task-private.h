@@ -84,7 +84,7 @@ struct _MorrowTask
   guint                    id;              /* immutable: what it is called if nobody named it */
   guint                    stack_kib : MORROW_TASK_STACK_BITS; /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint                    passing_on : 1;  /* the home's thread: a request may come back to it, which it has passed on */
+  guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */
@@ -100,6 +100,8 @@ struct _MorrowTask
   };
   MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
                                                awaiting call */
+  guint                    passed_on_in;    /* the home's thread: the turn of the relay in which it last passed on a request;
+                                               0 for none */
   union
   {
     MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */

@@ -228,6 +228,7 @@ void
 morrow__task_set_home (MorrowTask *self, MorrowHome *home)
 {
   self->awaiting = NULL;
+  self->passed_on_in = 0;
   self->home = home;
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
