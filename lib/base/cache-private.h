@@ -11,6 +11,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdatomic.h>
 
 G_BEGIN_DECLS
 
@@ -33,13 +34,27 @@ struct _MorrowCacheItem
 typedef struct
 {
   MorrowCacheItem *items;       /* The newest first. */
-  guint            n_items;
+  atomic_uint      n_items;     /* Relaxed: the thread alone writes it, morrow__cache_live () reads it. */
   guint            max_items;   /* 0 where nothing may be kept: see "Bins" in cache.c. */
 } MorrowCacheBin;
 
 /* The calling thread's own. */
 extern __thread MorrowCacheBin morrow__cache_bins[MORROW_CACHE_N_CLASSES]
   __attribute__ ((tls_model ("initial-exec")));
+
+static inline guint
+morrow__cache_bin_size (MorrowCacheBin *bin)
+{
+  return atomic_load_explicit (&bin->n_items, memory_order_relaxed);
+}
+
+/* Its own thread only: no exchange. */
+static inline void
+morrow__cache_bin_set_size (MorrowCacheBin *bin,
+                            guint           n_items)
+{
+  atomic_store_explicit (&bin->n_items, n_items, memory_order_relaxed);
+}
 
 /* The slow paths of alloc and free: the bin is empty, or full. */
 gpointer morrow__cache_refill (guint    size_class) G_GNUC_MALLOC;
@@ -83,7 +98,7 @@ morrow__cache_alloc (gsize size)
   if (G_UNLIKELY (item == NULL))
     return morrow__cache_refill (morrow__cache_class (size));
   bin->items = item->next;
-  bin->n_items--;
+  morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) - 1);
   return item;
 }
 
@@ -101,14 +116,14 @@ morrow__cache_free (gsize    size,
     }
 
   bin = &morrow__cache_bins[morrow__cache_class (size)];
-  if (G_UNLIKELY (bin->n_items >= bin->max_items))
+  if (G_UNLIKELY (morrow__cache_bin_size (bin) >= bin->max_items))
     {
       morrow__cache_flush (morrow__cache_class (size), mem);
       return;
     }
   item->next = bin->items;
   bin->items = item;
-  bin->n_items++;
+  morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) + 1);
 }
 
 G_END_DECLS

@@ -415,9 +415,9 @@ thread_empty_bins (void)
     {
       MorrowCacheBin *bin = &morrow__cache_bins[i];
 
-      depot_put (i, bin->items, bin->n_items);
+      depot_put (i, bin->items, morrow__cache_bin_size (bin));
       bin->items = NULL;
-      bin->n_items = 0;
+      morrow__cache_bin_set_size (bin, 0);
     }
 }
 
@@ -519,7 +519,7 @@ morrow__cache_refill (guint size_class)
       return items;
     }
   bin->items = items->next;
-  bin->n_items = n - 1;
+  morrow__cache_bin_set_size (bin, n - 1);
   bin->max_items = MAX (MAX_ITEMS, n + BATCH);
   return items;
 }
@@ -531,6 +531,7 @@ morrow__cache_flush (guint    size_class,
   ThreadState state = thread_get_state ();
   MorrowCacheBin *bin = &morrow__cache_bins[size_class];
   MorrowCacheItem *item = mem;
+  guint n_items, n;
 
   if (state == THREAD_PLAIN)
     {
@@ -541,14 +542,15 @@ morrow__cache_flush (guint    size_class,
 
   item->next = bin->items;
   bin->items = item;
-  bin->n_items++;
-  if (bin->n_items <= bin->max_items)
+  n_items = morrow__cache_bin_size (bin) + 1;
+  morrow__cache_bin_set_size (bin, n_items);
+  if (n_items <= bin->max_items)
     return;
 
-  guint n = MIN (bin->n_items, BATCH);
+  n = MIN (n_items, BATCH);
 
   bin->items = depot_put (size_class, bin->items, n);
-  bin->n_items -= n;
+  morrow__cache_bin_set_size (bin, n_items - n);
   if (bin->max_items > MAX_ITEMS)
     bin->max_items = MAX (MAX_ITEMS, bin->max_items - BATCH / 2);
 }
@@ -607,7 +609,7 @@ morrow__cache_live (void)
       Thread *thread = morrow__list_entry (link, Thread, link);
 
       for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
-        n_live -= __atomic_load_n (&thread->bins[i].n_items, __ATOMIC_RELAXED);
+        n_live -= morrow__cache_bin_size (&thread->bins[i]);
     }
   g_mutex_unlock (&threads.lock);
 
