@@ -31,7 +31,6 @@
  *   Main's loop, which waits for that, is woken by each task that ends while it sweeps, and by each loop once it has
  *   swept: a task that had ended without seeing that somebody sweeps is then counted.
  *
- *
  *   Nobody counts the callbacks, and the pieces of submitted work, that have ended. The sweep is a job behind them: when
  *   a loop has swept, what it had before has ended. Each of them, and each task, and each thread that was given work,
  *   may make more of all. So it goes in rounds, of a sweep on each loop and a wait for the tasks, the submitted work and
