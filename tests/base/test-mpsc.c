@@ -80,7 +80,7 @@ duel_produce (gpointer data)
 
 START_TEST (push_racing_take_all_arrives_now_or_next_time)
 {
-  Duel duel = { 0 };
+  Duel duel = { .item = { .number = 0 } };
   MorrowQueue out = MORROW__QUEUE_INIT;
   guint n_taken = 0, n_takes = 0;
   GThread *producer;
