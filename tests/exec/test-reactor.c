@@ -387,7 +387,8 @@ SCENE (idle_loop_does_not_wake_up)
   g_source_attach (source, g_main_context_get_thread_default ());
   n = count_sleeps ();
   await_ok (future);
-  ck_assert_uint_le (count_sleeps () - n, 3);
+  if (RUNNING_ON_VALGRIND == 0)   /* whose threads wait for each other besides */
+    ck_assert_uint_le (count_sleeps () - n, 3);
   g_thread_join (thread);
   morrow_future_cancel (far);
   g_source_destroy (source);

@@ -160,7 +160,8 @@ START_TEST (close_cancel_and_data_from_another_thread_end_a_wait)
   ck_assert_int_eq (pthread_create (&thread, NULL, end_each_wait, &race), 0);
   run_scene_on (executor, wait_each_time, &race);
   pthread_join (thread, NULL);
-  ck_assert_uint_eq (count_descriptors (), n_descriptors);
+  if (RUNNING_ON_VALGRIND == 0)   /* which opens some of its own, when it likes */
+    ck_assert_uint_eq (count_descriptors (), n_descriptors);
 }
 END_TEST
 
