@@ -126,6 +126,7 @@ compare_micro_glib_LDADD = $(GLIB_LIBS)
 compare_micro_echo_client_SOURCES = compare/micro/echo-client.c
 compare_micro_echo_client_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 EXTRA_DIST += \
+  compare/micro/RESULTS.md \
   compare/micro/run \
   compare/micro/go.go \
   compare/micro/tokio/Cargo.toml \
