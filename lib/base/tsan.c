@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What GLib does, told to the thread sanitizer; part of builds with --enable-tsan only.
+/* What GLib and the kernel do, told to the thread sanitizer; part of builds with --enable-tsan only.
  *
  * GLib is not built for the sanitizer, and its locks are futexes of its own, so the sanitizer does not see that they
  * order anything, and takes whatever they guard for a race.  These functions come before GLib's in the order of
@@ -11,8 +11,14 @@
 #define _GNU_SOURCE
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <gio/gio.h>
+#include <linux/futex.h>
 #include <sanitizer/tsan_interface.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* The function of that name which this one hides.  Looked up once by each caller; a race to do so is harmless, for
  * all find the same. */
@@ -150,4 +156,47 @@ g_object_new (GType        object_type,
 
   __tsan_acquire (G_OBJECT_GET_CLASS (object));
   return object;
+}
+
+/* A signal is kept until the thread's next call of the C library that the sanitizer knows, and a futex is none: a thread
+ * that slept on one would not hear of it.  So it sleeps for a tenth of a second at most, makes such a call, and says
+ * that a signal came, which every caller has to expect. */
+static long
+wait_on_futex (long args[6])
+{
+  const struct timespec *timeout = (const struct timespec *) args[3];
+  gboolean is_relative = (args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+  struct timespec soon = { 0 };
+  long result;
+
+  if (!is_relative)
+    clock_gettime (args[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &soon);
+  soon.tv_nsec += 100000000;
+  soon.tv_sec += soon.tv_nsec / 1000000000;
+  soon.tv_nsec %= 1000000000;
+  if (timeout != NULL && (timeout->tv_sec < soon.tv_sec ||
+                          (timeout->tv_sec == soon.tv_sec && timeout->tv_nsec <= soon.tv_nsec)))
+    return REAL (syscall) (SYS_futex, args[0], args[1], args[2], timeout, args[4], args[5]);
+
+  result = REAL (syscall) (SYS_futex, args[0], args[1], args[2], &soon, args[4], args[5]);
+  if (result != 0 && errno == ETIMEDOUT)
+    errno = EINTR;
+  pthread_sigmask (SIG_SETMASK, NULL, NULL);   /* known, and changes nothing */
+  return result;
+}
+
+INTERPOSE long
+syscall (long number, ...)
+{
+  long args[6];
+  va_list list;
+
+  va_start (list, number);
+  for (guint i = 0; i < G_N_ELEMENTS (args); i++)
+    args[i] = va_arg (list, long);
+  va_end (list);
+
+  if (number == SYS_futex && ((args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT || (args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET))
+    return wait_on_futex (args);
+  return REAL (syscall) (number, args[0], args[1], args[2], args[3], args[4], args[5]);
 }

@@ -123,6 +123,7 @@ init_thread_hooks (MorrowFiberHooks *hooks G_GNUC_UNUSED)
 #endif
 #ifdef MORROW_TSAN
   hooks->fiber = __tsan_get_current_fiber ();
+  morrow__fiber_hooks_make_signals_safe (hooks->fiber);
 #endif
 }
 

@@ -11,7 +11,12 @@
  *   unmap    its memory is given back                               (all forget it)
  *
  * A fiber of TSan's cannot be destroyed while it is current, and a fiber is freed while it runs: so the old one is
- * destroyed when the stack is used again or unmapped. */
+ * destroyed when the stack is used again or unmapped.
+ *
+ * TSan keeps a signal that comes while code runs, with the fiber, until that fiber next calls the C library.  Two losses
+ * threaten: the fiber is left, and may not run again for long; or the signal comes while TSan makes the place where it
+ * is kept, at the fiber's first call that can block.  So no signal comes between the last call before a switch and the
+ * end of the switch; nor during such a call, which each fiber, and each thread, makes at its begin. */
 
 #pragma once
 
@@ -39,7 +44,9 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef MORROW_TSAN
+#include <poll.h>
 #include <sanitizer/tsan_interface.h>
+#include <signal.h>
 #endif
 #ifdef HAVE_VALGRIND_VALGRIND_H
 #include <valgrind/valgrind.h>
@@ -62,6 +69,35 @@ typedef struct
 #endif
   char        nothing[0];
 } MorrowFiberHooks;
+
+#ifdef MORROW_TSAN
+
+static inline void
+morrow__fiber_hooks_make_signals_safe (void *fiber)
+{
+  void *current = __tsan_get_current_fiber ();
+  sigset_t all, before;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &before);
+  __tsan_switch_to_fiber (fiber, __tsan_switch_to_fiber_no_sync);
+  poll (NULL, 0, 0);
+  __tsan_switch_to_fiber (current, __tsan_switch_to_fiber_no_sync);
+  pthread_sigmask (SIG_SETMASK, &before, NULL);
+}
+
+static inline void
+morrow__fiber_hooks_switch_tsan (MorrowFiberHooks *to)
+{
+  sigset_t all, before;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &before);
+  __tsan_switch_to_fiber (to->fiber, 0);
+  pthread_sigmask (SIG_SETMASK, &before, NULL);
+}
+
+#endif
 
 static inline void
 morrow__fiber_hooks_map (MorrowFiberHooks *self G_GNUC_UNUSED,
@@ -108,6 +144,7 @@ morrow__fiber_hooks_begin (MorrowFiberHooks *self G_GNUC_UNUSED,
   if (self->fiber != NULL)
     __tsan_destroy_fiber (self->fiber);
   self->fiber = __tsan_create_fiber (0);
+  morrow__fiber_hooks_make_signals_safe (self->fiber);
 #endif
 }
 
@@ -119,7 +156,7 @@ morrow__fiber_hooks_leave (MorrowFiberHooks *from G_GNUC_UNUSED,
   __sanitizer_start_switch_fiber (&from->fake_stack, to->low, to->size);
 #endif
 #ifdef MORROW_TSAN
-  __tsan_switch_to_fiber (to->fiber, 0);
+  morrow__fiber_hooks_switch_tsan (to);
 #endif
 }
 
@@ -132,7 +169,7 @@ morrow__fiber_hooks_leave_for_good (MorrowFiberHooks *from G_GNUC_UNUSED,
   __sanitizer_start_switch_fiber (NULL, to->low, to->size);
 #endif
 #ifdef MORROW_TSAN
-  __tsan_switch_to_fiber (to->fiber, 0);
+  morrow__fiber_hooks_switch_tsan (to);
 #endif
 }
 
