@@ -19,8 +19,7 @@ typedef struct _MorrowRelayed MorrowRelayed;
 typedef struct
 {
   guint          depth;         /* how many calls are on its stack */
-  guint          turn;          /* the number of the outermost of them, from 1 */
-  guint          turn_put_off;  /* the last in which something was put off */
+  guint          request;       /* the number of the request to cancel that the outermost of them has led to; 0 for none yet */
   MorrowRelayed *rest;          /* what the outermost of them still has to do, the newest first */
 } MorrowRelay;
 
@@ -44,17 +43,10 @@ morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *futur
     }
 
   if (self->depth++ == 0)
-    self->turn++;
+    self->request = 0;
   func (future, data);
   self->depth--;
 
   if (G_UNLIKELY (self->depth == 0 && self->rest != NULL))
     morrow__relay_make_rest (self);
-}
-
-/* Whether what was relayed in @turn may be under way still: in the same turn, when something has been put off. */
-static inline gboolean
-morrow__relay_is_under_way (const MorrowRelay *self, guint turn)
-{
-  return self->depth > 0 && turn == self->turn && turn == self->turn_put_off;
 }

@@ -25,7 +25,6 @@ morrow__relay_put_off (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *fu
 
   *relayed = (MorrowRelayed) { .next = self->rest, .func = func, .future = morrow__future_ref (future), .data = data };
   self->rest = relayed;
-  self->turn_put_off = self->turn;
 }
 
 void

@@ -8,6 +8,10 @@
 #include "core/relay-private.h"
 #include "exec/task-private.h"
 
+#define MAX_ROUNDS 3   /* what n_passed_on can tell */
+
+/* --- asking ------------------------------------------------------------------------------------------------------ */
+
 static void
 set_message (MorrowTask *self, const char *message)
 {
@@ -75,10 +79,13 @@ poke (MorrowTask *self, MorrowHome *home)
   morrow__home_leave_visit ();
 }
 
+/* Leaves its number with a task that may be another thread's. It is to be there before the request is; what a request that comes
+ * at the same time leaves is as good. */
 static void
-deliver (MorrowFuture *future, gpointer data)
+leave_number (MorrowTask *self)
 {
-  morrow__task_deliver_cancel ((MorrowTask *) future);
+  if (morrow__task_get_home (self) != NULL)
+    atomic_store_explicit (&self->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
 }
 
 gboolean
@@ -97,6 +104,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
     return cancel_host (self, message);
 
   set_message (self, message);
+  leave_number (self);
 
   /* Sequentially consistent: T1, pairs with the look at PENDING that follows morrow__task_set_home (). */
   while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,
@@ -108,7 +116,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
 
   home = morrow__task_get_home (self);
   if (home == morrow__home && home != NULL)
-    morrow__relay_call (&morrow__relay, deliver, future, NULL);
+    morrow__task_deliver_cancel (self);
   else if (home != NULL)
     poke (self, home);
   return TRUE;
@@ -199,6 +207,8 @@ morrow__task_fail_asked (MorrowTask *self, GError **error)
   return (cancel & MORROW__CANCEL_STICKY) != 0;
 }
 
+/* --- delivering -------------------------------------------------------------------------------------------------- */
+
 /* The home's thread: a parked task goes on without what it awaits, of which others may still want the result. FALSE when
  * that has settled. */
 gboolean
@@ -212,6 +222,28 @@ morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
   return TRUE;
 }
 
+/* The request that is under way is the one that has brought this thread here; or else the one that another has left here; or
+ * a new one. */
+static void
+number_request (MorrowTask *self)
+{
+  static atomic_uint n_requests;   /* any thread, relaxed: the last number */
+  guint number = atomic_exchange_explicit (&self->request, 0, memory_order_relaxed);
+
+  if (morrow__relay.request != 0)
+    return;
+
+  while (number == 0)
+    number = atomic_fetch_add_explicit (&n_requests, 1, memory_order_relaxed) + 1;
+  morrow__relay.request = number;
+}
+
+static gboolean
+goes_round (MorrowTask *self)
+{
+  return self->passing_on || (self->passed_on == morrow__relay.request && self->n_passed_on == MAX_ROUNDS);
+}
+
 static void
 pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
 {
@@ -222,7 +254,8 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
    * came with it. */
   atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
   self->passing_on = TRUE;
-  self->passed_on_in = morrow__relay.turn;
+  self->n_passed_on = self->passed_on == morrow__relay.request ? self->n_passed_on + 1 : 1;
+  self->passed_on = morrow__relay.request;
   if (!morrow_future_cancel_with_message (awaited, message))
     {
       return_message (self, g_steal_pointer (&message));
@@ -231,13 +264,10 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = FALSE;
 }
 
-/* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
- * request is passed on to what it waits for, and it goes on when that has settled. When the request comes back to it,
- * round a circle of tasks that wait for each other, it detaches all the same. One that is not parked, or that has been
- * woken, finds the request pending. */
-void
-morrow__task_deliver_cancel (MorrowTask *self)
+static void
+deliver (MorrowFuture *future, gpointer data)
 {
+  MorrowTask *self = (MorrowTask *) future;
   /* Acquire: pairs with the exchange in morrow__task_cancel (). Who asked then pokes this home, so that a request which
    * this does not see is looked for again. */
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_acquire);
@@ -252,7 +282,8 @@ morrow__task_deliver_cancel (MorrowTask *self)
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;
 
-  if (G_UNLIKELY (self->passing_on || morrow__relay_is_under_way (&morrow__relay, self->passed_on_in)))
+  number_request (self);
+  if (G_UNLIKELY (goes_round (self)))
     {
       morrow__task_interrupt (self, MORROW_INTERRUPTED_BY_CANCEL);
       return;
@@ -275,6 +306,16 @@ morrow__task_deliver_cancel (MorrowTask *self)
     }
 }
 
+/* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
+ * request is passed on to what it waits for, and it goes on when that has settled. When the request comes back to it,
+ * round a circle of tasks that wait for each other, it detaches all the same. One that is not parked, or that has been
+ * woken, finds the request pending. */
+void
+morrow__task_deliver_cancel (MorrowTask *self)
+{
+  morrow__relay_call (&morrow__relay, deliver, &self->future, NULL);
+}
+
 /* Passes a request on to @self that @creator has not been given, and that it keeps; each once. TRUE when there was one.
  * The home's thread. */
 gboolean
@@ -293,6 +334,8 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_in
   return_message (creator, message);
   return TRUE;
 }
+
+/* --- the end of a run -------------------------------------------------------------------------------------------- */
 
 /* At the end of a run: what is left over is cancelled, and stays so, unless it is part of a clean-up. */
 void

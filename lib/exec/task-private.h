@@ -29,7 +29,11 @@
  *
  *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it
  *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
- *   a request is not lost. PENDING is cleared by the home's thread alone, so that it is not delivered twice. */
+ *   a request is not lost. PENDING is cleared by the home's thread alone, so that it is not delivered twice.
+ *
+ *   A request that is passed on, from a task to what it awaits, is the same request there, and has the same number, however
+ *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
+ *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds. */
 
 #pragma once
 
@@ -67,7 +71,7 @@ typedef enum
 
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
-#define MORROW_TASK_STACK_BITS    28
+#define MORROW_TASK_STACK_BITS    26
 #define MORROW_TASK_MAX_STACK_KIB ((1u << MORROW_TASK_STACK_BITS) - 1)   /* more than any stack can have */
 
 struct _MorrowTask
@@ -85,6 +89,7 @@ struct _MorrowTask
   guint                    stack_kib : MORROW_TASK_STACK_BITS; /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
   guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
+  guint                    n_passed_on : 2; /* the home's thread: how often it has passed on the request of the number passed_on */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */
@@ -100,8 +105,9 @@ struct _MorrowTask
   };
   MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
                                                awaiting call */
-  guint                    passed_on_in;    /* the home's thread: the turn of the relay in which it last passed on a request;
-                                               0 for none */
+  guint                    passed_on;       /* the home's thread: the number of the last request that it passed on; 0 for none */
+  atomic_uint              request;         /* any thread, relaxed: the number of a request from another thread, which it has not
+                                               looked at; 0 when it has none yet */
   union
   {
     MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */

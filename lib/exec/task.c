@@ -228,7 +228,8 @@ void
 morrow__task_set_home (MorrowTask *self, MorrowHome *home)
 {
   self->awaiting = NULL;
-  self->passed_on_in = 0;
+  self->passed_on = 0;
+  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
   self->home = home;
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "exec/scene.h"
@@ -13,14 +14,7 @@ enum
   MAX_CIRCLE = 4
 };
 
-/* Task i awaits task i + 1, the last the first. */
-typedef struct
-{
-  guint         n;
-  MorrowFuture *tasks[MAX_CIRCLE];   /* complete before the gate opens */
-  MorrowFuture *gate;
-  atomic_uint   n_deadlocks;
-} Circle;
+typedef struct _Circle Circle;
 
 typedef struct
 {
@@ -28,20 +22,67 @@ typedef struct
   guint   i;
 } Member;
 
+/* Task i awaits task i + 1, the last the first. */
+struct _Circle
+{
+  guint              n;
+  Member             members[MAX_CIRCLE];
+  MorrowFuture      *tasks[MAX_CIRCLE];   /* complete before the gate opens */
+  MorrowFuture      *gate;
+  pthread_barrier_t *spread;   /* NULL, or where each, and who made them, holds his thread until all have started */
+  atomic_uint        n_deadlocks;
+};
+
+/* In a member, once all are complete: the task to wait for. NULL and the error when a cancel came. */
+static inline MorrowFuture *
+enter_circle (const Member *self, GError **error)
+{
+  Circle *circle = self->circle;
+
+  if (circle->spread != NULL)
+    pthread_barrier_wait (circle->spread);
+  return morrow_future_await (circle->gate, error) ? circle->tasks[(self->i + 1) % circle->n] : NULL;
+}
+
+static inline void
+create_circle (Circle *circle, MorrowCoroutineFunc func)
+{
+  MorrowPromise *open;
+
+  circle->gate = new_pending (&open);
+  for (guint i = 0; i < circle->n; i++)
+    {
+      circle->members[i] = (Member) { circle, i };
+      circle->tasks[i] = morrow_create_task (morrow_coroutine (func, &circle->members[i], NULL));
+    }
+  if (circle->spread != NULL)
+    pthread_barrier_wait (circle->spread);
+  morrow_promise_resolve (open);
+  morrow_promise_unref (open);
+}
+
+static inline void
+drop_circle (Circle *circle)
+{
+  for (guint i = 0; i < circle->n; i++)
+    morrow_future_unref (circle->tasks[i]);
+  morrow_future_unref (circle->gate);
+}
+
 static inline gboolean
 await_next (gpointer data, GValue *result, GError **error)
 {
   const Member *self = data;
-  Circle *circle = self->circle;
+  MorrowFuture *next = enter_circle (self, error);
   g_autoptr (GError) why = NULL;
 
-  if (!morrow_future_await (circle->gate, error))
+  if (next == NULL)
     return FALSE;
-  if (morrow_future_await (circle->tasks[(self->i + 1) % circle->n], &why))
+  if (morrow_future_await (next, &why))
     return TRUE;
 
   assert_error (why, MORROW_ERROR, MORROW_ERROR_DEADLOCK);
-  atomic_fetch_add (&circle->n_deadlocks, 1);
+  atomic_fetch_add (&self->circle->n_deadlocks, 1);
   return TRUE;
 }
 
@@ -49,24 +90,12 @@ static inline gboolean
 make_circle (gpointer data, GValue *result, GError **error)
 {
   Circle *circle = data;
-  Member members[MAX_CIRCLE];
-  MorrowPromise *open;
   gboolean ok = TRUE;
 
-  circle->gate = new_pending (&open);
-  for (guint i = 0; i < circle->n; i++)
-    {
-      members[i] = (Member) { circle, i };
-      circle->tasks[i] = morrow_create_task (morrow_coroutine (await_next, &members[i], NULL));
-    }
-  morrow_promise_resolve (open);
-  morrow_promise_unref (open);
-
+  create_circle (circle, await_next);
   for (guint i = 0; i < circle->n; i++)
     ok = morrow_future_await (circle->tasks[i], ok ? error : NULL) && ok;
-  for (guint i = 0; i < circle->n; i++)
-    morrow_future_unref (circle->tasks[i]);
-  morrow_future_unref (circle->gate);
+  drop_circle (circle);
   return ok;
 }
 

@@ -139,6 +139,70 @@ START_TEST (circle_on_a_loop_in_somebodys_main_context_is_broken_once)
 }
 END_TEST
 
+/* --- through several loops --------------------------------------------------------------------- */
+
+/* Each of its tasks on a loop of its own. */
+static void
+run_spread (MorrowCoroutineFunc func, Circle *circle)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (circle->n);
+  pthread_barrier_t spread;
+
+  pthread_barrier_init (&spread, NULL, circle->n + 1);
+  circle->spread = &spread;
+  run_scene_on (pool, func, circle);
+  pthread_barrier_destroy (&spread);
+}
+
+/* Awaits, until that ends or it is asked. It is asked by main, and then by those whose request that is, a few times at most. */
+static gboolean
+await_next_until_asked (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *next = enter_circle (data, NULL);
+  g_autoptr (GError) why = NULL;
+
+  if (next != NULL && !morrow_future_await (next, &why))
+    assert_cancelled (why);
+  ck_assert_uint_le (morrow_future_get_cancelling (morrow_current_task ()), 4);
+  return TRUE;
+}
+
+static gboolean
+all_have_settled (const Circle *circle)
+{
+  for (guint i = 0; i < circle->n; i++)
+    if (!morrow_future_is_settled (circle->tasks[i]))
+      return FALSE;
+  return TRUE;
+}
+
+/* Main does not await the tasks: who is not the only one to wait for something does not pass a request on to it. */
+static gboolean
+make_circle_and_cancel (gpointer data, GValue *result, GError **error)
+{
+  Circle *circle = data;
+
+  create_circle (circle, await_next_until_asked);
+  morrow_future_cancel (circle->tasks[0]);
+  while (!all_have_settled (circle))
+    if (!morrow_await (morrow_sleep (0.0001), error))
+      return FALSE;
+  drop_circle (circle);
+  return TRUE;
+}
+
+/* _i: how many loops. */
+START_TEST (request_to_cancel_goes_round_a_circle_through_loops_a_few_times_at_most)
+{
+  for (guint i = 0; i < 200 / morrow_check_slowness (); i++)
+    {
+      Circle circle = { .n = _i };
+
+      run_spread (make_circle_and_cancel, &circle);
+    }
+}
+END_TEST
+
 /* --- not taken for one ------------------------------------------------------------------------- */
 
 SCENE (circle_that_time_opens_is_not_hopeless)
@@ -179,6 +243,8 @@ circle_suite (void)
   tcase_add_test (found, circle_through_a_gather_and_a_shield_is_broken_once);
   tcase_add_test (found, circle_is_broken_while_others_go_on);
   tcase_add_test (found, circle_on_a_loop_in_somebodys_main_context_is_broken_once);
+
+  tcase_add_loop_test (found, request_to_cancel_goes_round_a_circle_through_loops_a_few_times_at_most, 2, MAX_CIRCLE + 1);
 
   tcase_add_test (none, circle_that_time_opens_is_not_hopeless);
   tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
