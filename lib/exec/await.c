@@ -152,9 +152,9 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
  * goes on at once.
  *
  * A wait that would last for ever, since what is awaited waits for this task in turn, fails with %MORROW_ERROR_DEADLOCK:
- * on a thread pool at once, on a loop once that has nothing to do. A circle of tasks is told at one of them. Not found
- * are circles through tasks of several executors, or of several of a #MorrowLoopPool's loops, or of main's and those; nor
- * those of more than a thousand futures.
+ * on a thread pool at once, on a loop once that has nothing to do, on a #MorrowLoopPool once those that the circle goes
+ * through have nothing to do. A circle of tasks is told at one of them. Not found are circles through tasks of several
+ * executors, nor those of more than a thousand futures.
  *
  * Returns: %TRUE when @self has resolved; %FALSE with its error, or with the task's own cancel
  */

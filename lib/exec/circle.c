@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Circles of waits on a loop: tasks that wait for each other. None of them would ever go on.
+/* Circles of waits on loops: tasks that wait for each other. None of them would ever go on.
  *
- * A circle closes when its last task parks, which is no time to look, since a task parks for a few nanoseconds. So the
- * loop looks when it has nothing to do: when it is about to sleep, something has run since it last looked, and that is
- * long enough ago: a tenth of a second, and a hundred times what the look took. However many tasks there are, that is a
- * hundredth of the time that the loop has to spare.
+ * A circle closes when its last task parks, which is no time to look, since a task parks for a few nanoseconds. So a loop
+ * looks when it has nothing to do: when it comes to rest, something has run since it was last looked at, and that is long
+ * enough ago: a tenth of a second, and a hundred times what the look took. However many tasks there are, that is a
+ * hundredth of the time that there is to spare.
  *
- * It looks at what lives here, at the newest of it when that is very much: a look is to be over before anybody notices. A
- * task of another loop or thread may always settle, and so may a promise. */
+ * Who looks, looks at all peers that are at rest, at the newest of their tasks when that is very much: a look is to be over
+ * before anybody notices, as a peer that wakes up meanwhile waits for its end. A peer that was not at rest looks when it comes
+ * to rest. So the last of those that a circle goes through finds it. Other tasks may always settle, and so may a promise. */
 
 #include "config.h"
 
@@ -17,7 +18,61 @@
 
 #define LOOK_INTERVAL 100000   /* microseconds */
 #define LOOK_SHARE    100
-#define LOOK_AT_MOST  4096     /* tasks */
+#define LOOK_AT_MOST  4096     /* tasks, of all loops */
+
+/* --- peers ------------------------------------------------------------------------------------------------------- */
+
+void
+morrow__peers_init (MorrowPeers *self, gboolean are_several)
+{
+  self->are_several = are_several;
+  pthread_mutex_init (&self->lock, NULL);
+  morrow__list_init (&self->loops);
+}
+
+void
+morrow__peers_clear (MorrowPeers *self)
+{
+  pthread_mutex_destroy (&self->lock);
+}
+
+static void
+lock (MorrowPeers *self)
+{
+  if (self->are_several)
+    pthread_mutex_lock (&self->lock);
+}
+
+static void
+unlock (MorrowPeers *self)
+{
+  if (self->are_several)
+    pthread_mutex_unlock (&self->lock);
+}
+
+void
+morrow__peers_join (MorrowPeers *self, MorrowLoop *loop)
+{
+  lock (self);
+  morrow__list_remove (&loop->peer_link);
+  morrow__list_append (&self->loops, &loop->peer_link);
+  loop->peers = self;
+  unlock (self);
+}
+
+void
+morrow__peers_leave (MorrowLoop *loop)
+{
+  MorrowPeers *peers = loop->peers;
+
+  lock (peers);
+  morrow__list_remove (&loop->peer_link);
+  morrow__list_append (&loop->alone.loops, &loop->peer_link);
+  loop->peers = &loop->alone;
+  unlock (peers);
+}
+
+/* --- a look: under the lock ---------------------------------------------------------------------------------------- */
 
 /* Whether what @task waits for may itself wait for others. */
 static gboolean
@@ -29,52 +84,111 @@ awaits_waiter (MorrowTask *task)
          (morrow__future_is_task (awaited) || awaited->ops->visit_awaited != NULL);
 }
 
+/* Whether @home is that of a peer at rest. It may be anybody's, who may be gone. */
+static gboolean
+is_at_rest (MorrowPeers *self, MorrowHome *home)
+{
+  morrow__list_foreach (&self->loops, node)
+    {
+      MorrowLoop *loop = morrow__list_entry (node, MorrowLoop, peer_link);
+
+      if (home == &loop->home)
+        return loop->at_rest;
+    }
+  return FALSE;
+}
+
 static gboolean
 is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
-  return morrow__task_get_home (task) == search->owner && awaits_waiter (task) && morrow__search_awaited (task->awaiting, search);
+  return is_at_rest (search->owner, morrow__task_get_home (task)) && awaits_waiter (task) &&
+         morrow__search_awaited (task->awaiting, search);
 }
 
 /* Each circle is opened at one of its tasks; those who only wait for one of them need not be told. */
 static gboolean
-open_circles (MorrowLoop *self)
+open_circles (MorrowLoop *self, MorrowSearch *search, guint n_at_most)
 {
-  MorrowSearch search = MORROW_SEARCH (is_hopeless, FALSE, &self->home);
   gboolean opened = FALSE;
-  guint n_seen = 0;
 
   morrow__list_foreach_back (&self->tasks, node)
     {
       MorrowTask *task = morrow__list_entry (node, MorrowTask, link);
 
-      if (awaits_waiter (task) && morrow__search_task (&search, task) && search.came_back)
+      if (awaits_waiter (task) && morrow__search_task (search, task) && search->came_back)
         opened |= morrow__task_interrupt (task, MORROW_INTERRUPTED_HOPELESS);
-      if (++n_seen == LOOK_AT_MOST)
+      if (--n_at_most == 0)
         break;
     }
-  morrow__search_clear (&search);
   return opened;
 }
 
-/* Nothing is ready: TRUE when something is now, and else the loop may sleep until *@ret_look_at. */
-gboolean
-morrow__loop_look_for_circles (MorrowLoop *self, gint64 *ret_look_at)
+static guint
+count_loops (MorrowPeers *self)
 {
-  gint64 now;
-  gboolean opened;
+  guint n = 0;
+
+  morrow__list_foreach (&self->loops, node)
+    n++;
+  return n;
+}
+
+static gboolean
+look (MorrowPeers *self)
+{
+  MorrowSearch search = MORROW_SEARCH (is_hopeless, FALSE, self);
+  gint64 before = morrow__clock_now ();
+  guint n = count_loops (self);
+  gboolean opened = FALSE;
+
+  self->n_looks++;
+  morrow__list_foreach (&self->loops, node)
+    {
+      MorrowLoop *loop = morrow__list_entry (node, MorrowLoop, peer_link);
+
+      if (loop->at_rest)
+        {
+          opened |= open_circles (loop, &search, LOOK_AT_MOST / n + 1);
+          loop->last_look = self->n_looks;
+          loop->looked_tick = loop->tick;
+        }
+    }
+  morrow__search_clear (&search);
+  self->look_at = before + MAX (LOOK_INTERVAL, LOOK_SHARE * (morrow__clock_now () - before));
+  return opened;
+}
+
+/* --- rest -------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+has_been_looked_at (MorrowLoop *self)
+{
+  return self->tick == self->looked_tick && self->last_look == self->peers->n_looks;
+}
+
+gboolean
+morrow__loop_rest (MorrowLoop *self, gint64 *ret_look_at)
+{
+  MorrowPeers *peers = self->peers;
 
   *ret_look_at = G_MAXINT64;
-  if (self->tick == self->looked_tick)
-    return FALSE;
-  if (self->last_poll < self->look_at)
+  lock (peers);
+  self->at_rest = TRUE;
+  if (!has_been_looked_at (self))
     {
-      *ret_look_at = self->look_at;
-      return FALSE;
+      if (self->last_poll < peers->look_at)
+        *ret_look_at = peers->look_at;
+      else
+        self->at_rest = !look (peers);
     }
+  unlock (peers);
+  return !self->at_rest;
+}
 
-  now = morrow__clock_now ();
-  opened = open_circles (self);
-  self->looked_tick = self->tick;
-  self->look_at = now + MAX (LOOK_INTERVAL, LOOK_SHARE * (morrow__clock_now () - now));
-  return opened;
+void
+morrow__loop_end_rest (MorrowLoop *self)
+{
+  lock (self->peers);
+  self->at_rest = FALSE;
+  unlock (self->peers);
 }

@@ -75,6 +75,8 @@ struct _MorrowLoopPool
   atomic_int             sweeping;    /* a run ends, or the pool: what is started now is swept at once */
   atomic_int             stopping;    /* every task has ended, and nobody gives more: the loops end */
 
+  MorrowPeers            peers;       /* the loops, and main's beside them while a run lasts */
+
   pthread_mutex_t        lock;
   pthread_cond_t         ended;       /* with the lock: a task has ended in a sweep */
   MorrowLoop            *runner;      /* under the lock: main's loop while its run ends, else NULL; borrowed */
@@ -563,6 +565,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
       return FALSE;
     }
 
+  morrow__peers_join (&self->peers, runner);
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_QUEUED);
   morrow__future_ref (main);
   morrow__loop_start (runner, (MorrowTask *) main);
@@ -570,6 +573,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
   morrow__loop_run_until (runner, main);
   finish (self, runner);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
+  morrow__peers_leave (runner);
   morrow__loop_drain (runner);
   morrow__loop_yield_thread (runner);
   g_object_unref (runner);
@@ -643,6 +647,8 @@ start_threads (MorrowLoopPool *self)
         g_ptr_array_add (self->threads, thread);
     }
   g_ptr_array_set_size (self->loops, self->threads->len);
+  for (guint i = 0; i < self->loops->len; i++)
+    morrow__peers_join (&self->peers, loop_at (self, i));
   pthread_mutex_unlock (&self->lock);
 
   if (error != NULL && self->threads->len == 0)
@@ -741,6 +747,7 @@ morrow_loop_pool_finalize (GObject *object)
   g_aligned_free (self->ring);
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
+  morrow__peers_clear (&self->peers);
   pthread_cond_destroy (&self->ended);
   pthread_mutex_destroy (&self->lock);
   g_clear_error (&self->broken);
@@ -766,6 +773,7 @@ morrow_loop_pool_init (MorrowLoopPool *self)
   morrow__ring_init (self->ring);
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
+  morrow__peers_init (&self->peers, TRUE);
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->ended, NULL);
   self->fence = syscall (SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;

@@ -23,6 +23,7 @@
 #include "base/spin-private.h"
 #include "base/timers-private.h"
 #include "base/wakeup-private.h"
+#include "exec/circle-private.h"
 #include "exec/rest-private.h"
 #include "exec/task-private.h"
 
@@ -72,6 +73,13 @@ struct _MorrowLoop
   gboolean         hosted;         /* the context is an application's, which turns it whether the loop is run or not */
   GError          *broken;         /* owned: why it could not be made; then nothing runs on it */
 
+  /* Under the peers' lock. */
+  MorrowPeers     *peers;          /* the pool's, or alone; the loop's thread may read it without */
+  MorrowList       peer_link;
+  gboolean         at_rest;        /* the loop's thread may read it without */
+  guint            last_look;      /* the number of the peers' last look for circles that it was a part of */
+  guint            looked_tick;    /* tick then */
+
   /* Any thread. */
   MorrowMpsc       inbox;          /* jobs from other threads */
   MorrowMpsc       offers;         /* on a pool: tasks from outside, that any of its loops may start */
@@ -113,8 +121,7 @@ struct _MorrowLoop
   MorrowTimers     timers;
   gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
   MorrowSpin       spin;
-  guint            looked_tick;    /* tick when the loop last looked for circles of waits */
-  gint64           look_at;        /* and when it may do so again */
+  MorrowPeers      alone;          /* its peers where it has none but itself */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
@@ -162,9 +169,6 @@ void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollabl
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
-
-/* circle.c */
-gboolean    morrow__loop_look_for_circles (MorrowLoop *self, gint64 *ret_look_at);
 
 /* In a task, for something done that might have been a wait: a task that never has to wait may do a few of them, and then it
  * is the others' turn. It uses up fuel as a job does. FALSE when the task is to yield. */

@@ -352,6 +352,7 @@ morrow_loop_finalize (GObject *object)
   morrow__reactor_clear (self);
   morrow__loop_unbind (self);
   morrow__deque_clear (&self->deque);
+  morrow__peers_clear (&self->alone);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_clear_error (&self->broken);
 
@@ -380,6 +381,9 @@ morrow_loop_init (MorrowLoop *self)
   morrow__queue_init (&self->ready);
   morrow__list_init (&self->tasks);
   morrow__deque_init (&self->deque);
+  morrow__list_init (&self->peer_link);
+  morrow__peers_init (&self->alone, FALSE);
+  morrow__peers_join (&self->alone, self);
 }
 
 /**

@@ -342,14 +342,30 @@ fall_asleep (MorrowLoop *self)
   return FALSE;
 }
 
-/* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy. */
+/* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy, nor is anybody to
+ * look at its tasks. */
 static void
 wake_up (MorrowLoop *self)
 {
+  if (self->at_rest)
+    morrow__loop_end_rest (self);
   /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
   atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
   if (self->counted_asleep)
     morrow__loop_pool_slept (self);
+}
+
+/* Nothing is ready: TRUE when something is after all. */
+static gboolean
+rest (MorrowLoop *self)
+{
+  gint64 look_at;
+
+  if (morrow__loop_rest (self, &look_at))
+    return TRUE;
+
+  arm_timer_fd (self, look_at);
+  return FALSE;
 }
 
 static gboolean
@@ -376,8 +392,14 @@ sleep_until (MorrowLoop *self, gint64 deadline)
   gint64 before = self->last_poll;
   int n;
 
-  if (!fall_asleep (self))
+  if (rest (self))
     return;
+
+  if (!fall_asleep (self))
+    {
+      wake_up (self);
+      return;
+    }
 
   n = wait_until (self, events, deadline);
   wake_up (self);
@@ -397,9 +419,11 @@ poll_context (MorrowLoop *self)
   g_main_context_prepare (self->context, &priority);
   while ((n = g_main_context_query (self->context, priority, &timeout, (GPollFD *) fds->data, fds->len)) > (gint) fds->len)
     g_array_set_size (fds, n);
+  if (timeout != 0 && self->peers->are_several && rest (self))
+    timeout = 0;
   g_main_context_get_poll_func (self->context) ((GPollFD *) fds->data, n, timeout);
-  ready = g_main_context_check (self->context, priority, (GPollFD *) fds->data, n);
   wake_up (self);
+  ready = g_main_context_check (self->context, priority, (GPollFD *) fds->data, n);
   if (ready)
     g_main_context_dispatch (self->context);
 }
@@ -408,7 +432,7 @@ poll_context (MorrowLoop *self)
 static void
 wait_for_work (MorrowLoop *self)
 {
-  gint64 deadline = morrow__timers_next (&self->timers), look_at;
+  gint64 deadline = morrow__timers_next (&self->timers);
 
   if (spin (self, deadline))
     {
@@ -417,10 +441,6 @@ wait_for_work (MorrowLoop *self)
     }
 
   end_search (self);
-  if (morrow__loop_look_for_circles (self, &look_at))
-    return;
-
-  arm_timer_fd (self, look_at);
   switch (ask_context (self, &deadline))
     {
     case CONTEXT_QUIET:
@@ -480,7 +500,7 @@ static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
-  gint64 next, look_at;
+  gint64 next;
 
   *timeout = -1;
   if (stands_aside (self))
@@ -492,11 +512,12 @@ loop_prepare (GSource *source, gint *timeout)
     }
 
   next = morrow__timers_next (&self->timers);
-  if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) || morrow__loop_look_for_circles (self, &look_at) ||
+  if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) ||
+      (!self->peers->are_several && rest (self)) ||   /* other sources are still to be asked: a loop with peers rests when it polls */
       !fall_asleep (self))
     return TRUE;
 
-  arm_timer_fd (self, MIN (next, look_at));
+  arm_timer_fd (self, next);
   return FALSE;
 }
 

@@ -70,6 +70,17 @@ drop_circle (Circle *circle)
 }
 
 static inline gboolean
+await_circle (Circle *circle, GError **error)
+{
+  gboolean ok = TRUE;
+
+  for (guint i = 0; i < circle->n; i++)
+    ok = morrow_future_await (circle->tasks[i], ok ? error : NULL) && ok;
+  drop_circle (circle);
+  return ok;
+}
+
+static inline gboolean
 await_next (gpointer data, GValue *result, GError **error)
 {
   const Member *self = data;
@@ -89,14 +100,8 @@ await_next (gpointer data, GValue *result, GError **error)
 static inline gboolean
 make_circle (gpointer data, GValue *result, GError **error)
 {
-  Circle *circle = data;
-  gboolean ok = TRUE;
-
-  create_circle (circle, await_next);
-  for (guint i = 0; i < circle->n; i++)
-    ok = morrow_future_await (circle->tasks[i], ok ? error : NULL) && ok;
-  drop_circle (circle);
-  return ok;
+  create_circle (data, await_next);
+  return await_circle (data, error);
 }
 
 /* Awaits, borrowing; where that is hopeless, counts and goes on. When it was hopeless for main, this may be swept. */

@@ -4,6 +4,9 @@
  */
 #include "config.h"
 
+#include <glib-unix.h>
+#include <unistd.h>
+
 #include "exec/circle.h"
 #include "exec/models.h"
 
@@ -154,6 +157,129 @@ run_spread (MorrowCoroutineFunc func, Circle *circle)
   pthread_barrier_destroy (&spread);
 }
 
+/* _i: how many loops. */
+START_TEST (circle_through_loops_of_a_pool_is_broken_once)
+{
+  Circle circle = { .n = _i };
+
+  run_spread (make_circle, &circle);
+  ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+}
+END_TEST
+
+static gboolean
+ignore_source (gint fd, GIOCondition condition, gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+/* While it waits, the context of its loop polls a descriptor that never is ready. */
+static gboolean
+await_next_beside_a_source (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GSource) source = NULL;
+  int fds[2];
+  gboolean ok;
+
+  ck_assert_int_eq (pipe (fds), 0);
+  source = g_unix_fd_source_new (fds[0], G_IO_IN);
+  g_source_set_callback (source, (GSourceFunc) (void (*) (void)) ignore_source, NULL, NULL);
+  g_source_attach (source, morrow_loop_get_context (morrow_loop_get_current ()));
+  ok = await_next (data, result, error);
+  g_source_destroy (source);
+  close (fds[0]);
+  close (fds[1]);
+  return ok;
+}
+
+static gboolean
+make_circle_beside_sources (gpointer data, GValue *result, GError **error)
+{
+  create_circle (data, await_next_beside_a_source);
+  return await_circle (data, error);
+}
+
+START_TEST (circle_through_loops_whose_contexts_poll_is_broken_once)
+{
+  Circle circle = { .n = 2 };
+
+  run_spread (make_circle_beside_sources, &circle);
+  ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+}
+END_TEST
+
+typedef struct
+{
+  Circle        circle;
+  MorrowFuture *broken;   /* borrowed */
+} Bustle;
+
+static gboolean
+make_circle_of_bustle (gpointer data, GValue *result, GError **error)
+{
+  return make_circle (&((Bustle *) data)->circle, result, error);
+}
+
+/* The circle's loops wake up all the time, and wake each other. */
+static gboolean
+make_circle_among_others (gpointer data, GValue *result, GError **error)
+{
+  Bustle *self = data;
+  MorrowFuture *all[9];
+
+  all[0] = self->broken = morrow_create_task (morrow_coroutine (make_circle_of_bustle, self, NULL));
+  for (guint i = 1; i < G_N_ELEMENTS (all); i++)
+    all[i] = morrow_coroutine (tick, self->broken, NULL);
+  return morrow_await (morrow_gatherv (all, G_N_ELEMENTS (all)), error);
+}
+
+START_TEST (circle_through_loops_is_broken_while_others_go_on_there)
+{
+  for (guint i = 0; i < 10; i++)
+    {
+      g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+      Bustle bustle = { .circle.n = MAX_CIRCLE };
+
+      run_scene_on (pool, make_circle_among_others, &bustle);
+      ck_assert_uint_eq (atomic_load (&bustle.circle.n_deadlocks), 1);
+    }
+}
+END_TEST
+
+/* Main is on a loop of its own. */
+static gboolean
+wait_for_each_other (gpointer data, GValue *result, GError **error)
+{
+  Pair *pair = data;
+
+  pair->first = morrow_current_task ();
+  pair->second = morrow_create_task (morrow_coroutine (await_first, pair, NULL));
+  return await_in_circle (pair->second, &pair->n_deadlocks);
+}
+
+START_TEST (circle_of_main_and_a_task_on_a_pool_is_broken_once)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Pair pair = { NULL };
+
+  run_scene_on (pool, wait_for_each_other, &pair);
+  ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 1);
+  morrow_future_unref (pair.second);
+}
+END_TEST
+
+/* Nobody runs the pool: the thread that has spawned them waits. */
+START_TEST (circle_of_tasks_that_a_thread_has_spawned_on_a_pool_is_broken_once)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Circle circle = { .n = MAX_CIRCLE };
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (make_circle, &circle, NULL));
+
+  ck_assert (morrow_future_wait (task, NULL));
+  ck_assert_uint_eq (atomic_load (&circle.n_deadlocks), 1);
+}
+END_TEST
+
 /* Awaits, until that ends or it is asked. It is asked by main, and then by those whose request that is, a few times at most. */
 static gboolean
 await_next_until_asked (gpointer data, GValue *result, GError **error)
@@ -205,7 +331,8 @@ END_TEST
 
 /* --- not taken for one ------------------------------------------------------------------------- */
 
-SCENE (circle_that_time_opens_is_not_hopeless)
+static gboolean
+wait_for_each_other_and_time (gpointer data, GValue *result, GError **error)
 {
   Pair pair = { NULL };
   g_autoptr (MorrowFuture) waits_for_us = NULL;
@@ -218,6 +345,15 @@ SCENE (circle_that_time_opens_is_not_hopeless)
   ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 0);
   return TRUE;
 }
+
+/* _i: how many loops, main's not counted. */
+START_TEST (circle_that_time_opens_is_not_hopeless)
+{
+  g_autoptr (MorrowExecutor) executor = _i == 0 ? morrow_loop_new (NULL) : morrow_loop_pool_new (_i);
+
+  run_scene_on (executor, wait_for_each_other_and_time, NULL);
+}
+END_TEST
 
 /* Each waits for the one before: from the last, the way is as long as the chain. */
 SCENE (long_chain_of_waits_is_looked_at_on_little_stack)
@@ -244,9 +380,14 @@ circle_suite (void)
   tcase_add_test (found, circle_is_broken_while_others_go_on);
   tcase_add_test (found, circle_on_a_loop_in_somebodys_main_context_is_broken_once);
 
+  tcase_add_loop_test (found, circle_through_loops_of_a_pool_is_broken_once, 2, MAX_CIRCLE + 1);
+  tcase_add_test (found, circle_through_loops_whose_contexts_poll_is_broken_once);
+  tcase_add_test (found, circle_through_loops_is_broken_while_others_go_on_there);
+  tcase_add_test (found, circle_of_main_and_a_task_on_a_pool_is_broken_once);
+  tcase_add_test (found, circle_of_tasks_that_a_thread_has_spawned_on_a_pool_is_broken_once);
   tcase_add_loop_test (found, request_to_cancel_goes_round_a_circle_through_loops_a_few_times_at_most, 2, MAX_CIRCLE + 1);
 
-  tcase_add_test (none, circle_that_time_opens_is_not_hopeless);
+  tcase_add_loop_test (none, circle_that_time_opens_is_not_hopeless, 0, 3);
   tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
 
   return suite;
