@@ -36,6 +36,14 @@
 
 #define INTERPOSE __attribute__ ((visibility ("default")))
 
+/* The lock of errors' domains, which GLib makes when one is first needed and takes without a call that could come here: it is made
+ * before there are threads. */
+__attribute__ ((constructor)) static void
+make_domains_lock (void)
+{
+  g_error_free (g_error_new_literal (G_FILE_ERROR, G_FILE_ERROR_FAILED, ""));
+}
+
 INTERPOSE void
 g_mutex_lock (GMutex *mutex)
 {
