@@ -132,8 +132,10 @@ EXTRA_DIST += \
   tests/conformance.sh \
   tests/model/cancel.pml \
   tests/model/claim.pml \
+  tests/model/close.pml \
   tests/model/combine.pml \
   tests/model/deque.pml \
+  tests/model/descriptor.pml \
   tests/model/future.pml \
   tests/model/home.pml \
   tests/model/mpsc.pml \

@@ -52,4 +52,10 @@ check "combine: no interleaving finishes twice, too early, or under who walks th
 check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
 check "claim: no interleaving runs a pooled task twice, or not at all" explore claim
 check "claim: one does if who claims does not compare" notices claim "assertion violated"
+check "close: no interleaving leaves a job in a loop that has closed, or frees it under a poster" explore close
+check "close: one does if who closes does not wait for the posters" notices close "assertion violated"
+check "descriptor: no interleaving with a close leaves a call waiting, or uses a number that was given back" explore descriptor
+check "descriptor: one does if a slot moves without a look whether it is closed" notices descriptor "invalid end state"
+check "descriptor: one does if a thread looks for a close before it says where it waits" \
+  notices descriptor "invalid end state" -DEARLY
 finish
