@@ -15,7 +15,10 @@
  * and finish () runs once.
  *
  * Children settle on any thread, and at the same time. C1: the decrement of pending is acquire and release, so that
- * finish () sees all children settled. */
+ * finish () sees all children settled.
+ *
+ * Who only looks on, to see what this waits for, may hold locks, or be about to sleep: it must not finish anything, and
+ * does not count. C2: the children live until this has settled (morrow__future_ref_held ()). */
 
 #include "config.h"
 
@@ -45,7 +48,7 @@ typedef enum
 typedef struct
 {
   MorrowWaiter  waiter;    /* the child's */
-  MorrowFuture *future;    /* owned until finish (); immutable */
+  MorrowFuture *future;    /* owned until finish (); immutable, and there until the owner has settled (C2) */
   Combine      *owner;     /* immutable */
 } Child;
 
@@ -83,6 +86,7 @@ combine_free (MorrowFuture *future)
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */
 
+/* The results take the children. */
 static void
 resolve_with_results (Combine *self)
 {
@@ -90,7 +94,7 @@ resolve_with_results (Combine *self)
   GValue value = G_VALUE_INIT;
 
   for (gsize i = 0; i < self->n; i++)
-    morrow__results_take (results, i, g_steal_pointer (&self->children[i].future));
+    morrow__results_take (results, i, self->children[i].future);
 
   g_value_init (&value, MORROW_TYPE_RESULTS);
   g_value_take_boxed (&value, results);
@@ -118,9 +122,16 @@ settle_as_decided (Combine *self, MorrowFuture *decisive)
     morrow__future_settle_like (&self->future, decisive);
 }
 
-/* All children have settled, and nobody walks them. */
 static void
-finish (Combine *self)
+drop_children (Combine *self)
+{
+  for (gsize i = 0; i < self->n; i++)
+    morrow_future_unref (self->children[i].future);
+}
+
+/* FALSE when it is the children's results that it is to settle with. */
+static gboolean
+settle_without_results (Combine *self)
 {
   MorrowFuture *decisive = atomic_load_explicit (&self->decisive, memory_order_relaxed);   /* relaxed: C1 */
 
@@ -133,10 +144,19 @@ finish (Combine *self)
   else if (self->mode == ANY)
     reject_with_group (self);
   else
-    resolve_with_results (self);
+    return FALSE;
 
-  for (gsize i = 0; i < self->n; i++)
-    g_clear_pointer (&self->children[i].future, morrow_future_unref);
+  return TRUE;
+}
+
+/* All children have settled, and nobody walks them. */
+static void
+finish (Combine *self)
+{
+  if (settle_without_results (self))
+    drop_children (self);
+  else
+    resolve_with_results (self);
   morrow_future_unref (&self->future);
 }
 
@@ -340,17 +360,19 @@ combine_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *aw
   gboolean one_is_enough = self->mode == ANY || self->mode == RACE;
   guint n_pending = 0, n_true = 0;
 
-  if (!keep_pending (self))
-    return FALSE;
-
   for (gsize i = 0; i < self->n; i++)
     {
-      if (morrow__future_is_settled (self->children[i].future))
-        continue;
-      n_pending++;
-      n_true += visit (self->children[i].future, data) ? 1 : 0;
+      MorrowFuture *child = morrow__future_ref_held (future, self->children[i].future);   /* C2 */
+
+      if (child == NULL)
+        return FALSE;
+      if (!morrow__future_is_settled (child))
+        {
+          n_pending++;
+          n_true += visit (child, data) ? 1 : 0;
+        }
+      morrow_future_unref (child);
     }
-  drop_pending (self);
 
   return one_is_enough ? n_pending > 0 && n_true == n_pending : n_true > 0;
 }

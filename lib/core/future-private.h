@@ -79,7 +79,8 @@ struct _MorrowFutureOps
   gboolean (*is_wanted)    (MorrowFuture *self);
 
   /* Any thread: calls visit for each future that this one waits for, and folds the answers: TRUE when what is true of
-   * those is true of this one. NULL: something unknown may settle it too. */
+   * those is true of this one. It settles nothing, whatever happens meanwhile: the caller may hold a lock, or be about to
+   * sleep. NULL: something unknown may settle it too. */
   gboolean (*visit_awaited) (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data);
 
   /* Time settles it, or a thread of its own, whatever the tasks do. */
@@ -141,6 +142,7 @@ MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *wa
  * contents. */
 gboolean      morrow__future_claim_busy    (MorrowFuture *self);
 void          morrow__future_unclaim       (MorrowFuture *self);
+MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
 void          morrow__future_notify_all    (MorrowFuture *self, MorrowWaiter *newest);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
 gboolean      morrow__future_resolve_move  (MorrowFuture *self, GValue *value);

@@ -434,6 +434,17 @@ morrow__future_unclaim (MorrowFuture *self)
   future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
 }
 
+/* A reference of @held, which somebody keeps until @self has settled; NULL when it has. */
+MorrowFuture *
+morrow__future_ref_held (MorrowFuture *self, MorrowFuture *held)
+{
+  if (!morrow__future_claim (self))
+    return NULL;
+  morrow__future_ref (held);
+  morrow__future_unclaim (self);
+  return held;
+}
+
 gboolean
 morrow__future_resolve (MorrowFuture *self, const GValue *value)
 {

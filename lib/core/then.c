@@ -33,7 +33,7 @@ typedef struct
     MorrowWaiter     waiter;     /* the source's, while waiting */
     MorrowJob        job;        /* the executor's, while queued */
   };
-  MorrowFuture      *source;     /* owned */
+  MorrowFuture      *source;     /* owned, until after this has settled */
   MorrowExecutor    *executor;   /* held */
   MorrowContinueFunc func;       /* immutable, as are the rest */
   gpointer           data;
@@ -155,7 +155,14 @@ then_cancel (MorrowFuture *future, const char *message)
 static gboolean
 then_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
 {
-  return visit (((Then *) future)->source, data);
+  MorrowFuture *source = morrow__future_ref_held (future, ((Then *) future)->source);
+  gboolean answer;
+
+  if (source == NULL)
+    return FALSE;
+  answer = visit (source, data);
+  morrow_future_unref (source);
+  return answer;
 }
 
 static const MorrowFutureOps then_ops = {

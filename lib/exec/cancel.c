@@ -47,13 +47,7 @@ cancel_lazy (MorrowTask *self, const char *message)
 MorrowTask *
 morrow__task_ref_host (MorrowTask *self)
 {
-  MorrowTask *host = self->host;
-
-  if (!morrow__future_claim (&self->future))
-    return NULL;
-  morrow__future_ref (&host->future);                  /* T2 */
-  morrow__future_unclaim (&self->future);
-  return host;
+  return (MorrowTask *) morrow__future_ref_held (&self->future, &self->host->future);   /* T2 */
 }
 
 /* What runs in place is a part of its host. FALSE when it has ended. */

@@ -7,6 +7,7 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
+#include "core/future-private.h"
 #include "exec/circle.h"
 #include "exec/models.h"
 
@@ -367,6 +368,57 @@ SCENE (long_chain_of_waits_is_looked_at_on_little_stack)
   return morrow_future_await (g_ptr_array_index (tasks, n - 1), error);
 }
 
+/* --- while one looks ---------------------------------------------------------------------------- */
+
+static gpointer
+resolve_it (gpointer data)
+{
+  morrow__future_resolve (data, NULL);
+  return NULL;
+}
+
+/* Another thread settles it at the very moment that somebody looks at what it waits for. */
+static gboolean
+settle_meanwhile (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
+{
+  g_thread_join (g_thread_new ("settles", resolve_it, self));
+  return FALSE;
+}
+
+static void
+free_looked_at (MorrowFuture *self)
+{
+  morrow__future_clear (self);
+  g_free (self);
+}
+
+static MorrowFuture *
+new_looked_at (void)
+{
+  static const MorrowFutureOps ops = { .kind = "looked at", .free_kind = free_looked_at, .visit_awaited = settle_meanwhile };
+  MorrowFuture *self = g_new (MorrowFuture, 1);
+
+  morrow__future_init (self, &ops, NULL);
+  return self;
+}
+
+static gboolean
+gather_looked_at (gpointer data, GValue *result, GError **error)
+{
+  if (!morrow_await (morrow_sleep (0.01), error))   /* what wakes a loop that has just begun is over */
+    return FALSE;
+  return morrow_await (morrow_gather (new_looked_at (), NULL), error);
+}
+
+/* _i: whether the loop is a pool's. */
+START_TEST (gather_that_settles_while_the_loop_looks_is_not_slept_over)
+{
+  g_autoptr (MorrowExecutor) loop = make_one_loop (_i);
+
+  run_scene_on (loop, gather_looked_at, NULL);
+}
+END_TEST
+
 static Suite *
 circle_suite (void)
 {
@@ -389,6 +441,8 @@ circle_suite (void)
 
   tcase_add_loop_test (none, circle_that_time_opens_is_not_hopeless, 0, 3);
   tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
+
+  tcase_add_loop_test (none, gather_that_settles_while_the_loop_looks_is_not_slept_over, FALSE, TRUE + 1);
 
   return suite;
 }
