@@ -197,22 +197,18 @@ cancel_others (Combine *self, MorrowFuture *decisive)
     }
 }
 
-static gboolean
+static inline gboolean
 child_decides (Combine *self, gboolean failed)
 {
-  switch (self->mode)
-    {
-    case GATHER:
-    case ALL:
-      return failed;
-    case ANY:
-      return !failed;
-    case RACE:
-      return TRUE;
-    case GATHER_RETURN_ERRORS:
-    default:
-      return FALSE;
-    }
+  static const struct { guint8 success, failure; } decides[] = {
+    [GATHER] = { FALSE, TRUE },
+    [GATHER_RETURN_ERRORS] = { FALSE, FALSE },
+    [ALL] = { FALSE, TRUE },
+    [ANY] = { TRUE, FALSE },
+    [RACE] = { TRUE, TRUE },
+  };
+
+  return failed ? decides[self->mode].failure : decides[self->mode].success;
 }
 
 /* A child has settled: does it decide? */
@@ -257,8 +253,19 @@ child_notify (MorrowWaiter *waiter, MorrowFuture *future)
   drop_pending (self);
 }
 
-/* Subscribes to the next child in order, and starts it by that; those that have settled already are dealt with on the
- * way. */
+/* Subscribes to a child, and starts it by that. One that has settled already is dealt with: FALSE. */
+static inline gboolean
+subscribe_to (Combine *self, Child *child)
+{
+  if (morrow__future_subscribe_on (child->future, &child->waiter, self->executor))
+    return TRUE;
+
+  weigh_child (self, child->future);
+  drop_pending (self);            /* not the last: the caller keeps one */
+  return FALSE;
+}
+
+/* The next child in order, or the first after it that has not settled. */
 static void
 subscribe_next (Combine *self)
 {
@@ -268,14 +275,17 @@ subscribe_next (Combine *self)
   while (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n &&
          (i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
     {
-      Child *child = &self->children[i];
-
-      if (morrow__future_subscribe_on (child->future, &child->waiter, self->executor))
+      if (subscribe_to (self, &self->children[i]))
         return;
-
-      weigh_child (self, child->future);
-      drop_pending (self);        /* not the last: the caller keeps one */
     }
+}
+
+static void
+subscribe_all (Combine *self)
+{
+  atomic_init (&self->next, self->n);
+  for (gsize i = 0; i < self->n; i++)
+    subscribe_to (self, &self->children[i]);
 }
 
 /* --- cancelling -------------------------------------------------------------------------------------------------- */
@@ -412,8 +422,11 @@ combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
     self->children[i] = (Child) { .waiter.notify = child_notify, .future = futures[i], .owner = self };
 
   morrow__future_ref (&self->future);    /* finish ()'s */
-  for (gsize i = 0; i < (limit == 0 ? n : MIN (limit, n)); i++)
-    subscribe_next (self);
+  if (limit == 0 || limit >= n)
+    subscribe_all (self);
+  else
+    for (gsize i = 0; i < limit; i++)
+      subscribe_next (self);
   drop_pending (self);
 
   return &self->future;
