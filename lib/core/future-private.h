@@ -65,8 +65,8 @@ struct _MorrowFutureOps
   /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. */
   gboolean (*cancel)       (MorrowFuture *self, const char *message);
 
-  /* Any thread: somebody subscribes to a lazy kind, which starts on the executor given (NULL where there is none).
-   * Idempotent. */
+  /* Any thread: somebody subscribes to a lazy one (MORROW__LAZY), which starts on the executor given (NULL where there is
+   * none). Idempotent. */
   void     (*start)        (MorrowFuture *self, MorrowExecutor *executor);
 
   /* Any thread: it is about to be awaited by a shield. NULL: that makes no difference. */
@@ -97,11 +97,14 @@ struct _MorrowFutureOps
 /* In aux: the site is a string of our own, a name and after its NUL the site proper. */
 #define MORROW__NAMED     (1u << 31)
 
+/* In aux: ops->start is to be called, which may find that nothing is left to be started. */
+#define MORROW__LAZY      (1u << 30)
+
 struct _MorrowFuture
 {
   GTypeInstance           instance;  /* immutable */
   atomic_uint             ref_count; /* any thread; R1 */
-  atomic_uint             aux;       /* MORROW__NAMED, and below it the kind's own */
+  atomic_uint             aux;       /* MORROW__NAMED and MORROW__LAZY, and below them the kind's own */
   atomic_uintptr_t        word;      /* any thread; see "The state word" */
   const MorrowFutureOps  *ops;       /* immutable */
   const char             *site;      /* where it was made; replaced by morrow_future_set_name () */
@@ -171,6 +174,15 @@ static inline gboolean
 morrow__future_is_settled (MorrowFuture *self)
 {
   return (morrow__future_peek (self) & MORROW__SETTLED) != 0;
+}
+
+/* Starts what is lazy. */
+static inline void
+morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
+{
+  /* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
+  if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY)
+    self->ops->start (self, executor);
 }
 
 static inline MorrowFuture *

@@ -299,8 +299,7 @@ morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 gboolean
 morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor)
 {
-  if (self->ops->start != NULL)
-    self->ops->start (self, executor);
+  morrow__future_start (self, executor);
   return push_waiter (self, waiter);
 }
 

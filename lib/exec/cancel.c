@@ -15,6 +15,10 @@
 static void
 set_message (MorrowTask *self, const char *message)
 {
+  /* Relaxed: for who frees the task, which this thread's reference keeps until then (R1). */
+  if (message != NULL)
+    atomic_fetch_or_explicit (&self->future.aux, MORROW_TASK_HAS_MESSAGE, memory_order_relaxed);
+
   /* Acquire and release: pairs with itself and with the other exchanges here, since the string goes from one thread to
    * another. */
   g_free (atomic_exchange_explicit (&self->cancel_message, g_strdup (message), memory_order_acq_rel));

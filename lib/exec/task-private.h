@@ -71,6 +71,9 @@ typedef enum
 
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
+/* In a task's aux: cancel_message may be set. */
+#define MORROW_TASK_HAS_MESSAGE   1u
+
 #define MORROW_TASK_STACK_BITS    26
 #define MORROW_TASK_MAX_STACK_KIB ((1u << MORROW_TASK_STACK_BITS) - 1)   /* more than any stack can have */
 
@@ -82,7 +85,7 @@ struct _MorrowTask
   MorrowCoroutineFunc      func;            /* immutable */
   gpointer                 data;            /* released by whoever ran it */
   GDestroyNotify           data_free;       /* immutable */
-  _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned */
+  _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned; see MORROW_TASK_HAS_MESSAGE */
   atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */

@@ -49,19 +49,21 @@ warn_never_awaited (MorrowTask *self)
                     morrow__task_func_name (self), site != NULL ? site : "?");
 }
 
+/* Reads only the first of its lines: the others are out of the caches when thousands are released. Whoever starts a task holds it
+ * until it has settled, so that one which has not was never started. */
 static void
 task_free (MorrowFuture *future)
 {
   MorrowTask *self = (MorrowTask *) future;
 
-  if (atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
+  if (G_UNLIKELY (!morrow__future_is_settled (future)))
     {
-      if (!morrow__future_is_settled (future))
-        warn_never_awaited (self);
+      warn_never_awaited (self);
       release_data (self);
     }
 
-  g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
+  if (G_UNLIKELY (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE))
+    g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
   morrow__future_clear (future);
   morrow__cache_free (sizeof (MorrowTask), self);
 }
@@ -90,6 +92,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->func = func;
   self->data = data;
   self->data_free = data_free;
+  atomic_init (&self->future.aux, MORROW__LAZY);
   self->future.outcome.pending.func_name = func_name;
   atomic_init (&self->state, MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
@@ -183,12 +186,15 @@ claim_for_executor (MorrowTask *self)
     {
       atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_relaxed);
       atomic_store_explicit (&self->future.ref_count, 2, memory_order_relaxed);
+      atomic_store_explicit (&self->future.aux, atomic_load_explicit (&self->future.aux, memory_order_relaxed) & ~MORROW__LAZY,
+                             memory_order_relaxed);
       return TRUE;
     }
 
   if (!morrow__task_claim (self, MORROW_TASK_LAZY, MORROW_TASK_QUEUED))
     return FALSE;
   morrow__future_ref (&self->future);
+  atomic_fetch_and_explicit (&self->future.aux, ~MORROW__LAZY, memory_order_relaxed);
   return TRUE;
 }
 
@@ -252,8 +258,7 @@ morrow_executor_spawn (MorrowExecutor *self, MorrowFuture *coroutine)
   g_return_val_if_fail (MORROW_IS_EXECUTOR (self), NULL);
   g_return_val_if_fail (coroutine != NULL, NULL);
 
-  if (coroutine->ops->start != NULL)
-    coroutine->ops->start (coroutine, self);
+  morrow__future_start (coroutine, self);
   return coroutine;
 }
 
@@ -273,8 +278,7 @@ morrow_create_task (MorrowFuture *coroutine)
 {
   g_return_val_if_fail (coroutine != NULL, NULL);
 
-  if (coroutine->ops->start != NULL)
-    coroutine->ops->start (coroutine, morrow__executor_current);
+  morrow__future_start (coroutine, morrow__executor_current);
   return coroutine;
 }
 

@@ -18,7 +18,6 @@ typedef struct
   gpointer            data;
   GDestroyNotify      data_free;
   const char         *func_name;
-  atomic_uint         started;     /* any thread: an exchange decides who starts it */
 } Work;
 
 static void
@@ -33,7 +32,7 @@ work_free (MorrowFuture *future)
 {
   Work *self = (Work *) future;
 
-  if (!atomic_load_explicit (&self->started, memory_order_relaxed))
+  if (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW__LAZY)
     release_data (self);
   morrow__future_clear (future);
   morrow__cache_free (sizeof (Work), self);
@@ -87,7 +86,9 @@ work_start (MorrowFuture *future, MorrowExecutor *executor)
   Work *self = (Work *) future;
   GError *error = NULL;
 
-  if (morrow__future_is_settled (future) || atomic_exchange_explicit (&self->started, TRUE, memory_order_relaxed))
+  /* The exchange decides who starts it. */
+  if (morrow__future_is_settled (future) ||
+      !(atomic_fetch_and_explicit (&future->aux, ~MORROW__LAZY, memory_order_relaxed) & MORROW__LAZY))
     return;
 
   self->errand.job.run = work_run;
@@ -129,7 +130,7 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->data = data;
   self->data_free = data_free;
   self->func_name = func_name;
-  atomic_init (&self->started, FALSE);
+  atomic_init (&self->future.aux, MORROW__LAZY);
   return &self->future;
 }
 
