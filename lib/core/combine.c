@@ -211,19 +211,11 @@ child_decides (Combine *self, gboolean failed)
   return failed ? decides[self->mode].failure : decides[self->mode].success;
 }
 
-/* A child has settled: does it decide? */
+/* A child has settled as one of them may that decides. */
 static void
-weigh_child (Combine *self, MorrowFuture *child)
+decide (Combine *self, MorrowFuture *child)
 {
-  gboolean failed = (morrow__future_peek (child) & MORROW__REJECTED) != 0;
   MorrowFuture *none = NULL;
-
-  if (!child_decides (self, failed))
-    {
-      if (self->mode == ANY)
-        morrow__future_mark_read (child);   /* any is there to pass over failures; when all fail it tells of them */
-      return;
-    }
 
   if (!atomic_compare_exchange_strong_explicit (&self->decisive, &none, child, memory_order_relaxed, memory_order_relaxed))
     {
@@ -241,6 +233,16 @@ weigh_child (Combine *self, MorrowFuture *child)
     cancel_others (self, child);
 }
 
+/* A child has settled: does it decide? */
+static inline void
+weigh_child (Combine *self, MorrowFuture *child)
+{
+  if (child_decides (self, (morrow__future_peek (child) & MORROW__REJECTED) != 0))
+    decide (self, child);
+  else if (self->mode == ANY)
+    morrow__future_mark_read (child);       /* any is there to pass over failures; when all fail it tells of them */
+}
+
 static void subscribe_next (Combine *self);
 
 static void
@@ -249,7 +251,8 @@ child_notify (MorrowWaiter *waiter, MorrowFuture *future)
   Combine *self = ((Child *) waiter)->owner;
 
   weigh_child (self, future);
-  subscribe_next (self);
+  if (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n)
+    subscribe_next (self);
   drop_pending (self);
 }
 
@@ -272,8 +275,7 @@ subscribe_next (Combine *self)
   gsize i;
 
   /* Relaxed: an index is all that it hands out. */
-  while (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n &&
-         (i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
+  while ((i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
     {
       if (subscribe_to (self, &self->children[i]))
         return;

@@ -29,8 +29,9 @@ extern __thread MorrowRelay morrow__relay;
 void morrow__relay_put_off   (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data);
 void morrow__relay_make_rest (MorrowRelay *self);
 
-/* For who holds a future until he is freed: drops the reference. */
+/* For who holds futures until he is freed: drops the reference; or has @func drop it, and others. */
 void morrow__relay_unref     (MorrowFuture *held);
+void morrow__relay_drop      (MorrowRelayFunc func, MorrowFuture *held, gpointer data);
 
 /* Calls @func, now or soon; @future lives until then. */
 static inline void

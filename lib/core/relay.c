@@ -50,7 +50,13 @@ unref (MorrowFuture *future, gpointer data)
 }
 
 void
+morrow__relay_drop (MorrowRelayFunc func, MorrowFuture *held, gpointer data)
+{
+  morrow__relay_call (&unrefs, func, held, data);
+}
+
+void
 morrow__relay_unref (MorrowFuture *held)
 {
-  morrow__relay_call (&unrefs, unref, held, NULL);
+  morrow__relay_drop (unref, held, NULL);
 }

@@ -55,6 +55,16 @@ morrow_results_ref (MorrowResults *self)
   return self;
 }
 
+static void
+results_free (MorrowFuture *first, gpointer data)
+{
+  MorrowResults *self = data;
+
+  for (gsize i = 0; i < self->n; i++)
+    morrow_future_unref (self->futures[i]);
+  g_free (self);
+}
+
 /**
  * morrow_results_unref:
  * @self: (transfer full): results
@@ -70,9 +80,10 @@ morrow_results_unref (MorrowResults *self)
   if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 
-  for (gsize i = 0; i < self->n; i++)
-    morrow__relay_unref (self->futures[i]);
-  g_free (self);
+  if (self->n > 0)
+    morrow__relay_drop (results_free, self->futures[0], self);
+  else
+    g_free (self);
 }
 
 /**

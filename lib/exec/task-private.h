@@ -39,6 +39,7 @@
 
 #include <morrow/task.h>
 
+#include "base/alone-private.h"
 #include "core/future-private.h"
 #include "exec/home-private.h"
 #include "fiber/fiber-private.h"
@@ -142,7 +143,6 @@ morrow__future_is_task (MorrowFuture *self)
 /* Starting. claim is the compare-and-swap of the diagram; run_* are called by the home that has claimed. */
 gboolean morrow__task_claim           (MorrowTask *self, MorrowTaskState from, MorrowTaskState to);
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
-void     morrow__task_set_home        (MorrowTask *self, MorrowHome *home);
 void     morrow__task_run             (MorrowTask *self);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
@@ -175,6 +175,19 @@ morrow__task_get_state (MorrowTask *self)
 {
   /* Sequentially consistent: T1. It also acquires what the third line holds. */
   return atomic_load_explicit (&self->state, memory_order_seq_cst);
+}
+
+/* It starts: from now on it lives in @home. */
+static inline void
+morrow__task_set_home (MorrowTask *self, MorrowHome *home)
+{
+  self->awaiting = NULL;
+  self->passed_on = 0;
+  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
+  self->home = home;
+
+  /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
+  morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
 }
 
 /* Its home, NULL before it has one. */

@@ -230,18 +230,6 @@ task_start (MorrowFuture *future, MorrowExecutor *executor)
   morrow__task_start_on ((MorrowTask *) future, executor);
 }
 
-void
-morrow__task_set_home (MorrowTask *self, MorrowHome *home)
-{
-  self->awaiting = NULL;
-  self->passed_on = 0;
-  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
-  self->home = home;
-
-  /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
-  morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
-}
-
 /**
  * morrow_executor_spawn:
  * @self: an executor
@@ -297,25 +285,28 @@ morrow_current_task (void)
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 
+static G_GNUC_NO_INLINE void
+complain_of_body (MorrowTask *self, gboolean ok, GError **error)
+{
+  const char *site = morrow__future_get_site (&self->future);
+
+  g_critical ("Coroutine '%s', made at %s, returned %s", morrow__task_func_name (self), site != NULL ? site : "?",
+              ok ? "TRUE with an error" : "FALSE without an error");
+  if (*error == NULL)
+    *error = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "Coroutine '%s' failed without saying why",
+                          morrow__task_func_name (self));
+}
+
 /* Calls the body, and sees to it that what comes back is a result or an error and not both. */
-static gboolean
+static inline void
 call_body (MorrowTask *self, GValue *result, GError **error)
 {
   gboolean ok = self->func (self->data, result, error);
 
   if (G_UNLIKELY (ok != (*error == NULL)))
-    {
-      g_critical ("Coroutine '%s', made at %s, returned %s", morrow__task_func_name (self),
-                  morrow__future_get_site (&self->future) != NULL ? morrow__future_get_site (&self->future) : "?",
-                  ok ? "TRUE with an error" : "FALSE without an error");
-      if (*error == NULL)
-        *error = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "Coroutine '%s' failed without saying why",
-                              morrow__task_func_name (self));
-    }
-
+    complain_of_body (self, ok, error);
   if (G_UNLIKELY (*error != NULL && G_IS_VALUE (result)))
     g_value_unset (result);
-  return *error == NULL;
 }
 
 static void
