@@ -35,6 +35,7 @@
 #include <morrow/future.h>
 
 #include "base/alone-private.h"
+#include "core/executor-private.h"
 
 typedef struct _MorrowWaiter    MorrowWaiter;
 typedef struct _MorrowFutureOps MorrowFutureOps;
@@ -133,11 +134,8 @@ typedef enum
 void          morrow__future_clear_rest    (MorrowFuture *self);
 MorrowFuture *morrow__future_new_plain     (const char *site);
 
-/* Waiting. subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was
- * not added. */
-gboolean      morrow__future_subscribe     (MorrowFuture *self, MorrowWaiter *waiter);
-gboolean      morrow__future_subscribe_on  (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor);
-gboolean      morrow__future_subscribe_observer (MorrowFuture *self, MorrowObserver *observer);
+/* Waiting. */
+gboolean      morrow__future_push_waiter   (MorrowFuture *self, MorrowWaiter *waiter);
 gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last);
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
@@ -183,6 +181,26 @@ morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
   /* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
   if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY)
     self->ops->start (self, executor);
+}
+
+/* subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was not added. */
+static inline gboolean
+morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor)
+{
+  morrow__future_start (self, executor);
+  return morrow__future_push_waiter (self, waiter);
+}
+
+static inline gboolean
+morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  return morrow__future_subscribe_on (self, waiter, morrow__executor_current);
+}
+
+static inline gboolean
+morrow__future_subscribe_observer (MorrowFuture *self, MorrowObserver *observer)
+{
+  return morrow__future_push_waiter (self, &observer->waiter);
 }
 
 static inline MorrowFuture *

@@ -262,8 +262,8 @@ future_unlock (MorrowFuture *self, MorrowWaiter *newest)
 }
 
 /* FALSE when the future has settled, and the waiter was not added. */
-static gboolean
-push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+gboolean
+morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = morrow__future_peek (self);
   guint spins = 0;
@@ -288,25 +288,6 @@ push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
       if (morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_acquire))
         return TRUE;
     }
-}
-
-gboolean
-morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
-{
-  return morrow__future_subscribe_on (self, waiter, morrow__executor_current);
-}
-
-gboolean
-morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor)
-{
-  morrow__future_start (self, executor);
-  return push_waiter (self, waiter);
-}
-
-gboolean
-morrow__future_subscribe_observer (MorrowFuture *self, MorrowObserver *observer)
-{
-  return push_waiter (self, &observer->waiter);
 }
 
 /* Takes a waiter out of a list; the future is locked. */
