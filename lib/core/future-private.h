@@ -135,7 +135,7 @@ void          morrow__future_clear_rest    (MorrowFuture *self);
 MorrowFuture *morrow__future_new_plain     (const char *site);
 
 /* Waiting. */
-gboolean      morrow__future_push_waiter   (MorrowFuture *self, MorrowWaiter *waiter);
+gboolean      morrow__future_push_busy     (MorrowFuture *self, MorrowWaiter *waiter);
 gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last);
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
@@ -181,6 +181,22 @@ morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
   /* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
   if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY)
     self->ops->start (self, executor);
+}
+
+/* FALSE when the future has settled, and the waiter was not added. */
+static inline gboolean
+morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  guintptr word = morrow__future_peek (self);
+
+  waiter->next = (MorrowWaiter *) word;
+
+  /* Release: pairs with the acquire in morrow__future_claim () (W2). */
+  if (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+      morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed))
+    return TRUE;
+
+  return morrow__future_push_busy (self, waiter);
 }
 
 /* subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was not added. */

@@ -261,9 +261,9 @@ future_unlock (MorrowFuture *self, MorrowWaiter *newest)
   atomic_store_explicit (&self->word, (guintptr) newest, memory_order_release);
 }
 
-/* FALSE when the future has settled, and the waiter was not added. */
+/* Pushes where somebody holds the lock, or has settled, or was faster. */
 gboolean
-morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+morrow__future_push_busy (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = morrow__future_peek (self);
   guint spins = 0;
@@ -283,8 +283,8 @@ morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
 
       waiter->next = (MorrowWaiter *) word;
 
-      /* Release: pairs with the acquire in future_lock () (W2). Acquire on failure: the word may have become SETTLED
-       * (W1). */
+      /* Release: pairs with the acquire in future_lock () and in morrow__future_claim () (W2). Acquire on failure: the word
+       * may have become SETTLED (W1). */
       if (morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_acquire))
         return TRUE;
     }
@@ -362,7 +362,7 @@ morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future)
 
 /* --- settling ---------------------------------------------------------------------------------------------------- */
 
-static MorrowWaiter *
+static G_GNUC_NO_INLINE MorrowWaiter *
 reversed (MorrowWaiter *newest)
 {
   MorrowWaiter *oldest = NULL;
