@@ -9,6 +9,7 @@
 
 #include <morrow/executor.h>
 
+#include "base/alone-private.h"
 #include "base/list-private.h"
 #include "base/ring-private.h"
 
@@ -74,18 +75,36 @@ extern __thread MorrowExecutor *morrow__executor_current;
  * thread-default GMainContext. */
 MorrowExecutor *morrow__executor_hold_for_callback (void);
 
-void      morrow__executor_post       (MorrowExecutor *self, MorrowJob *job);
-
 /* Runs what was submitted, unless the executor has been @closed, and releases its data. */
 void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean closed);
 
-void      morrow__executor_hold       (MorrowExecutor *self);
-void      morrow__executor_release    (MorrowExecutor *self);
+void      morrow__executor_let_go     (MorrowExecutor *self);
 
 /* How many fork () lie between the first executor's process and this one; written in the child of each, before it has threads. */
 extern guint morrow__forks;
 
 void      morrow__executor_set_forked (GError **error);
+
+static inline void
+morrow__executor_post (MorrowExecutor *self, MorrowJob *job)
+{
+  MORROW_EXECUTOR_GET_CLASS (self)->post (self, job);
+}
+
+static inline void
+morrow__executor_hold (MorrowExecutor *self)
+{
+  /* Relaxed: whoever holds has a reference or a hold already. */
+  morrow__fetch_add (&self->holds, 1, memory_order_relaxed);
+}
+
+static inline void
+morrow__executor_release (MorrowExecutor *self)
+{
+  /* Acquire and release: what was done under the hold comes before the object goes. */
+  if (morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) == 1)
+    morrow__executor_let_go (self);
+}
 
 /* A process that was forked has its parent's memory, but none of its threads. */
 static inline gboolean

@@ -80,19 +80,11 @@ morrow_executor_init (MorrowExecutor *self)
   g_object_add_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 
+/* Nothing holds it any more. */
 void
-morrow__executor_hold (MorrowExecutor *self)
+morrow__executor_let_go (MorrowExecutor *self)
 {
-  /* Relaxed: whoever holds has a reference or a hold already. */
-  morrow__fetch_add (&self->holds, 1, memory_order_relaxed);
-}
-
-void
-morrow__executor_release (MorrowExecutor *self)
-{
-  /* Acquire and release: what was done under the hold comes before the object goes. */
-  if (morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) == 1)
-    g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
+  g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 
 MorrowExecutor *
@@ -103,12 +95,6 @@ morrow__executor_hold_for_callback (void)
 
   morrow__executor_hold (morrow__executor_current);
   return morrow__executor_current;
-}
-
-void
-morrow__executor_post (MorrowExecutor *self, MorrowJob *job)
-{
-  MORROW_EXECUTOR_GET_CLASS (self)->post (self, job);
 }
 
 void
