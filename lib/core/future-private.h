@@ -155,7 +155,7 @@ gboolean      morrow__future_settle_like   (MorrowFuture *self, MorrowFuture *so
 /* Looking. */
 const GError *morrow__future_get_error     (MorrowFuture *self);
 void          morrow__future_mark_read     (MorrowFuture *self);
-gboolean      morrow__future_propagate     (MorrowFuture *self, GError **error);
+gboolean      morrow__future_propagate_error (MorrowFuture *self, GError **error);
 const char   *morrow__future_get_site      (MorrowFuture *self);
 GError       *morrow__cancelled_error      (const char *message);
 void          morrow__report_unread        (MorrowFuture *self);
@@ -172,6 +172,13 @@ static inline gboolean
 morrow__future_is_settled (MorrowFuture *self)
 {
   return (morrow__future_peek (self) & MORROW__SETTLED) != 0;
+}
+
+/* TRUE for a resolved future; else FALSE and a copy of its error. @self has settled. */
+static inline gboolean
+morrow__future_propagate (MorrowFuture *self, GError **error)
+{
+  return G_LIKELY (!(morrow__future_peek (self) & MORROW__REJECTED)) || morrow__future_propagate_error (self, error);
 }
 
 /* Starts what is lazy. */

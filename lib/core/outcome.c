@@ -95,13 +95,10 @@ morrow__future_get_error (MorrowFuture *self)
   return none;
 }
 
-/* TRUE for a resolved future; else FALSE and a copy of its error. @self has settled. */
+/* FALSE, always, and a copy of the error. @self has rejected. */
 gboolean
-morrow__future_propagate (MorrowFuture *self, GError **error)
+morrow__future_propagate_error (MorrowFuture *self, GError **error)
 {
-  if (G_LIKELY (!(morrow__future_peek (self) & MORROW__REJECTED)))
-    return TRUE;
-
   morrow__future_mark_read (self);
   if (error != NULL)
     *error = g_error_copy (morrow__future_get_error (self));

@@ -133,7 +133,7 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
     return await_pending (future, take, error);
 
   if (word & MORROW__REJECTED)
-    ok = morrow__future_propagate (future, error);
+    ok = morrow__future_propagate_error (future, error);
   if (take)
     morrow_future_unref (future);
   return ok;

@@ -140,8 +140,7 @@ morrow__future_is_task (MorrowFuture *self)
   return self->ops == &morrow__task_ops;
 }
 
-/* Starting. claim is the compare-and-swap of the diagram; run_* are called by the home that has claimed. */
-gboolean morrow__task_claim           (MorrowTask *self, MorrowTaskState from, MorrowTaskState to);
+/* Starting. run_* are called by the home that has claimed. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__task_run             (MorrowTask *self);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
@@ -162,6 +161,17 @@ void     morrow__task_protect         (MorrowFuture *future);
 void     morrow__task_inherit_spared  (MorrowTask *self, MorrowExecutor *executor);
 gboolean morrow__task_interrupt       (MorrowTask *self, MorrowInterruption why);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
+
+/* The compare-and-swap of the diagram. */
+static inline gboolean
+morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
+{
+  guint expected = from;
+
+  /* Acquire and release: whoever wins sees the task as it was made, and the loser that it was taken. */
+  return atomic_load_explicit (&self->state, memory_order_relaxed) == expected &&
+         atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
+}
 
 /* What its function is called, as long as it has not settled. */
 static inline const char *

@@ -163,16 +163,6 @@ morrow_future_dup_name (MorrowFuture *self)
 
 /* --- starting ---------------------------------------------------------------------------------------------------- */
 
-gboolean
-morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
-{
-  guint expected = from;
-
-  /* Acquire and release: whoever wins sees the task as it was made, and the loser that it was taken. */
-  return atomic_load_explicit (&self->state, memory_order_relaxed) == expected &&
-         atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
-}
-
 /* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who
  * gives it away by calling: then nobody else can see the object, and plain stores do. */
 static inline gboolean
