@@ -50,6 +50,7 @@ check "cancel: no interleaving with the start of a task loses a request" explore
 check "cancel: one does if the home looks before it has said that it started" notices cancel "assertion violated"
 check "combine: no interleaving finishes twice, too early, or under who walks the children" explore combine
 check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
+check "combine: one does if who looks at the children does not lock" notices combine "assertion violated" -DUNLOCKED
 check "claim: no interleaving runs a pooled task twice, or not at all" explore claim
 check "claim: one does if who claims does not compare" notices claim "assertion violated"
 check "close: no interleaving leaves a job in a loop that has closed, or frees it under a poster" explore close
