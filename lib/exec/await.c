@@ -61,7 +61,7 @@ wait_for (MorrowTask *self, MorrowFuture *future, GError **error)
     }
 
   if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
-    morrow__task_deliver_cancel (self);
+    morrow__task_begin_asked_wait (self);
 
   if (G_UNLIKELY (!morrow__task_park (self, home, future, error)))
     {

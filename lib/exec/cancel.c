@@ -262,8 +262,9 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = FALSE;
 }
 
+/* @bits: of PENDING and STICKY, for which of them. */
 static void
-deliver (MorrowFuture *future, gpointer data)
+deliver (MorrowFuture *future, gpointer bits)
 {
   MorrowTask *self = (MorrowTask *) future;
   /* Acquire: pairs with the exchange in morrow__task_cancel (). Who asked then pokes this home, so that a request which
@@ -271,7 +272,7 @@ deliver (MorrowFuture *future, gpointer data)
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_acquire);
   MorrowFuture *awaited = self->awaiting;
 
-  if (!(cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+  if (!(cancel & GPOINTER_TO_UINT (bits)))
     return;
   if (self->paused)
     morrow__pause_end (self->pause);   /* it goes on, and finds the request pending */
@@ -311,7 +312,15 @@ deliver (MorrowFuture *future, gpointer data)
 void
 morrow__task_deliver_cancel (MorrowTask *self)
 {
-  morrow__relay_call (&morrow__relay, deliver, &self->future, NULL);
+  morrow__relay_call (&morrow__relay, deliver, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING));
+}
+
+/* In @self, which begins to wait: the same, also where it is STICKY. That is passed on once for each wait, and not whenever
+ * somebody looks. */
+void
+morrow__task_begin_asked_wait (MorrowTask *self)
+{
+  morrow__relay_call (&morrow__relay, deliver, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY));
 }
 
 /* Passes a request on to @self that @creator has not been given, and that it keeps; each once. TRUE when there was one.
@@ -335,16 +344,22 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_in
 
 /* --- the end of a run -------------------------------------------------------------------------------------------- */
 
-/* At the end of a run: what is left over is cancelled, and stays so, unless it is part of a clean-up. */
+/* At the end of a run: what is left over is cancelled, and stays so, unless it is part of a clean-up. FALSE when it is, or
+ * has been marked before; else the caller cancels it. */
+gboolean
+morrow__task_mark_swept (MorrowTask *self)
+{
+  if (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_SPARED)
+    return FALSE;
+  /* Relaxed: the request that follows orders it. */
+  return !(atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_relaxed) & MORROW__CANCEL_STICKY);
+}
+
 void
 morrow__task_sweep (MorrowTask *self)
 {
-  if (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_SPARED)
-    return;
-  /* Relaxed: the request that follows orders it. */
-  if (atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_STICKY, memory_order_relaxed) & MORROW__CANCEL_STICKY)
-    return;
-  morrow_future_cancel (&self->future);
+  if (morrow__task_mark_swept (self))
+    morrow_future_cancel (&self->future);
 }
 
 static gboolean

@@ -677,7 +677,8 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */
 
-/* Cancels what is left over, and what is started from now on. */
+/* Cancels what is left over, and what is started from now on. All are marked before one is asked, since that may be passed on
+ * to another, which cleans up as what is swept does. */
 static void
 sweep (MorrowThreadPool *self)
 {
@@ -686,11 +687,16 @@ sweep (MorrowThreadPool *self)
   pthread_mutex_lock (&self->lock);
   self->sweeping = TRUE;
   morrow__list_foreach (&self->tasks, node)
-    g_ptr_array_add (left, morrow__future_ref (&morrow__list_entry (node, MorrowTask, link)->future));
+    {
+      MorrowTask *task = morrow__list_entry (node, MorrowTask, link);
+
+      if (morrow__task_mark_swept (task))
+        g_ptr_array_add (left, morrow__future_ref (&task->future));
+    }
   pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < left->len; i++)
-    morrow__task_sweep (g_ptr_array_index (left, i));
+    morrow_future_cancel (g_ptr_array_index (left, i));
 }
 
 /* Until no task is alive, and no callback is queued or running. Returns: how many jobs there have been so far. */

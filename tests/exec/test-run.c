@@ -415,6 +415,82 @@ START_TEST (coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancell
 }
 END_TEST
 
+/* A leftover that another awaits, which is woken meanwhile, again and again on a thread pool, where something is queued. */
+static gboolean
+wait_then_queue_much (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+
+  atomic_store (&self->is_waiting, TRUE);
+  ck_assert (!morrow_future_await (never_settles, error));
+  for (guint i = 0; i < 20; i++)
+    {
+      gboolean ok G_GNUC_UNUSED = morrow_await (morrow_shield (morrow_coroutine (clean_up_once, self, NULL)), NULL);
+    }
+  ck_assert_uint_le (morrow_future_get_cancelling (morrow_current_task ()), 2);
+  return FALSE;
+}
+
+static gboolean
+await_leftover (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (wait_then_queue_much, data, NULL)), error);
+}
+
+static gboolean
+leave_one_over_that_another_awaits (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *clean_up = data;
+
+  leave_over (await_leftover, clean_up);
+  while (!atomic_load (&clean_up->is_waiting))
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+START_TEST (leftover_that_another_awaits_is_asked_by_the_sweep_and_once_by_that)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  CleanUp clean_up = { .is_waiting = FALSE };
+
+  run_scene_on (executor, leave_one_over_that_another_awaits, &clean_up);
+}
+END_TEST
+
+static gboolean
+await_next_of_circle (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_await (morrow_future_ref (*(MorrowFuture **) data), error));
+  assert_cancelled (*error);
+  say ("cancelled");
+  return FALSE;
+}
+
+static gboolean
+leave_a_circle_over (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture **tasks = data;
+
+  for (guint i = 0; i < 3; i++)
+    tasks[i] = morrow_create_task (morrow_coroutine (await_next_of_circle, &tasks[(i + 1) % 3], NULL));
+  let_run ();
+  return TRUE;
+}
+
+START_TEST (circle_of_leftovers_is_opened_by_the_cancel_that_comes_round)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  MorrowFuture *tasks[3];
+
+  run_scene_on (loop, leave_a_circle_over, tasks);
+  assert_said ("cancelled; cancelled; cancelled");
+  for (guint i = 0; i < 3; i++)
+    morrow_future_unref (tasks[i]);
+}
+END_TEST
+
 /* Waits; cancelled, it fails otherwise. */
 static gboolean
 wait_and_fail (gpointer data, GValue *result, GError **error)
@@ -780,6 +856,8 @@ run_suite (void)
   tcase_add_test (leftovers, run_04_leftover_tasks_are_all_cancelled_then_all_awaited);
   tcase_add_loop_test (leftovers, run_04_in_a_leftover_every_further_wait_fails, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, leftover_that_another_awaits_is_asked_by_the_sweep_and_once_by_that, 0, MODEL_INLINE);
+  tcase_add_test (leftovers, circle_of_leftovers_is_opened_by_the_cancel_that_comes_round);
   tcase_add_loop_test (leftovers, coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it, 0, MODEL_INLINE);
   tcase_add_test (leftovers, run_05_leftover_that_fails_is_reported_and_mains_result_stands);
   tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
