@@ -10,6 +10,45 @@
 
 #define MAX_ROUNDS 3   /* what n_passed_on can tell */
 
+static atomic_uint n_requests;   /* any thread, relaxed: the number of the last that has one */
+
+/* --- rounds ------------------------------------------------------------------------------------------------------ */
+
+/* A round: this thread asks many tasks, and none of its tasks goes on meanwhile. So what one has passed on in it need not be
+ * passed on again, when it is asked by one that waits for it, or itself: a chain of n tasks costs 2 n requests, and not one for
+ * each two of them. */
+static __thread enum { IN_NO_ROUND, DELIVERING, SWEEPING } in_round;   /* this thread */
+static __thread guint round_began;                                     /* this thread, in a round: n_requests then */
+
+void
+morrow__task_begin_round (gboolean is_sweep)
+{
+  in_round = is_sweep ? SWEEPING : DELIVERING;
+  round_began = atomic_load_explicit (&n_requests, memory_order_relaxed);
+}
+
+void
+morrow__task_end_round (void)
+{
+  in_round = IN_NO_ROUND;
+}
+
+/* Another request: this one may be going round, and tells by that. */
+static gboolean
+has_passed_on_another (MorrowTask *self)
+{
+  return in_round != IN_NO_ROUND && self->passed_on != 0 && self->passed_on != morrow__relay.request &&
+         (gint) (self->passed_on - round_began) > 0;
+}
+
+/* Each home sweeps its own: what one has asked, another need not. */
+static gboolean
+is_swept_elsewhere (MorrowTask *self, MorrowHome *home)
+{
+  return in_round == SWEEPING && home != NULL && home != morrow__home &&
+         (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_STICKY);
+}
+
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -100,6 +139,8 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
     sched_yield ();                                      /* for a few instructions of another thread */
   if (morrow__task_get_host (self) != NULL)
     return cancel_host (self, message);
+  if (G_UNLIKELY (is_swept_elsewhere (self, morrow__task_get_home (self))))
+    return TRUE;
 
   set_message (self, message);
   leave_number (self);
@@ -225,7 +266,6 @@ morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
 static void
 number_request (MorrowTask *self)
 {
-  static atomic_uint n_requests;   /* any thread, relaxed: the last number */
   guint number = atomic_exchange_explicit (&self->request, 0, memory_order_relaxed);
 
   if (morrow__relay.request != 0)
@@ -251,6 +291,9 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the caller's load has acquired what
    * came with it. */
   atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_relaxed);
+  if (has_passed_on_another (self))
+    return;
+
   self->passing_on = TRUE;
   self->n_passed_on = self->passed_on == morrow__relay.request ? self->n_passed_on + 1 : 1;
   self->passed_on = morrow__relay.request;
@@ -258,6 +301,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
     {
       return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
+      self->passed_on = 0;
     }
   self->passing_on = FALSE;
 }

@@ -445,8 +445,10 @@ void
 morrow__loop_sweep (MorrowLoop *self)
 {
   atomic_store_explicit (&self->sweeping, self->pool == NULL, memory_order_relaxed);
+  morrow__task_begin_round (TRUE);
   morrow__list_foreach_safe (&self->tasks, node, after)
     morrow__task_sweep (morrow__list_entry (node, MorrowTask, link));
+  morrow__task_end_round ();
 }
 
 /* The loop ends: no task lives here any more. */

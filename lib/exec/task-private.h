@@ -157,6 +157,8 @@ MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
 void     morrow__task_begin_asked_wait (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited);
+void     morrow__task_begin_round     (gboolean is_sweep);
+void     morrow__task_end_round       (void);
 gboolean morrow__task_mark_swept      (MorrowTask *self);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__task_protect         (MorrowFuture *future);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Chains of futures far longer than a stack has room for: cancelled, settled, let go of.
+ * Chains of futures far longer than a stack has room for: cancelled, swept, settled, let go of.
  */
 #include "config.h"
 
 #include "core/future-private.h"
-#include "exec/scene.h"
+#include "exec/models.h"
 
 /* Clang's thread sanitizer has no room for more fibers. */
 #ifdef MORROW_CHECK_TSAN
@@ -225,6 +225,123 @@ SCENE (cancel_is_refused_when_the_innermost_has_just_settled)
   return TRUE;
 }
 
+/* --- swept ------------------------------------------------------------------------------------- */
+
+/* Each of its tasks awaits another. */
+typedef struct
+{
+  guint         n;
+  MorrowPromise *promise;      /* what the innermost awaits */
+  atomic_uint   n_waiting;
+  atomic_uint   n_ended;
+  atomic_uint   n_most;        /* requests that one of them was made */
+} LeftOver;
+
+static gboolean
+wait_until_swept (LeftOver *self, MorrowFuture *awaited, GError **error)
+{
+  guint n_requests, n_most;
+
+  ck_assert (!morrow_await (awaited, error));
+  assert_cancelled (*error);
+  n_requests = morrow_future_get_cancelling (morrow_current_task ());
+  n_most = atomic_load (&self->n_most);
+  while (n_requests > n_most && !atomic_compare_exchange_weak (&self->n_most, &n_most, n_requests))
+    ;
+  atomic_fetch_add (&self->n_ended, 1);
+  return FALSE;
+}
+
+typedef struct
+{
+  LeftOver     *left_over;
+  MorrowFuture *awaited;
+} Link;
+
+static gboolean
+await_link (gpointer data, GValue *result, GError **error)
+{
+  Link *self = data;
+
+  atomic_fetch_add (&self->left_over->n_waiting, 1);
+  return wait_until_swept (self->left_over, self->awaited, error);
+}
+
+/* The innermost first. */
+static void
+leave_chain_over (LeftOver *self)
+{
+  MorrowFuture *outermost = morrow_promise_get_future (self->promise);
+
+  for (guint i = 0; i < self->n; i++)
+    {
+      Link *link = g_new (Link, 1);
+
+      *link = (Link) { self, outermost };
+      outermost = morrow_create_task (morrow_coroutine (await_link, link, g_free));
+    }
+  morrow_future_unref (outermost);
+}
+
+/* The outermost first. */
+static gboolean
+nest (gpointer data, GValue *result, GError **error)
+{
+  LeftOver *self = data;
+  guint depth = atomic_fetch_add (&self->n_waiting, 1);
+
+  return wait_until_swept (self, depth + 1 == self->n ? morrow_promise_get_future (self->promise)
+                                                      : morrow_create_task (morrow_coroutine (nest, self, NULL)), error);
+}
+
+static gboolean
+leave_chains_over (gpointer data, GValue *result, GError **error)
+{
+  LeftOver *chains = data;
+
+  leave_chain_over (&chains[0]);
+  morrow_future_unref (morrow_create_task (morrow_coroutine (nest, &chains[1], NULL)));
+  while (atomic_load (&chains[0].n_waiting) < chains[0].n || atomic_load (&chains[1].n_waiting) < chains[1].n)
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+/* Where each passed every request on, that would be five thousand million of them, for each of the two chains. */
+static guint
+sweep_chains (MorrowExecutor *executor)
+{
+  LeftOver chains[2] = { { .n = 0 } };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      chains[i].n = MIN (chain_length (), MAX_TASKS / 2);
+      chains[i].promise = morrow_promise_new ();
+    }
+  run_scene_on (executor, leave_chains_over, chains);
+  for (guint i = 0; i < 2; i++)
+    {
+      ck_assert_uint_eq (atomic_load (&chains[i].n_ended), chains[i].n);
+      morrow_promise_unref (chains[i].promise);
+    }
+  return MAX (atomic_load (&chains[0].n_most), atomic_load (&chains[1].n_most));
+}
+
+START_TEST (tasks_that_await_each_other_are_asked_twice_at_most_by_the_end_of_a_run)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  ck_assert_uint_eq (sweep_chains (loop), 2);
+}
+END_TEST
+
+START_TEST (tasks_that_await_each_other_on_many_loops_are_swept)
+{
+  g_autoptr (MorrowExecutor) loops = morrow_loop_pool_new (2);
+
+  sweep_chains (loops);
+}
+END_TEST
+
 /* --- settled, and let go of -------------------------------------------------------------------- */
 
 static void
@@ -279,6 +396,7 @@ depth_suite (void)
 {
   Suite *suite = suite_create ("depth");
   TCase *cancelled = morrow_check_add_case (suite, "cancelled");
+  TCase *swept = morrow_check_add_case (suite, "swept");
   TCase *settled = morrow_check_add_case (suite, "settled");
 
   tcase_add_test (cancelled, cancel_goes_down_a_chain_of_gathers);
@@ -286,6 +404,9 @@ depth_suite (void)
   tcase_add_test (cancelled, cancel_goes_down_a_chain_of_tasks);
   tcase_add_test (cancelled, cancel_goes_down_a_chain_of_everything);
   tcase_add_test (cancelled, cancel_is_refused_when_the_innermost_has_just_settled);
+
+  tcase_add_test (swept, tasks_that_await_each_other_are_asked_twice_at_most_by_the_end_of_a_run);
+  tcase_add_test (swept, tasks_that_await_each_other_on_many_loops_are_swept);
 
   tcase_add_test (settled, chain_of_gathers_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_shields_settles_and_is_let_go_of);
