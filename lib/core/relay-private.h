@@ -33,6 +33,9 @@ void morrow__relay_make_rest (MorrowRelay *self);
 void morrow__relay_unref     (MorrowFuture *held);
 void morrow__relay_drop      (MorrowRelayFunc func, MorrowFuture *held, gpointer data);
 
+/* For who holds what may hold such futures: calls @func, which releases it, now or soon; @future lives until then. */
+void morrow__relay_release   (MorrowRelayFunc func, MorrowFuture *future);
+
 /* Calls @func, now or soon; @future lives until then. */
 static inline void
 morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)

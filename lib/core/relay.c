@@ -60,3 +60,9 @@ morrow__relay_unref (MorrowFuture *held)
 {
   morrow__relay_drop (unref, held, NULL);
 }
+
+void
+morrow__relay_release (MorrowRelayFunc func, MorrowFuture *future)
+{
+  morrow__relay_call (&unrefs, func, future, NULL);
+}

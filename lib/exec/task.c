@@ -7,6 +7,7 @@
 
 #include "base/alone-private.h"
 #include "base/cache-private.h"
+#include "core/relay-private.h"
 #include "exec/task-private.h"
 
 /* Names are Task-1, Task-2 ... Each thread takes a stretch of the numbers at a time, so that a task does not cost an
@@ -49,6 +50,27 @@ warn_never_awaited (MorrowTask *self)
                     morrow__task_func_name (self), site != NULL ? site : "?");
 }
 
+static void
+release_lazy (MorrowFuture *future, gpointer data)
+{
+  MorrowTask *self = (MorrowTask *) future;
+
+  warn_never_awaited (self);
+  release_data (self);
+}
+
+/* Nobody has started it. The data may be a coroutine, with one more in its data, and so on: so it is given a reference again,
+ * which is dropped once they have been released. */
+static void
+free_lazy (MorrowTask *self)
+{
+  /* Relaxed, both: nobody else can reach it. */
+  atomic_store_explicit (&self->state, MORROW_TASK_CLAIMED, memory_order_relaxed);
+  atomic_store_explicit (&self->future.ref_count, 1, memory_order_relaxed);
+  morrow__relay_release (release_lazy, &self->future);
+  morrow_future_unref (&self->future);
+}
+
 /* Reads only the first of its lines: the others are out of the caches when thousands are released. Whoever starts a task holds it
  * until it has settled, so that one which has not was never started. */
 static void
@@ -56,10 +78,11 @@ task_free (MorrowFuture *future)
 {
   MorrowTask *self = (MorrowTask *) future;
 
-  if (G_UNLIKELY (!morrow__future_is_settled (future)))
+  if (G_UNLIKELY (!morrow__future_is_settled (future)) &&
+      atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
     {
-      warn_never_awaited (self);
-      release_data (self);
+      free_lazy (self);
+      return;
     }
 
   if (G_UNLIKELY (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE))

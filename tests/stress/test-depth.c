@@ -391,6 +391,28 @@ SCENE (chain_of_values_is_let_go_of)
   return TRUE;
 }
 
+static gboolean
+never_run (gpointer data, GValue *result, GError **error)
+{
+  ck_abort ();
+  return FALSE;
+}
+
+/* Each is the next one's data. */
+SCENE (chain_of_coroutines_that_nobody_starts_is_let_go_of)
+{
+  guint n = chain_length () / 2;
+  MorrowFuture *outermost = NULL;
+
+  for (guint i = 0; i < n; i++)
+    {
+      outermost = morrow_coroutine (never_run, outermost, outermost != NULL ? (GDestroyNotify) morrow_future_unref : NULL);
+      morrow_check_expect_warning ("coroutine 'never_run' was never awaited*");
+    }
+  morrow_future_unref (outermost);
+  return TRUE;
+}
+
 static Suite *
 depth_suite (void)
 {
@@ -412,6 +434,7 @@ depth_suite (void)
   tcase_add_test (settled, chain_of_shields_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_callbacks_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_values_is_let_go_of);
+  tcase_add_test (settled, chain_of_coroutines_that_nobody_starts_is_let_go_of);
 
   return suite;
 }
