@@ -38,5 +38,6 @@ void     morrow__search_clear  (MorrowSearch *self);
 /* Whether nothing can settle @task any more. What waits may change between two calls only so that there is more hope. */
 gboolean morrow__search_task   (MorrowSearch *self, MorrowTask *task);
 
-/* For is_hopeless of the search, @search: whether what a task waits for is hopeless. */
+/* For is_hopeless of the search, @search: whether what a task waits for is hopeless. Also of a whole search, where is_hopeless
+ * does not ask. */
 gboolean morrow__search_awaited (MorrowFuture *awaited, gpointer search);

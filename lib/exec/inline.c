@@ -13,6 +13,7 @@
 #include <morrow/error.h>
 
 #include "base/mpsc-private.h"
+#include "exec/hopeless-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
 #include "exec/thread-home-private.h"
@@ -89,25 +90,20 @@ inline_idle (MorrowThreadHome *home)
   return inherit_requests (home, current) || any;
 }
 
-/* Whether @future can only settle after a task that runs on this very stack, below the one that waits. */
+/* What runs on this very stack, below the one that waits, goes on when that has ended. */
 static gboolean
-needs_below (MorrowFuture *future, gpointer home)
+is_below (MorrowSearch *search, MorrowTask *task)
 {
-  MorrowTask *task = (MorrowTask *) future, *host;
-  gboolean needs;
+  return morrow__task_get_home (task) == search->owner;
+}
 
-  if (morrow__future_is_settled (future))
-    return FALSE;
-  if (!morrow__future_is_task (future))
-    return future->ops->visit_awaited != NULL && future->ops->visit_awaited (future, needs_below, home);
-  if (morrow__task_get_host (task) == NULL)
-    return morrow__task_get_home (task) == home;
+static gboolean
+needs_below (MorrowFuture *future, MorrowHome *home)
+{
+  MorrowSearch search = MORROW_SEARCH (is_below, FALSE, home);
+  gboolean needs = morrow__search_awaited (future, &search);
 
-  host = morrow__task_ref_host (task);
-  if (host == NULL)
-    return FALSE;
-  needs = needs_below (&host->future, home);
-  morrow_future_unref (&host->future);
+  morrow__search_clear (&search);
   return needs;
 }
 

@@ -395,24 +395,40 @@ run_on_top (MorrowThreadPool *self, MorrowTask *task)
   morrow_future_unref (&task->future);
 }
 
-/* Runs what a blocked worker waits for and what has not started. TRUE when it did. */
 static gboolean
-run_awaited (MorrowFuture *future, gpointer data)
+add_awaited (MorrowFuture *future, gpointer awaited)
 {
-  MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
-  gboolean *did = data;
-
-  if (!morrow__future_is_task (future))
-    {
-      if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
-        future->ops->visit_awaited (future, run_awaited, data);
-    }
-  else if (claim_here (self, (MorrowTask *) future))
-    {
-      run_on_top (self, (MorrowTask *) future);
-      *did = TRUE;
-    }
+  g_ptr_array_add (awaited, morrow__future_ref (future));
   return TRUE;
+}
+
+/* Runs what a blocked worker waits for and what has not started, however deep it lies in gathers of gathers. TRUE when it
+ * did. */
+static gboolean
+run_awaited (MorrowThreadPool *self, MorrowFuture *awaited)
+{
+  g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func ((GDestroyNotify) morrow_future_unref);
+  gboolean did = FALSE;
+
+  add_awaited (awaited, all);
+  for (guint i = 0; i < all->len; i++)
+    {
+      MorrowFuture *future = g_ptr_array_index (all, i);
+
+      if (morrow__future_is_task (future))
+        {
+          if (claim_here (self, (MorrowTask *) future))
+            {
+              run_on_top (self, (MorrowTask *) future);
+              did = TRUE;
+            }
+        }
+      else if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
+        {
+          future->ops->visit_awaited (future, add_awaited, all);
+        }
+    }
+  return did;
 }
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
@@ -482,7 +498,7 @@ idle_wait (MorrowThreadHome *home)
       MorrowTask *parked = g_ptr_array_index (home->parked, i - 1);
 
       if (parked->awaiting != NULL)             /* else it waits for a descriptor */
-        run_awaited (parked->awaiting, &did);
+        did = run_awaited (self, parked->awaiting);
     }
   if (all_blocked && !did)
     {

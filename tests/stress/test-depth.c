@@ -373,6 +373,59 @@ SCENE (chain_of_callbacks_settles_and_is_let_go_of)
   return TRUE;
 }
 
+static MorrowFuture *
+link_combined (MorrowFuture *inner)
+{
+  static guint turn;
+
+  switch (turn++ % 3)
+    {
+    case 0:
+      return morrow_gather (inner, NULL);
+    case 1:
+      return morrow_any (inner, NULL);
+    default:
+      return morrow_shield (inner);
+    }
+}
+
+static gboolean
+resolve_it (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  morrow_promise_resolve (data);
+  return TRUE;
+}
+
+/* In the end for a task that is queued where this one waits, and for a callback, which runs once this one waits. */
+static gboolean
+await_combined (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) settled = new_int (1);
+  g_autoptr (MorrowFuture) callback = NULL;
+  MorrowFuture *awaited = new_pending (&promise);
+
+  callback = morrow_future_then (settled, resolve_it, promise, NULL);
+  awaited = morrow_gather (morrow_create_task (morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL)), awaited, NULL);
+  for (guint i = 0; i < chain_length (); i++)
+    awaited = link_combined (awaited);
+  return morrow_await (awaited, error);
+}
+
+static gboolean
+await_combined_in_a_task (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (await_combined, NULL, NULL)), error);
+}
+
+START_TEST (task_awaits_a_chain_of_combined_futures)
+{
+  g_autoptr (MorrowExecutor) executor = _i == MODEL_THREADS ? morrow_thread_pool_new (1) : make_model (_i);
+
+  run_scene_on (executor, await_combined_in_a_task, NULL);
+}
+END_TEST
+
 /* A future whose value is a future. */
 static MorrowFuture *
 link_value (MorrowFuture *inner)
@@ -433,6 +486,7 @@ depth_suite (void)
   tcase_add_test (settled, chain_of_gathers_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_shields_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_callbacks_settles_and_is_let_go_of);
+  tcase_add_loop_test (settled, task_awaits_a_chain_of_combined_futures, 0, N_MODELS);
   tcase_add_test (settled, chain_of_values_is_let_go_of);
   tcase_add_test (settled, chain_of_coroutines_that_nobody_starts_is_let_go_of);
 
