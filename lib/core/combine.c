@@ -399,6 +399,21 @@ static const MorrowFutureOps combine_ops[] = {
   [RACE] = COMBINE_OPS ("race"),
 };
 
+/* The first @limit start now, and each of the others when one has settled. */
+static void
+subscribe_first (Combine *self, gsize limit)
+{
+  for (gsize i = limit; i < self->n; i++)
+    {
+      MorrowFuture *child = self->children[i].future;
+
+      if (child->ops->put_off != NULL)
+        child->ops->put_off (child);
+    }
+  for (gsize i = 0; i < limit; i++)
+    subscribe_next (self);
+}
+
 static MorrowFuture *
 combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
 {
@@ -427,8 +442,7 @@ combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
   if (limit == 0 || limit >= n)
     subscribe_all (self);
   else
-    for (gsize i = 0; i < limit; i++)
-      subscribe_next (self);
+    subscribe_first (self, limit);
   drop_pending (self);
 
   return &self->future;

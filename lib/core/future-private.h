@@ -73,6 +73,9 @@ struct _MorrowFutureOps
   /* Any thread: it is about to be awaited by a shield. NULL: that makes no difference. */
   void     (*protect)      (MorrowFuture *self);
 
+  /* In whatever has it started, though later, when another may run there. NULL: that makes no difference. */
+  void     (*put_off)      (MorrowFuture *self);
+
   /* The thread of the last unref: releases what the kind holds, and the memory. */
   void     (*free_kind)    (MorrowFuture *self);
 

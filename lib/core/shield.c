@@ -74,7 +74,8 @@ morrow__future_is_shield (MorrowFuture *self)
  *
  * In a task that is being swept up at the end of a run, awaiting a shield is what still works. A coroutine that is given
  * to it there is not swept, nor are the tasks that this creates, and the run waits for them: this is how to clean up.
- * A task that runs already is no clean-up, and is swept as any other.
+ * A task that runs already is no clean-up, and is swept as any other; so are the coroutines of a gather that is given to it,
+ * which has started them before. To clean up with a gather, await one in such a coroutine.
  *
  * Returns: (transfer full): a future that settles as @future does; @future itself when that has settled
  */

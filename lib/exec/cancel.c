@@ -421,14 +421,29 @@ spare (MorrowTask *self)
   atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_SPARED, memory_order_relaxed);
 }
 
+static gboolean
+is_lazy (MorrowTask *self)
+{
+  return atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY;
+}
+
 /* A shield is put before @future, and starts it if nobody has. */
 void
 morrow__task_protect (MorrowFuture *future)
 {
   MorrowTask *self = (MorrowTask *) future;
 
-  if (current_task_is (MORROW__CANCEL_STICKY | MORROW__CANCEL_SPARED) &&
-      atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
+  if (current_task_is (MORROW__CANCEL_STICKY | MORROW__CANCEL_SPARED) && is_lazy (self))
+    spare (self);
+}
+
+/* A gather with a limit, which was made here, is to start @future. */
+void
+morrow__task_put_off (MorrowFuture *future)
+{
+  MorrowTask *self = (MorrowTask *) future;
+
+  if (current_task_is (MORROW__CANCEL_SPARED) && is_lazy (self))
     spare (self);
 }
 

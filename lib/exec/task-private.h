@@ -25,7 +25,7 @@
  *             the number of requests
  *   STICKY    the task is being swept up: every suspension point fails from now on, but for a shield
  *   SPARED    the task is part of a clean-up: a shield has started it in one that is STICKY or SPARED, or a task that is
- *             SPARED has; set before it starts, and no sweep touches it
+ *             SPARED has, or a gather of that task's; set before it starts, and no sweep touches it
  *
  *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it
  *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
@@ -162,6 +162,7 @@ void     morrow__task_end_round       (void);
 gboolean morrow__task_mark_swept      (MorrowTask *self);
 void     morrow__task_sweep           (MorrowTask *self);
 void     morrow__task_protect         (MorrowFuture *future);
+void     morrow__task_put_off         (MorrowFuture *future);
 void     morrow__task_inherit_spared  (MorrowTask *self, MorrowExecutor *executor);
 gboolean morrow__task_interrupt       (MorrowTask *self, MorrowInterruption why);
 void     morrow__cancellable_cancel   (MorrowFuture *future);

@@ -390,6 +390,7 @@ const MorrowFutureOps morrow__task_ops = {
   .cancel = morrow__task_cancel,
   .start = task_start,
   .protect = morrow__task_protect,
+  .put_off = morrow__task_put_off,
   .free_kind = task_free,
   .is_wanted = task_is_wanted,
 };

@@ -415,6 +415,50 @@ START_TEST (coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancell
 }
 END_TEST
 
+static gboolean
+clean_up_one_by_one (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *children[3] = { morrow_sleep (0.001) };   /* which ends in no task */
+
+  for (guint i = 1; i < 3; i++)
+    children[i] = morrow_coroutine (clean_up_once, data, NULL);
+  return morrow_await (morrow_gather_full (children, 3, MORROW_GATHER_DEFAULT, 1), error);
+}
+
+static gboolean
+wait_then_clean_up_one_by_one (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+
+  atomic_store (&self->is_waiting, TRUE);
+  ck_assert (!morrow_future_await (never_settles, error));
+  ck_assert (morrow_await (morrow_shield (morrow_coroutine (clean_up_one_by_one, self, NULL)), NULL));
+  return FALSE;
+}
+
+static gboolean
+leave_one_over_that_cleans_up_one_by_one (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *clean_up = data;
+
+  leave_over (wait_then_clean_up_one_by_one, clean_up);
+  while (!atomic_load (&clean_up->is_waiting))
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+START_TEST (run_04_what_a_gather_with_a_limit_starts_later_is_part_of_the_clean_up)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  CleanUp clean_up = { .is_waiting = FALSE };
+
+  run_scene_on (executor, leave_one_over_that_cleans_up_one_by_one, &clean_up);
+  ck_assert_uint_eq (atomic_load (&clean_up.n_done), 2);
+}
+END_TEST
+
 /* A leftover that another awaits, which is woken meanwhile, again and again on a thread pool, where something is queued. */
 static gboolean
 wait_then_queue_much (gpointer data, GValue *result, GError **error)
@@ -856,6 +900,7 @@ run_suite (void)
   tcase_add_test (leftovers, run_04_leftover_tasks_are_all_cancelled_then_all_awaited);
   tcase_add_loop_test (leftovers, run_04_in_a_leftover_every_further_wait_fails, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, run_04_what_a_gather_with_a_limit_starts_later_is_part_of_the_clean_up, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, leftover_that_another_awaits_is_asked_by_the_sweep_and_once_by_that, 0, MODEL_INLINE);
   tcase_add_test (leftovers, circle_of_leftovers_is_opened_by_the_cancel_that_comes_round);
   tcase_add_loop_test (leftovers, coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it, 0, MODEL_INLINE);
