@@ -12,13 +12,16 @@
 
 enum
 {
-  N_RACES = 100000
+  N_RACES = 100000,
+  RACES_TIME = 5 * G_USEC_PER_SEC
 };
 
 typedef struct
 {
   guint         n_threads;      /* Immutable. */
   _Atomic guint n_arrived;      /* Any thread: since the beginning of the test. */
+  gint64        deadline;       /* Immutable. */
+  gboolean      is_over;        /* The thread that counts, between two meetings; the others after the second. */
 } Rendezvous;
 
 static inline void
@@ -26,6 +29,8 @@ rendezvous_init (Rendezvous *rendezvous,
                  guint       n_threads)
 {
   rendezvous->n_threads = n_threads;
+  rendezvous->deadline = g_get_monotonic_time () + RACES_TIME;
+  rendezvous->is_over = FALSE;
   atomic_init (&rendezvous->n_arrived, 0);
 }
 
@@ -40,4 +45,13 @@ rendezvous_meet (Rendezvous *rendezvous)
   while (atomic_load_explicit (&rendezvous->n_arrived, memory_order_acquire) < last)
     if (++n_spins % 256 == 0)
       sched_yield ();
+}
+
+/* Between two meetings, in one of the threads: after this many races there is another, unless there have been enough.  Where
+ * threads wait for a processor each meeting takes a turn of the scheduler, and what meets is no race: then time ends it. */
+static inline void
+rendezvous_count (Rendezvous *rendezvous,
+                  guint       n_races)
+{
+  rendezvous->is_over = n_races == N_RACES || g_get_monotonic_time () >= rendezvous->deadline;
 }

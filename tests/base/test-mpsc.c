@@ -68,7 +68,7 @@ duel_produce (gpointer data)
 {
   Duel *duel = data;
 
-  for (guint i = 0; i < N_RACES; i++)
+  for (guint i = 0; !duel->rendezvous.is_over; i++)
     {
       rendezvous_meet (&duel->rendezvous);
       duel->item.number = i;
@@ -82,18 +82,19 @@ START_TEST (push_racing_take_all_arrives_now_or_next_time)
 {
   Duel duel = { .item = { .number = 0 } };
   MorrowQueue out = MORROW__QUEUE_INIT;
-  guint n_taken = 0, n_takes = 0;
+  guint n_races = 0, n_taken = 0, n_takes = 0;
   GThread *producer;
 
   morrow__mpsc_init (&duel.mpsc);
   rendezvous_init (&duel.rendezvous, 2);
   producer = g_thread_new ("producer", duel_produce, &duel);
-  for (guint i = 0; i < N_RACES; i++)
+  while (!duel.rendezvous.is_over)
     {
       rendezvous_meet (&duel.rendezvous);
       morrow__mpsc_take_all (&duel.mpsc, &out);
       if (!morrow__queue_is_empty (&out))
-        n_takes += duel.item.number == i;
+        n_takes += duel.item.number == n_races;
+      rendezvous_count (&duel.rendezvous, ++n_races);
       rendezvous_meet (&duel.rendezvous);
       if (morrow__queue_is_empty (&out))
         {
@@ -104,8 +105,8 @@ START_TEST (push_racing_take_all_arrives_now_or_next_time)
       ck_assert (morrow__queue_is_empty (&out));
     }
   g_thread_join (producer);
-  ck_assert_uint_eq (n_taken, N_RACES);
-  ck_assert_uint_eq (n_takes, N_RACES);
+  ck_assert_uint_eq (n_taken, n_races);
+  ck_assert_uint_eq (n_takes, n_races);
 }
 END_TEST
 
