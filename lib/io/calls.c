@@ -287,7 +287,7 @@ finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **erro
   int code = 0;
   socklen_t length = sizeof code;
 
-  /* An edge may be an old one, from before the call. */
+  /* A task may be woken for nothing, by a cancel that is taken back at once. */
   do
     {
       if (!morrow__fd_wait (self, POLLOUT, here, deadline, error))

@@ -650,27 +650,29 @@ START_TEST (refused_connection_is_an_error)
 END_TEST
 
 static gboolean
-connect_after_a_wait (gpointer data, GValue *result, GError **error)
+connect_it (gpointer data, GValue *result, GError **error)
 {
-  int listener = new_listener (1);
-  struct sockaddr_in address = get_address (listener);
-  g_autoptr (MorrowFd) fd = morrow_fd_new (new_socket ());
+  return wait_call (data, NEVER, error) == 0;
+}
 
-  /* A socket that is not connected is ready for everything, in vain. */
-  ck_assert (morrow_await_int (morrow_fd_ready (fd, G_IO_OUT), error) & G_IO_HUP);
-  ck_assert_int_eq (morrow_fd_connect (fd, (struct sockaddr *) &address, sizeof address, NEVER, error), 0);
-  ck_assert_int_eq (morrow_fd_send (fd, "hello", 5, 0, NEVER, error), 5);
-  close (listener);
+/* Which wakes the task for nothing. */
+SCENE (connection_is_still_under_way_after_a_cancel_that_is_taken_back)
+{
+  g_autoptr (MorrowFuture) task = NULL;
+  Wait wait;
+
+  wait_init (&wait, CALL_CONNECT);
+  task = morrow_create_task (morrow_coroutine (connect_it, &wait, NULL));
+  let_run ();
+  ck_assert (morrow_future_cancel (task));
+  ck_assert_uint_eq (morrow_future_uncancel (task), 0);
+  let_run ();
+  ck_assert (!morrow_future_is_settled (task));
+  ck_assert (morrow_future_cancel (task));
+  await_cancelled (task);
+  wait_clear (&wait);
   return TRUE;
 }
-
-START_TEST (socket_that_was_waited_for_can_be_connected)
-{
-  g_autoptr (MorrowExecutor) executor = make_model (_i);
-
-  run_scene_on (executor, connect_after_a_wait, NULL);
-}
-END_TEST
 
 /* A packet ends a read, however large the buffer; the next is there already. */
 SCENE (packets_are_read_one_by_one_without_waiting)
@@ -1431,7 +1433,7 @@ make_suite (void)
   tcase_add_loop_test (calls, data_come_whole_whatever_the_size_of_the_reads, 0, N_MODELS);
   tcase_add_loop_test (calls, reset_is_an_error_and_no_signal, 0, N_MODELS);
   tcase_add_loop_test (calls, refused_connection_is_an_error, 0, N_MODELS);
-  tcase_add_loop_test (calls, socket_that_was_waited_for_can_be_connected, 0, N_MODELS);
+  tcase_add_test (calls, connection_is_still_under_way_after_a_cancel_that_is_taken_back);
   tcase_add_test (calls, packets_are_read_one_by_one_without_waiting);
   tcase_add_test (calls, peeked_data_are_still_there);
   tcase_add_test (calls, data_behind_something_urgent_are_found);
