@@ -290,6 +290,21 @@ subscribe_all (Combine *self)
     subscribe_to (self, &self->children[i]);
 }
 
+/* The first @limit start now, and each of the others when one has settled. */
+static void
+subscribe_first (Combine *self, gsize limit)
+{
+  for (gsize i = limit; i < self->n; i++)
+    {
+      MorrowFuture *child = self->children[i].future;
+
+      if (child->ops->put_off != NULL)
+        child->ops->put_off (child);
+    }
+  for (gsize i = 0; i < limit; i++)
+    subscribe_next (self);
+}
+
 /* --- cancelling -------------------------------------------------------------------------------------------------- */
 
 /* Whether a gather accepts a cancel is known when all of its children have been asked. So it cannot be put off as
@@ -398,21 +413,6 @@ static const MorrowFutureOps combine_ops[] = {
   [ANY] = COMBINE_OPS ("any"),
   [RACE] = COMBINE_OPS ("race"),
 };
-
-/* The first @limit start now, and each of the others when one has settled. */
-static void
-subscribe_first (Combine *self, gsize limit)
-{
-  for (gsize i = limit; i < self->n; i++)
-    {
-      MorrowFuture *child = self->children[i].future;
-
-      if (child->ops->put_off != NULL)
-        child->ops->put_off (child);
-    }
-  for (gsize i = 0; i < limit; i++)
-    subscribe_next (self);
-}
 
 static MorrowFuture *
 combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
