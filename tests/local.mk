@@ -124,6 +124,7 @@ TESTS += $(test_programs) $(test_scripts)
 EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
+  tests/counts.h \
   tests/exec/circle.h \
   tests/exec/models.h \
   tests/conformance-items.txt \

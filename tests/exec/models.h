@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include <dirent.h>
 #include <stdatomic.h>
 
+#include "counts.h"
 #include "exec/scene.h"
 
 enum
@@ -55,29 +55,4 @@ run_failing_on (MorrowExecutor *executor, MorrowCoroutineFunc func, gpointer dat
   ck_assert (!morrow_run_on (executor, morrow_coroutine (func, data, NULL), NULL, &error));
   ck_assert_ptr_nonnull (error);
   return error;
-}
-
-static inline guint
-count_entries (const char *path)
-{
-  DIR *directory = opendir (path);
-  guint n = 0;
-
-  while (readdir (directory) != NULL)
-    n++;
-  closedir (directory);
-  return n;
-}
-
-/* What this process has open. */
-static inline guint
-count_descriptors (void)
-{
-  return count_entries ("/proc/self/fd");
-}
-
-static inline guint
-count_threads (void)
-{
-  return count_entries ("/proc/self/task") - 2;   /* . and .. */
 }

@@ -5,12 +5,12 @@
  */
 #pragma once
 
+#include "counts.h"
 #include "morrow-check.h"
 #include "server/launch.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
-#include <dirent.h>
 #include <morrow/http.h>
 #include <morrow/morrow.h>
 #include <string.h>
@@ -80,18 +80,6 @@ start_tls_server (char **ret_certificate)
     ck_abort_msg ("%s", error->message);
   *ret_certificate = certificate;
   return server;
-}
-
-static inline guint
-count_descriptors (void)
-{
-  DIR *folder = opendir ("/proc/self/fd");
-  guint n = 0;
-
-  while (readdir (folder) != NULL)
-    n++;
-  closedir (folder);
-  return n;
 }
 
 /* One request -------------------------------------------------------------------------------- */
