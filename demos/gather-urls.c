@@ -24,7 +24,7 @@ typedef struct
 
 static char *urls_path;
 static GStrv urls;
-static int concurrency;
+static int concurrency = G_MAXINT;
 static double timeout = 60.0;
 static MorrowHttpOptions *options;   /* for the whole program, as are the URLs */
 
@@ -102,7 +102,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   model_init (&argc, &argv, "Visits web sites, ten of its own where no URL is given, and prints a line for each.", entries);
-  if (concurrency < 0 || !(timeout > 0.0) || (urls != NULL && urls_path != NULL))
+  if (concurrency < 1 || !(timeout > 0.0) || (urls != NULL && urls_path != NULL))
     model_usage_error ("--concurrency is a number from 1, --timeout one above 0; give URLs or a file of them, not both");
 
   if (urls_path != NULL)
@@ -114,6 +114,6 @@ main (int argc, char **argv)
 
   options = morrow_http_options_new ();
   morrow_http_options_set_timeout (options, timeout);
-  model_make_room (MIN (g_strv_length (urls), concurrency > 0 ? (guint) concurrency : G_MAXUINT));
+  model_make_room (MIN (g_strv_length (urls), (guint) concurrency));
   return model_run (gather_urls, NULL);
 }

@@ -27,9 +27,10 @@ const Model models[] =
 
 #define MAX_THREADS 1024
 #define MAX_DEFAULT_THREADS 64
+#define NOT_GIVEN G_MININT
 
 static char *model_name;
-static int n_threads;
+static int n_threads = NOT_GIVEN;   /* once the options are checked: 0 for as many as the model has by default */
 static guint default_threads = 8;
 static double unit = 1.0;
 
@@ -106,7 +107,11 @@ check_options (GError **error)
   chosen = model_find (model_name != NULL ? model_name : "loop", error);
   if (chosen == NULL)
     return FALSE;
-  if (n_threads < 0 || n_threads > MAX_THREADS)
+  if (n_threads == NOT_GIVEN)
+    {
+      n_threads = 0;
+    }
+  else if (n_threads < 1 || n_threads > MAX_THREADS)
     {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                    "--threads is a number from 1 to %d", MAX_THREADS);

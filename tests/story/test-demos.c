@@ -210,6 +210,7 @@ START_TEST (wrong_usage_is_explained_with_status_2)
   g_autoptr (Program) model = program_run ("demos/hello", "--model", "quantum", NULL);
   g_autoptr (Program) unit = program_run ("demos/hello", "--unit", "-1", NULL);
   g_autoptr (Program) threads = program_run ("demos/hello", "--threads", "100000", NULL);
+  g_autoptr (Program) no_thread = program_run ("demos/hello", "--threads", "0", NULL);
   g_autoptr (Program) option = program_run ("demos/hello", "--no-such-option", NULL);
   g_autoptr (Program) argument = program_run ("demos/hello", "world", NULL);
 
@@ -217,6 +218,8 @@ START_TEST (wrong_usage_is_explained_with_status_2)
   ck_assert_int_eq (model->exit_status, 2);
   ck_assert_int_eq (unit->exit_status, 2);
   ck_assert_int_eq (threads->exit_status, 2);
+  ck_assert_ptr_nonnull (strstr (no_thread->err, "--threads is a number from 1 to 1024"));
+  ck_assert_int_eq (no_thread->exit_status, 2);
   ck_assert_int_eq (option->exit_status, 2);
   ck_assert_int_eq (argument->exit_status, 2);
   ck_assert_str_eq (model->out, "");

@@ -268,10 +268,12 @@ START_TEST (urls_and_a_file_together_are_wrong_usage)
 {
   g_autoptr (Program) both = program_run (GATHER, "--urls", list_path, "http://127.0.0.1/", NULL);
   g_autoptr (Program) number = program_run (GATHER, "--concurrency", "-3", NULL);
+  g_autoptr (Program) none = program_run (GATHER, "--concurrency", "0", NULL);
   g_autoptr (Program) seconds = program_run (GATHER, "--timeout", "0", NULL);
 
   ck_assert_int_eq (both->exit_status, 2);
   ck_assert_int_eq (number->exit_status, 2);
+  ck_assert_int_eq (none->exit_status, 2);
   ck_assert_int_eq (seconds->exit_status, 2);
 }
 END_TEST
