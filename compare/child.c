@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "demos/urls.h"
 #include "run.h"
 
 /* While a run lasts, at most one progress report in so many microseconds. */
@@ -219,6 +220,14 @@ take_timings (Visit *visit, const MorrowHttpTimings *timings)
 
 /* The gather ---------------------------------------------------------------------------------- */
 
+static void
+set_status_error (const char *url, guint status, GError **error)
+{
+  g_autofree char *shown = urls_show_one (url);
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: HTTP status %u", shown, status);
+}
+
 static gboolean
 visit_url (gpointer data, GValue *result, GError **error)
 {
@@ -237,8 +246,7 @@ visit_url (gpointer data, GValue *result, GError **error)
       self->n_bytes = g_bytes_get_size (morrow_http_response_get_body (response));
       span->ok = morrow_http_response_get_status (response) < 400;
       if (!span->ok)
-        g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: HTTP status %u", self->url,
-                     morrow_http_response_get_status (response));
+        set_status_error (self->url, morrow_http_response_get_status (response), error);
     }
   if (self->gather->order->progress)
     report_progress (self->gather, span->ok);

@@ -89,7 +89,8 @@ check_urls (const RawOptions *raw, GError **error)
   for (char **url = raw->urls; url != NULL && *url != NULL; url++)
     if (!g_utf8_validate (*url, -1, NULL))
       {
-        g_autofree char *name = g_filename_display_name (*url);
+        g_autofree char *shown = urls_show_one (*url);
+        g_autofree char *name = g_filename_display_name (shown);
 
         g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "'%s' is not in UTF-8", name);
         return FALSE;

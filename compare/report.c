@@ -13,6 +13,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "demos/urls.h"
+
 static void
 add_string (JsonBuilder *builder, const char *name, const char *value)
 {
@@ -97,6 +99,16 @@ add_settings (JsonBuilder *builder, const Plan *plan)
   json_builder_end_object (builder);
 }
 
+/* The URLs among the arguments as people may see them, the rest as it was typed. */
+static void
+add_argument (JsonBuilder *builder, const Plan *plan, const char *argument)
+{
+  gboolean is_url = strchr (argument, '@') != NULL && g_strv_contains ((const char *const *) plan->urls, argument);
+  g_autofree char *shown = is_url ? urls_show_one (argument) : g_strdup (argument);
+
+  json_builder_add_string_value (builder, shown);
+}
+
 static void
 add_manifest (JsonBuilder *builder, const Plan *plan, GStrv arguments)
 {
@@ -109,7 +121,7 @@ add_manifest (JsonBuilder *builder, const Plan *plan, GStrv arguments)
   json_builder_set_member_name (builder, "command_line");
   json_builder_begin_array (builder);
   for (; *arguments != NULL; arguments++)
-    json_builder_add_string_value (builder, *arguments);
+    add_argument (builder, plan, *arguments);
   json_builder_end_array (builder);
   add_settings (builder, plan);
   add_machine (builder);

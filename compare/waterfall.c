@@ -16,6 +16,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "demos/urls.h"
+
 #define MIN_WIDTH      20     /* on a terminal that is narrower its lines are broken */
 #define MIN_COLUMNS    8      /* below that a model's picture says nothing */
 #define COLUMNS_A_TICK 10
@@ -107,13 +109,14 @@ GStrv
 waterfall_labels (const Plan *plan, int width)
 {
   GStrv labels = g_new0 (char *, plan->n_urls + 1);
-  gsize prefix = common_prefix (plan->urls);
-  gboolean is_numbered = has_duplicates (plan->urls);
+  g_auto (GStrv) urls = urls_show (plan->urls);
+  gsize prefix = common_prefix (urls);
+  gboolean is_numbered = has_duplicates (urls);
 
   for (guint i = 0; i < plan->n_urls; i++)
     {
       g_autofree char *number = is_numbered ? g_strdup_printf ("%u: ", i + 1) : g_strdup ("");
-      g_autofree char *url = g_utf8_make_valid (plan->urls[i] + prefix, -1);
+      g_autofree char *url = g_utf8_make_valid (urls[i] + prefix, -1);
       g_autofree char *rest = shorten (url, width - (int) strlen (number));
 
       labels[i] = g_strconcat (number, rest, NULL);

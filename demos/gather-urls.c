@@ -46,13 +46,13 @@ visit (gpointer data, GValue *result, GError **error)
 
 /* One line; whether the site is well. */
 static gboolean
-print_site (const Site *site, const GError *error, int url_width)
+print_site (const Site *site, const char *url, int url_width, const GError *error)
 {
   if (error != NULL)
     g_print ("---                           %s\n", error->message);   /* which begins with the URL */
   else
     g_print ("%3u %9" G_GSIZE_FORMAT " bytes %7.3f s  %-*s  %s\n", site->status, site->n_bytes, site->seconds,
-             url_width, site->url, site->about);
+             url_width, url, site->about);
   return error == NULL && site->status < 400;
 }
 
@@ -62,6 +62,7 @@ gather_urls (gpointer data, GValue *result, GError **error)
   guint n = g_strv_length (urls), n_failed = 0;
   g_autofree Site *sites = g_new0 (Site, n);
   g_autofree MorrowFuture **visits = g_new (MorrowFuture *, n);
+  g_auto (GStrv) shown = urls_show (urls);
   g_autoptr (MorrowResults) results = NULL;
   int url_width = 0;
 
@@ -69,7 +70,7 @@ gather_urls (gpointer data, GValue *result, GError **error)
     {
       sites[i].url = urls[i];
       visits[i] = morrow_coroutine (visit, &sites[i], NULL);
-      url_width = MAX (url_width, (int) strlen (urls[i]));
+      url_width = MAX (url_width, (int) strlen (shown[i]));
     }
   results = morrow_await_boxed (morrow_gather_full (visits, n, MORROW_GATHER_RETURN_ERRORS, concurrency), error);
   /* One after another, the sites have been visited before main first waits: Ctrl-C meanwhile is told here. */
@@ -78,8 +79,7 @@ gather_urls (gpointer data, GValue *result, GError **error)
 
   for (guint i = 0; i < n; i++)
     {
-      if (results != NULL && !print_site (&sites[i], morrow_results_get_error (results, i), url_width))
-        n_failed++;
+      n_failed += results != NULL && !print_site (&sites[i], shown[i], url_width, morrow_results_get_error (results, i));
       g_free (sites[i].about);
     }
   if (n_failed > 0)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads a list of URLs.  A # inside a URL is its fragment, so a comment is a # that begins the line
- * or follows a blank.
+ * Reads a list of URLs, and shows them.  A # inside a URL is its fragment, so a comment is a # that
+ * begins the line or follows a blank.
  */
 #include "config.h"
 
 #include "urls.h"
+
+#include <string.h>
 
 #define N_SITES 10
 
@@ -63,4 +65,35 @@ urls_new_sites (const char *base)
     urls[i] = g_strdup_printf ("%s/site/%d", base, i + 1);
 
   return urls;
+}
+
+/* What is no URL may hold a secret anywhere before its last @. */
+char *
+urls_show_one (const char *url)
+{
+  const char *at = strrchr (url, '@');
+  g_autoptr (GUri) uri = NULL;
+
+  if (at == NULL)
+    return g_strdup (url);
+
+  uri = g_uri_parse (url, G_URI_FLAGS_ENCODED | G_URI_FLAGS_PARSE_RELAXED, NULL);
+  if (uri == NULL || g_uri_get_host (uri) == NULL)
+    return g_strconcat ("...", at, NULL);
+  if (g_uri_get_userinfo (uri) == NULL)
+    return g_strdup (url);
+
+  return g_uri_to_string_partial (uri, G_URI_HIDE_USERINFO);
+}
+
+GStrv
+urls_show (const GStrv urls)
+{
+  guint n = g_strv_length (urls);
+  GStrv shown = g_new0 (char *, n + 1);
+
+  for (guint i = 0; i < n; i++)
+    shown[i] = urls_show_one (urls[i]);
+
+  return shown;
 }

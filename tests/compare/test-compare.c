@@ -386,6 +386,33 @@ START_TEST (failures_are_counted_named_and_end_in_status_1)
 }
 END_TEST
 
+/* Each of these would show it: a label, a failure's text, the command line. */
+START_TEST (who_asks_is_shown_nowhere)
+{
+  const char *rest = test_server_get_url (server) + strlen ("http://");
+  g_autofree char *well = g_strdup_printf ("http://user:secret@%s/delay/1/10", rest);
+  g_autofree char *missing = g_strdup_printf ("http://user:secret@%s/status/404", rest);
+  g_autofree char *svg_path = g_build_filename (dir, "picture.svg", NULL);
+  g_autoptr (Program) compare =
+    program_run_on_terminal (160, NULL, COMPARE, "gather", "--repeat", "1", "--json", json_path, "--svg", svg_path,
+                             well, missing, "http://user:sec/secret@127.0.0.1/", NULL);
+  g_autofree char *json = NULL;
+  g_autofree char *svg = NULL;
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert (g_file_get_contents (json_path, &json, NULL, NULL));
+  ck_assert (g_file_get_contents (svg_path, &svg, NULL, NULL));
+  remove (svg_path);
+  ck_assert_has (compare->out, "/status/404: HTTP status 404");
+  ck_assert_has (compare->out, "...@127.0.0.1/");
+  ck_assert_has (svg, "...@127.0.0.1/");
+  ck_assert_has (json, "/status/404\"");
+  ck_assert_has_not (compare->out, "secret");
+  ck_assert_has_not (svg, "secret");
+  ck_assert_has_not (json, "secret");
+}
+END_TEST
+
 START_TEST (a_url_that_takes_too_long_fails_by_its_timeout)
 {
   g_autoptr (Program) compare = program_run (COMPARE, "gather", "--model", "loop", "--repeat", "1", "--timeout", "0.2",
@@ -606,6 +633,7 @@ compare_suite (void)
 
   tcase_add_checked_fixture (errors, set_up, tear_down);
   tcase_add_test (errors, failures_are_counted_named_and_end_in_status_1);
+  tcase_add_test (errors, who_asks_is_shown_nowhere);
   tcase_add_test (errors, a_url_that_takes_too_long_fails_by_its_timeout);
   tcase_add_test (errors, a_file_that_cannot_be_read_stops_at_once);
   tcase_add_loop_test (errors, a_file_that_cannot_be_written_is_an_error_before_the_first_run, 0, 6);

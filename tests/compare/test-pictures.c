@@ -12,6 +12,7 @@
 #include "compare/svg.h"
 #include "compare/table.h"
 #include "compare/waterfall.h"
+#include "demos/urls.h"
 #include "morrow-check.h"
 
 #include <string.h>
@@ -355,6 +356,43 @@ START_TEST (urls_that_are_the_same_are_numbered)
 }
 END_TEST
 
+START_TEST (urls_are_shown_without_who_asks)
+{
+  static const char *const cases[][2] =
+  {
+    { "http://h/@x?y=@z#@", "http://h/@x?y=@z#@" },
+    { "http://user:secret@h:8080/@x?y=%40#z", "http://h:8080/@x?y=%40#z" },
+    { "http://user@[::1]/", "http://[::1]/" },
+    { "http://user:se@cret@h/", "http://h/" },
+    { "http://user:sec/ret@h/", "...@h/" },
+    { "http://user:secret@h:x/", "...@h:x/" },
+    { "user:secret@h/", "...@h/" },
+    { "//user:secret@h/", "...@h/" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *shown = urls_show_one (cases[i][0]);
+
+      ck_assert_str_eq (shown, cases[i][1]);
+    }
+}
+END_TEST
+
+START_TEST (urls_that_differ_in_who_asks_are_numbered)
+{
+  g_autoptr (Plan) plan = make_plan ();
+  g_auto (GStrv) labels = NULL;
+
+  g_free (plan->urls[3]);
+  plan->urls[3] = g_strdup ("http://user:secret@h/site/1");
+  labels = waterfall_labels (plan, WATERFALL_MAX_LABEL);
+
+  ck_assert_str_eq (labels[0], "1: site/1");
+  ck_assert_str_eq (labels[3], "4: site/1");
+}
+END_TEST
+
 START_TEST (a_url_that_is_too_wide_keeps_its_number_and_its_end)
 {
   g_autoptr (Plan) plan = make_plan ();
@@ -437,6 +475,8 @@ pictures_suite (void)
   tcase_add_test (pictures, the_legend_names_what_is_drawn_and_nothing_else);
   tcase_add_test (pictures, a_locale_without_utf8_gets_plain_letters);
   tcase_add_test (pictures, urls_that_are_the_same_are_numbered);
+  tcase_add_test (pictures, urls_are_shown_without_who_asks);
+  tcase_add_test (pictures, urls_that_differ_in_who_asks_are_numbered);
   tcase_add_test (pictures, a_url_that_is_too_wide_keeps_its_number_and_its_end);
   tcase_add_test (pictures, of_many_urls_the_first_the_last_and_some_between_are_shown);
   tcase_add_test (pictures, steps_of_the_axis_are_round);

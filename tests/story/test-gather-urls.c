@@ -168,6 +168,22 @@ START_TEST (a_url_that_is_not_text_is_a_line_too)
 }
 END_TEST
 
+START_TEST (who_asks_is_not_shown)
+{
+  static const char start[] = "http://";
+  g_autofree char *open = url ("/delay/1/10");
+  g_autofree char *secret = g_strconcat (start, "user:secret@", open + strlen (start), NULL);
+  g_autofree char *at = url ("/delay/1/10?@home");
+  g_autoptr (Program) gather = program_run (GATHER, secret, at, NULL);
+  g_auto (GStrv) lines = g_strsplit (gather->out, "\n", -1);
+  g_autofree char *padded = g_strdup_printf ("%-*s", (int) strlen (at), open);
+
+  ck_assert_int_eq (gather->exit_status, 0);
+  assert_line (line (lines, 0), 200, 10, 0.001, padded, "text/plain");
+  assert_line (line (lines, 1), 200, 10, 0.001, at, "text/plain");
+}
+END_TEST
+
 START_TEST (an_http_error_is_not_a_success)
 {
   g_autofree char *missing = url ("/status/404");
@@ -464,6 +480,7 @@ gather_urls_suite (void)
   tcase_add_test (sites, what_is_no_page_shows_its_content_type);
   tcase_add_loop_test (sites, a_failed_site_is_a_line_and_does_not_disturb_the_others, 0, n);
   tcase_add_test (sites, a_url_that_is_not_text_is_a_line_too);
+  tcase_add_test (sites, who_asks_is_not_shown);
   tcase_add_test (sites, an_http_error_is_not_a_success);
   tcase_add_loop_test (sites, a_site_that_takes_too_long_times_out_alone, 0, n);
   tcase_add_test (sites, a_file_of_urls_may_have_comments_and_empty_lines);
