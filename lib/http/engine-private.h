@@ -43,6 +43,7 @@ struct _MorrowShard
   guint          index;     /* among the engine's */
   CURLM         *multi;     /* owned */
   MorrowTimeout *timeout;   /* owned: curl's one timer */
+  MorrowTimeout *nudge;     /* owned: due when a request on a shared connection has ended */
 };
 
 /* A transfer's place: an easy handle, and what is had once for it. */
@@ -90,6 +91,7 @@ void          morrow__host_learn          (MorrowHost *self, gboolean multiplexe
 MorrowShard  *morrow__shard_new           (MorrowEngine *engine, guint index);
 void          morrow__shard_free          (MorrowShard *self);
 void          morrow__shard_act           (MorrowShard *self, int fd, int events);
+void          morrow__shard_nudge         (MorrowShard *self);
 int           morrow__shard_on_timer      (CURLM *multi, long milliseconds, void *data);
 
 /* sockets.c */
@@ -98,5 +100,6 @@ int           morrow__sockets_on_change   (CURL *curl, curl_socket_t fd, int wha
 curl_socket_t morrow__sockets_on_open     (void *data, curlsocktype purpose,
                                            struct curl_sockaddr *address);
 int           morrow__sockets_on_close    (void *data, curl_socket_t fd);
+gboolean      morrow__sockets_is_shared   (MorrowShard *shard, int fd);
 void          morrow__sockets_settle      (MorrowSlot *slot);
 void          morrow__sockets_free_socket (gpointer socket);

@@ -217,6 +217,8 @@ morrow__engine_finish (MorrowSlot *slot)
   morrow_timeout_unset (slot->timeout);
   morrow__sockets_settle (slot);
   curl_multi_remove_handle (slot->shard->multi, slot->easy.curl);
+  if (slot->host->kind != MORROW_HOST_ONE_BY_ONE)
+    morrow__shard_nudge (slot->shard);
   morrow__host_release (self, slot->host, &slot->host->n_active[slot->shard->index]);
   slot->host = NULL;
   slot->shard = NULL;

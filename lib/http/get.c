@@ -345,7 +345,8 @@ morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const gchar *s
  * CURLE_UNSUPPORTED_PROTOCOL, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
  * CURLE_PEER_FAILED_VERIFICATION, CURLE_PARTIAL_FILE ...; or %G_IO_ERROR_TIMED_OUT.
  *
- * **Cancellation**: at once, whatever the request is doing; its connection is closed.
+ * **Cancellation**: at once, whatever the request is doing; its connection is closed, unless it is
+ * one of HTTP/2, which others may share: there only the request's stream is.
  *
  * Returns: (transfer full): a coroutine
  */

@@ -237,7 +237,8 @@ morrow_http_options_set_fresh_connection (MorrowHttpOptions *self, gboolean fres
  * HTTP/2, which is used when a server offers it over TLS, carries many requests on one
  * connection. But while the first is being made nobody knows, and a burst makes a connection for
  * each request. With this the burst waits for the first: one connection, if the server does speak
- * HTTP/2; a lost round trip, if it does not. Off by default.
+ * HTTP/2; a lost round trip, if it does not. Off by default. libcurl carries a hundred requests at a
+ * time on a connection: each one beyond that has its own.
  */
 void
 morrow_http_options_set_pipe_wait (MorrowHttpOptions *self, gboolean wait)

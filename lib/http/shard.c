@@ -4,7 +4,12 @@
  *
  * curl's timer is one shot: a number of milliseconds, 0 for "act soon" and -1 for none. curl must
  * not be called inside that callback, or any other of its callbacks; so 0 is a time-out that is
- * due, and is served on the loop's next turn: neither a recursion nor a millisecond lost. */
+ * due, and is served on the loop's next turn: neither a recursion nor a millisecond lost.
+ *
+ * Requests that share a connection read what has come for each other. Some versions of curl (7.88 for
+ * one) forget what they have read but not yet given out when the request that read it ends; the socket
+ * is empty then, and the others would wait for ever. So when one ends curl is told that its connection
+ * can be read, which costs nothing worse than a look when it cannot. */
 
 #include "config.h"
 
@@ -61,6 +66,24 @@ on_timeout (gpointer data)
   morrow__shard_act (data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Acting ends requests, which may have the connection looked at again, on the next turn. */
+static void
+on_nudge (gpointer data)
+{
+  MorrowShard *self = data;
+
+  for (guint fd = 0; fd < self->engine->sockets->len; fd++)
+    if (morrow__sockets_is_shared (self, fd))
+      morrow__shard_act (self, fd, CURL_CSELECT_IN);
+}
+
+/* Has curl look at shared connections on the loop's next turn. */
+void
+morrow__shard_nudge (MorrowShard *self)
+{
+  morrow_timeout_set (self->nudge, g_get_monotonic_time ());
+}
+
 MorrowShard *
 morrow__shard_new (MorrowEngine *engine, guint index)
 {
@@ -69,6 +92,7 @@ morrow__shard_new (MorrowEngine *engine, guint index)
   self->engine = engine;
   self->index = index;
   self->timeout = morrow_timeout_new (engine->loop, on_timeout, self);
+  self->nudge = morrow_timeout_new (engine->loop, on_nudge, self);
   self->multi = curl_multi_init ();
   if (self->multi == NULL)
     g_error ("libcurl has no memory for a handle");
@@ -86,5 +110,6 @@ morrow__shard_free (MorrowShard *self)
 {
   curl_multi_cleanup (self->multi);
   morrow_timeout_free (self->timeout);
+  morrow_timeout_free (self->nudge);
   g_free (self);
 }

@@ -108,6 +108,16 @@ forget (MorrowSocket *self)
     morrow__host_release (engine, host, &host->n_open[index]);
 }
 
+/* Whether requests of the shard may be under way on it side by side. */
+gboolean
+morrow__sockets_is_shared (MorrowShard *shard, int fd)
+{
+  MorrowSocket *self = *place_of (shard->engine, fd);
+
+  return self != NULL && self->shard == shard && self->host != NULL &&
+         self->host->kind != MORROW_HOST_ONE_BY_ONE && self->host->n_active[shard->index] > 0;
+}
+
 /* curl is about to be done with the slot's transfer. A connection that has been made by now may
  * be used again: the answer was there before curl had to wait for it. */
 void

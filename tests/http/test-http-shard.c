@@ -246,6 +246,63 @@ START_TEST (a_descriptor_that_curl_does_not_serve_is_looked_at_less_often)
 }
 END_TEST
 
+/* Shared connections ------------------------------------------------------------------------- */
+
+/* A connection to a host, which has a request; it is the listener that is connected to. */
+static int
+open_connection (MorrowSlot *slot, const char *origin, int listener)
+{
+  struct curl_sockaddr address = { .family = AF_INET, .socktype = SOCK_STREAM };
+  struct sockaddr_in target;
+  socklen_t len = sizeof target;
+  int fd;
+
+  *slot = (MorrowSlot) { .engine = shard->engine, .shard = shard };
+  slot->host = morrow__host_get (shard->engine, origin);
+  morrow__host_use (slot->host, &slot->host->n_active[0]);
+  fd = morrow__sockets_on_open (slot, CURLSOCKTYPE_IPCXN, &address);
+  getsockname (listener, (struct sockaddr *) &target, &len);
+  ck_assert_int_eq (connect (fd, (struct sockaddr *) &target, len), 0);
+  say_change (fd, CURL_POLL_IN);
+  return fd;
+}
+
+static void
+close_connection (MorrowSlot *slot, int fd)
+{
+  morrow__sockets_on_close (shard->engine, fd);
+  morrow__host_release (shard->engine, slot->host, &slot->host->n_active[0]);
+}
+
+static void
+nudged (void)
+{
+  MorrowSlot plain, shared;
+  g_autofree char *url = NULL;
+  int listener = listen_on_loopback (2, &url);
+  int plain_fd = open_connection (&plain, "http://127.0.0.1:1", listener);
+  int shared_fd = open_connection (&shared, "https://127.0.0.1:1", listener);
+
+  morrow__host_learn (shared.host, TRUE);
+  morrow__shard_nudge (shard);
+  morrow__shard_nudge (shard);
+  ck_assert_uint_eq (n_actions, 0);
+  turns ();
+  ck_assert_uint_eq (n_actions, 1);
+  ck_assert_int_eq (last_fd, shared_fd);
+  ck_assert_int_eq (last_events, CURL_CSELECT_IN);
+
+  close_connection (&plain, plain_fd);
+  close_connection (&shared, shared_fd);
+  close (listener);
+}
+
+START_TEST (shared_connections_are_looked_at_once_more_when_a_request_ends)
+{
+  run_with_shard (nudged);
+}
+END_TEST
+
 static Suite *
 shard_suite (void)
 {
@@ -264,6 +321,7 @@ shard_suite (void)
   tcase_add_test (tcase, descriptors_are_watched_for_what_curl_wants);
   if (morrow_check_slowness () == 1)
     tcase_add_test (tcase, a_descriptor_that_curl_does_not_serve_is_looked_at_less_often);
+  tcase_add_test (tcase, shared_connections_are_looked_at_once_more_when_a_request_ends);
   suite_add_tcase (suite, tcase);
   return suite;
 }
