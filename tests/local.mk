@@ -40,6 +40,7 @@ test_programs = \
   tests/http/test-http-names \
   tests/http/test-http-process \
   tests/http/test-http-shard \
+  tests/http/test-http2 \
   tests/http/test-show \
   tests/compare/test-testserver
 
@@ -52,6 +53,10 @@ tests_http_test_http_crowd_LDADD = $(http_test_libs)
 tests_http_test_http_names_LDADD = $(http_test_libs)
 tests_http_test_http_process_LDADD = $(http_test_libs)
 tests_http_test_http_shard_LDADD = $(http_test_libs)
+tests_http_test_http2_SOURCES = \
+  tests/http/test-http2.c \
+  compare/server/certificate.c
+tests_http_test_http2_LDADD = $(http_test_libs) $(GNUTLS_LIBS)
 tests_http_test_show_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 
@@ -151,6 +156,7 @@ EXTRA_DIST += \
   tests/meta/tap.sh \
   tests/http/http-check.h \
   tests/http/names.h \
+  tests/http/nghttpd.h \
   tests/morrow-check.h \
   tests/program.h
 
