@@ -124,6 +124,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->stack_kib = 0;
   self->paused = FALSE;
   self->passing_on = FALSE;
+  self->n_passed_on = 0;
   self->interruption = MORROW_NOT_INTERRUPTED;
   return &self->future;
 }
