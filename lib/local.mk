@@ -85,6 +85,7 @@ morrow_sources = \
   lib/exec/cancellable.c \
   lib/exec/home-private.h \
   lib/exec/home.c \
+  lib/exec/circle-private.h \
   lib/exec/hopeless-private.h \
   lib/exec/hopeless.c \
   lib/exec/loop-private.h \
