@@ -41,12 +41,20 @@ has_passed_on_another (MorrowTask *self)
          (gint) (self->passed_on - round_began) > 0;
 }
 
-/* Each home sweeps its own: what one has asked, another need not. */
+/* Each loop of an executor sweeps its own: what one has asked, another need not. */
 static gboolean
 is_swept_elsewhere (MorrowTask *self, MorrowHome *home)
 {
-  return in_round == SWEEPING && home != NULL && home != morrow__home &&
-         (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_STICKY);
+  gboolean same;
+
+  if (in_round != SWEEPING || home == NULL || home == morrow__home ||
+      !(atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_STICKY))
+    return FALSE;
+
+  morrow__home_visit ();                               /* H1 */
+  same = morrow__future_is_settled (&self->future) || home->executor == morrow__home->executor;
+  morrow__home_leave_visit ();
+  return same;
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
@@ -276,10 +284,17 @@ number_request (MorrowTask *self)
   morrow__relay.request = number;
 }
 
+/* No newer than what @self has passed on. Several may go round in the same circle, in turn. */
+static gboolean
+is_old_request (MorrowTask *self)
+{
+  return self->passed_on != 0 && (gint) (morrow__relay.request - self->passed_on) <= 0;
+}
+
 static gboolean
 goes_round (MorrowTask *self)
 {
-  return self->passing_on || (self->passed_on == morrow__relay.request && self->n_passed_on == MAX_ROUNDS);
+  return self->passing_on || (is_old_request (self) && self->n_passed_on == MAX_ROUNDS);
 }
 
 static void
@@ -295,8 +310,12 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
     return;
 
   self->passing_on = TRUE;
-  self->n_passed_on = self->passed_on == morrow__relay.request ? self->n_passed_on + 1 : 1;
-  self->passed_on = morrow__relay.request;
+  if (!is_old_request (self))
+    {
+      self->passed_on = morrow__relay.request;
+      self->n_passed_on = 0;
+    }
+  self->n_passed_on++;
   if (!morrow_future_cancel_with_message (awaited, message))
     {
       return_message (self, g_steal_pointer (&message));

@@ -36,28 +36,35 @@ morrow__peers_clear (MorrowPeers *self)
   pthread_mutex_destroy (&self->lock);
 }
 
-static void
-lock (MorrowPeers *self)
+/* In a forked child the peers have no threads any more, and the lock may be one's that it has not. */
+static gboolean
+needs_lock (MorrowPeers *self, MorrowLoop *loop)
 {
-  if (self->are_several)
+  return self->are_several && morrow__executor_is_ours (&loop->parent_instance);
+}
+
+static void
+lock (MorrowPeers *self, MorrowLoop *loop)
+{
+  if (needs_lock (self, loop))
     pthread_mutex_lock (&self->lock);
 }
 
 static void
-unlock (MorrowPeers *self)
+unlock (MorrowPeers *self, MorrowLoop *loop)
 {
-  if (self->are_several)
+  if (needs_lock (self, loop))
     pthread_mutex_unlock (&self->lock);
 }
 
 void
 morrow__peers_join (MorrowPeers *self, MorrowLoop *loop)
 {
-  lock (self);
+  lock (self, loop);
   morrow__list_remove (&loop->peer_link);
   morrow__list_append (&self->loops, &loop->peer_link);
   loop->peers = self;
-  unlock (self);
+  unlock (self, loop);
 }
 
 void
@@ -65,11 +72,11 @@ morrow__peers_leave (MorrowLoop *loop)
 {
   MorrowPeers *peers = loop->peers;
 
-  lock (peers);
+  lock (peers, loop);
   morrow__list_remove (&loop->peer_link);
   morrow__list_append (&loop->alone.loops, &loop->peer_link);
   loop->peers = &loop->alone;
-  unlock (peers);
+  unlock (peers, loop);
 }
 
 /* --- a look: under the lock ---------------------------------------------------------------------------------------- */
@@ -172,23 +179,23 @@ morrow__loop_rest (MorrowLoop *self, gint64 *ret_look_at)
   MorrowPeers *peers = self->peers;
 
   *ret_look_at = G_MAXINT64;
-  lock (peers);
+  lock (peers, self);
   self->at_rest = TRUE;
-  if (!has_been_looked_at (self))
+  if (!has_been_looked_at (self) && morrow__executor_is_ours (&self->parent_instance))
     {
       if (self->last_poll < peers->look_at)
         *ret_look_at = peers->look_at;
       else
         self->at_rest = !look (peers);
     }
-  unlock (peers);
+  unlock (peers, self);
   return !self->at_rest;
 }
 
 void
 morrow__loop_end_rest (MorrowLoop *self)
 {
-  lock (self->peers);
+  lock (self->peers, self);
   self->at_rest = FALSE;
-  unlock (self->peers);
+  unlock (self->peers, self);
 }

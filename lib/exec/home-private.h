@@ -46,6 +46,7 @@ struct _MorrowHomeClass
 struct _MorrowHome
 {
   const MorrowHomeClass *klass;     /* immutable */
+  MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
   MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
   int                   *errno_at;  /* the home's thread: where its errno is, for who has a next () */
 };

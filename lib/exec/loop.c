@@ -376,6 +376,7 @@ morrow_loop_init (MorrowLoop *self)
   self->epoll_fd = self->timer_fd = -1;
   self->wakeup.fd = -1;
   self->home.klass = &morrow__loop_home_class;
+  self->home.executor = &self->parent_instance;
   morrow__mpsc_init (&self->inbox);
   morrow__mpsc_init (&self->offers);
   morrow__queue_init (&self->ready);
@@ -411,7 +412,7 @@ morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
 {
   MorrowLoop *self = MORROW_LOOP (morrow_loop_new (NULL));
 
-  self->executor = executor;
+  self->executor = self->home.executor = executor;
   self->pool = pool;
   return self;
 }

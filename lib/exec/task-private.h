@@ -93,7 +93,7 @@ struct _MorrowTask
   guint                    stack_kib : MORROW_TASK_STACK_BITS; /* before it starts: the size of its stack, 0 for the default */
   guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
   guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
-  guint                    n_passed_on : 2; /* the home's thread: how often it has passed on the request of the number passed_on */
+  guint                    n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
   guint                    interruption : 2; /* the home's thread: MorrowInterruption */
 
   /* Valid from STARTED or IN_PLACE on. */
@@ -109,7 +109,7 @@ struct _MorrowTask
   };
   MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
                                                awaiting call */
-  guint                    passed_on;       /* the home's thread: the number of the last request that it passed on; 0 for none */
+  guint                    passed_on;       /* the home's thread: the number of the newest request that it passed on; 0 for none */
   atomic_uint              request;         /* any thread, relaxed: the number of a request from another thread, which it has not
                                                looked at; 0 when it has none yet */
   union

@@ -5,10 +5,12 @@
 #include "config.h"
 
 #include <glib-unix.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/future-private.h"
 #include "exec/circle.h"
+#include "exec/loop-private.h"
 #include "exec/models.h"
 
 static MorrowExecutor *
@@ -281,7 +283,7 @@ START_TEST (circle_of_tasks_that_a_thread_has_spawned_on_a_pool_is_broken_once)
 }
 END_TEST
 
-/* Awaits, until that ends or it is asked. It is asked by main, and then by those whose request that is, a few times at most. */
+/* Awaits, until that ends or it is asked. It is asked by main, and then by those whose requests these are, a few times at most. */
 static gboolean
 await_next_until_asked (gpointer data, GValue *result, GError **error)
 {
@@ -290,7 +292,7 @@ await_next_until_asked (gpointer data, GValue *result, GError **error)
 
   if (next != NULL && !morrow_future_await (next, &why))
     assert_cancelled (why);
-  ck_assert_uint_le (morrow_future_get_cancelling (morrow_current_task ()), 4);
+  ck_assert_uint_le (morrow_future_get_cancelling (morrow_current_task ()), 8);
   return TRUE;
 }
 
@@ -303,6 +305,114 @@ all_have_settled (const Circle *circle)
   return TRUE;
 }
 
+/* While a lock is held that another thread may hold when a process forks. */
+static gboolean
+sleep_in_child (gpointer data, GValue *result, GError **error)
+{
+  MorrowPeers *peers = morrow_loop_get_current ()->peers;
+  pid_t child;
+  int status;
+
+  if (!morrow_await (morrow_sleep (0.001), error))   /* the loop has slept before */
+    return FALSE;
+
+  pthread_mutex_lock (&peers->lock);
+  child = fork ();
+  if (child == 0)
+    {
+      alarm (10);
+      _exit (morrow_await (morrow_sleep (0.001), NULL) ? 0 : 1);
+    }
+  pthread_mutex_unlock (&peers->lock);
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert (WIFEXITED (status));   /* and was not ended by the alarm */
+  return TRUE;
+}
+
+START_TEST (child_that_is_forked_while_others_come_to_rest_goes_on)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+
+  run_scene_on (pool, sleep_in_child, NULL);
+}
+END_TEST
+
+/* Two threads, a loop and a run each, whose mains end while a task of each awaits one of the other's. */
+enum
+{
+  N_BETWEEN = 8
+};
+
+typedef struct
+{
+  MorrowFuture     *tasks[2][N_BETWEEN];   /* owned */
+  pthread_barrier_t together;   /* both have made their tasks, and both end */
+} Between;
+
+typedef struct
+{
+  Between *between;
+  guint    side;
+} Half;
+
+/* @data: where it stands, once all are made. */
+static gboolean
+await_other (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (*(MorrowFuture **) data, error);
+}
+
+static gboolean
+make_half (gpointer data, GValue *result, GError **error)
+{
+  const Half *self = data;
+  Between *between = self->between;
+
+  for (guint i = 0; i < N_BETWEEN; i++)
+    {
+      MorrowFuture **other = &between->tasks[!self->side][(i + self->side) % N_BETWEEN];
+
+      between->tasks[self->side][i] = morrow_create_task (morrow_coroutine (await_other, (gpointer) other, NULL));
+    }
+  pthread_barrier_wait (&between->together);
+  if (!morrow_yield (error))                        /* all of them wait */
+    return FALSE;
+  pthread_barrier_wait (&between->together);
+  return TRUE;
+}
+
+static gpointer
+run_half (gpointer data)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  run_scene_on (loop, make_half, data);
+  return NULL;
+}
+
+START_TEST (circle_of_leftovers_of_two_executors_is_opened_by_the_ends_of_their_runs)
+{
+  for (guint round = 0; round < 50 / morrow_check_slowness () + 1; round++)
+    {
+      Between between = { .tasks = { { NULL } } };
+      GThread *threads[2];
+      Half halves[2];
+
+      pthread_barrier_init (&between.together, NULL, 2);
+      for (guint i = 0; i < 2; i++)
+        {
+          halves[i] = (Half) { &between, i };
+          threads[i] = g_thread_new ("half", run_half, &halves[i]);
+        }
+      for (guint i = 0; i < 2; i++)
+        g_thread_join (threads[i]);
+      for (guint i = 0; i < 2 * N_BETWEEN; i++)
+        morrow_future_unref (between.tasks[i % 2][i / 2]);
+      pthread_barrier_destroy (&between.together);
+    }
+}
+END_TEST
+
 /* Main does not await the tasks: who is not the only one to wait for something does not pass a request on to it. */
 static gboolean
 make_circle_and_cancel (gpointer data, GValue *result, GError **error)
@@ -310,7 +420,8 @@ make_circle_and_cancel (gpointer data, GValue *result, GError **error)
   Circle *circle = data;
 
   create_circle (circle, await_next_until_asked);
-  morrow_future_cancel (circle->tasks[0]);
+  for (guint i = 0; i < 2; i++)
+    morrow_future_cancel (circle->tasks[i]);
   while (!all_have_settled (circle))
     if (!morrow_await (morrow_sleep (0.0001), error))
       return FALSE;
@@ -438,6 +549,9 @@ circle_suite (void)
   tcase_add_test (found, circle_of_main_and_a_task_on_a_pool_is_broken_once);
   tcase_add_test (found, circle_of_tasks_that_a_thread_has_spawned_on_a_pool_is_broken_once);
   tcase_add_loop_test (found, request_to_cancel_goes_round_a_circle_through_loops_a_few_times_at_most, 2, MAX_CIRCLE + 1);
+
+  tcase_add_test (found, child_that_is_forked_while_others_come_to_rest_goes_on);
+  tcase_add_test (found, circle_of_leftovers_of_two_executors_is_opened_by_the_ends_of_their_runs);
 
   tcase_add_loop_test (none, circle_that_time_opens_is_not_hopeless, 0, 3);
   tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
