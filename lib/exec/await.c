@@ -154,7 +154,9 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
  * A wait that would last for ever, since what is awaited waits for this task in turn, fails with %MORROW_ERROR_DEADLOCK:
  * on a thread pool at once, on a loop once that has nothing to do, on a #MorrowLoopPool once those that the circle goes
  * through have nothing to do. A circle of tasks is told at one of them. Not found are circles through tasks of several
- * executors, nor those of more than a thousand futures.
+ * executors, those of more than a thousand futures, and those that close without any task's going on, as when all else
+ * that a morrow_any () waits for has failed; nor on loops those whose tasks are older than thousands of others. A gather
+ * counts as part of a circle when one of its futures is, though another may still fail before.
  *
  * Returns: %TRUE when @self has resolved; %FALSE with its error, or with the task's own cancel
  */
