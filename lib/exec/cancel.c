@@ -8,7 +8,7 @@
 #include "core/relay-private.h"
 #include "exec/task-private.h"
 
-#define MAX_ROUNDS 3   /* what n_passed_on can tell */
+#define MAX_PASSED_ON 3   /* what n_passed_on can tell */
 
 static atomic_uint n_requests;   /* any thread, relaxed: the number of the last that has one */
 
@@ -294,7 +294,7 @@ is_old_request (MorrowTask *self)
 static gboolean
 goes_round (MorrowTask *self)
 {
-  return self->passing_on || (is_old_request (self) && self->n_passed_on == MAX_ROUNDS);
+  return self->passing_on || (is_old_request (self) && self->n_passed_on == MAX_PASSED_ON);
 }
 
 static void

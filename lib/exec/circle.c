@@ -186,7 +186,7 @@ morrow__loop_rest (MorrowLoop *self, gint64 *ret_look_at)
       if (self->last_poll < peers->look_at)
         *ret_look_at = peers->look_at;
       else
-        self->at_rest = !look (peers);
+        self->at_rest = !look (peers) && !morrow__loop_has_ready (self);   /* the last reference of something may go in a look */
     }
   unlock (peers, self);
   return !self->at_rest;
