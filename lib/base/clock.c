@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The clock, real or virtual.  One relaxed load tells which: beside a call into the vDSO it costs
- * nothing. */
+ * nothing.
+ *
+ * THE CEILING
+ *   The clock waits for the instructions before it, and takes 23 ns where the bare counter of the
+ *   processor takes 10. So the ceiling is read from the clock once, rounded up to the next microsecond,
+ *   and given again as long as the counter has not moved by FEW_TICKS, which is less than a
+ *   microsecond: then the clock, which counts whole ones, has moved by one at most. The counter is
+ *   read before the clock, which waits for that. Where it leaps, since the machine slept or was
+ *   moved, the difference is large, forwards or backwards, and the clock is read. */
 
 #include "base/clock-private.h"
 
@@ -12,12 +20,45 @@
  * thread by other means. */
 static _Atomic (gint64) virtual_now;
 
+/* The slowest counters tick once a nanosecond; what is left of the microsecond is for a processor
+ * that reads its counter before its turn. */
+#define FEW_TICKS 600
+
 gint64
 morrow__clock_now (void)
 {
   gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
 
   return G_LIKELY (now == 0) ? g_get_monotonic_time () : now;
+}
+
+/* Whether the clock has moved by a microsecond at most since this was last FALSE on this thread. */
+static inline gboolean
+is_same_moment (void)
+{
+#ifdef __x86_64__
+  static __thread guint64 last;
+  guint64 ticks = __builtin_ia32_rdtsc ();
+
+  if (ticks - last < FEW_TICKS)
+    return TRUE;
+  last = ticks;
+#endif
+  return FALSE;
+}
+
+gint64
+morrow__clock_ceiling (void)
+{
+  static __thread gint64 ceiling;
+  gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
+
+  if (G_UNLIKELY (now != 0))
+    return now;
+
+  if (!is_same_moment ())
+    ceiling = g_get_monotonic_time () + 1;
+  return ceiling;
 }
 
 void

@@ -200,6 +200,8 @@ morrow_sleep (gdouble seconds)
 {
   if (isnan (seconds))
     return morrow_future_new_rejected (g_error_new_literal (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "A time to sleep that is not a number"));
+  if (seconds <= 0)
+    return morrow_sleep_until (morrow__clock_now ());
 
-  return morrow_sleep_until (morrow__clock_now () + (gint64) ceil (CLAMP (seconds, 0, LONGEST_SLEEP) * G_USEC_PER_SEC));
+  return morrow_sleep_until (morrow__clock_ceiling () + (gint64) ceil (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
 }

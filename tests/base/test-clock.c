@@ -19,6 +19,51 @@ START_TEST (clock_is_that_of_glib)
 }
 END_TEST
 
+START_TEST (ceiling_is_a_microsecond_ahead_at_most_and_never_goes_back)
+{
+  gint64 last = 0;
+
+  for (guint i = 0; i < 100000; i++)
+    {
+      gint64 before = g_get_monotonic_time ();
+      gint64 ceiling = morrow__clock_ceiling ();
+
+      ck_assert_int_ge (ceiling, before);
+      ck_assert_int_le (ceiling, g_get_monotonic_time () + 1);
+      ck_assert_int_ge (ceiling, last);
+      last = ceiling;
+    }
+}
+END_TEST
+
+/* What comes between two readings takes from nothing to some microseconds: at each distance the ceiling is right. */
+START_TEST (ceiling_is_not_before_the_clock_however_long_ago_it_was_read)
+{
+  for (guint i = 0; i < 100000; i++)
+    {
+      gint64 before;
+
+      morrow__clock_ceiling ();
+      for (volatile guint wait = i % 4096; wait > 0; wait--)
+        ;
+      before = g_get_monotonic_time ();
+      ck_assert_int_ge (morrow__clock_ceiling (), before);
+    }
+}
+END_TEST
+
+START_TEST (ceiling_of_the_virtual_clock_is_exact)
+{
+  morrow__clock_ceiling ();
+  morrow__clock_set_virtual (TRUE);
+  ck_assert_int_eq (morrow__clock_ceiling (), morrow__clock_now ());
+  morrow__clock_advance (G_TIME_SPAN_DAY);
+  ck_assert_int_eq (morrow__clock_ceiling (), morrow__clock_now ());
+  morrow__clock_set_virtual (FALSE);
+  ck_assert_int_le (morrow__clock_ceiling (), g_get_monotonic_time () + 1);
+}
+END_TEST
+
 START_TEST (virtual_clock_moves_only_when_told)
 {
   gint64 start;
@@ -71,8 +116,11 @@ clock_suite (void)
   TCase *virtual = tcase_create ("virtual");
 
   tcase_add_test (real, clock_is_that_of_glib);
+  tcase_add_test (real, ceiling_is_a_microsecond_ahead_at_most_and_never_goes_back);
+  tcase_add_test (real, ceiling_is_not_before_the_clock_however_long_ago_it_was_read);
   suite_add_tcase (suite, real);
 
+  tcase_add_test (virtual, ceiling_of_the_virtual_clock_is_exact);
   tcase_add_test (virtual, virtual_clock_moves_only_when_told);
   tcase_add_test (virtual, clock_is_real_again_after_virtual);
   tcase_add_test (virtual, virtual_clock_jumps_forward_to_what_a_sleeper_waits_for);
