@@ -19,7 +19,8 @@ morrow_headers = \
   lib/morrow/awaitable.h \
   lib/morrow/executor.h \
   lib/morrow/reactor.h \
-  lib/morrow/io.h
+  lib/morrow/io.h \
+  lib/morrow/inline.h
 
 morrow_curl_headers = lib/morrow/http.h
 

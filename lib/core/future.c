@@ -9,6 +9,8 @@
 
 #include <gobject/gvaluecollector.h>
 
+#include <morrow/inline.h>
+
 #include "base/cache-private.h"
 #include "core/executor-private.h"
 #include "core/future-private.h"
@@ -26,6 +28,11 @@
  * A future that was rejected and that is dropped before anybody has looked at its error reports itself through GLib's
  * log, with its name and the line that made it.
  */
+
+/* What morrow/inline.h says. */
+G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, word) == G_STRUCT_OFFSET (MorrowFutureFace, state));
+G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value) == G_STRUCT_OFFSET (MorrowFutureFace, value));
+G_STATIC_ASSERT (MORROW__STATE_MASK == (MORROW__SETTLED | MORROW__REJECTED) && MORROW__STATE_RESOLVED == MORROW__SETTLED);
 
 _Atomic (GTypeClass *) morrow__future_class;
 

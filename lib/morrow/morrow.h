@@ -18,3 +18,4 @@
 #include <morrow/executor.h>
 #include <morrow/reactor.h>
 #include <morrow/io.h>
+#include <morrow/inline.h>

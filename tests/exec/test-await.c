@@ -312,6 +312,84 @@ SCENE (object_of_ones_own_can_be_gathered_and_cancelled)
   return TRUE;
 }
 
+/* --- without a call ---------------------------------------------------------------------------- */
+
+/* The macros, as the functions are what their names give. */
+
+static gboolean
+await_inline (MorrowFuture *future, GError **error)
+{
+  return morrow_future_await (future, error);
+}
+
+static gint
+get_int_inline (MorrowFuture *future)
+{
+  return morrow_future_get_int (future);
+}
+
+static gdouble
+get_double_inline (MorrowFuture *future)
+{
+  return morrow_future_get_double (future);
+}
+
+static void
+assert_awaits_each_state (gboolean (*await) (MorrowFuture *future, GError **error))
+{
+  g_autoptr (MorrowFuture) resolved = morrow_future_new_resolved (NULL);
+  g_autoptr (MorrowFuture) rejected = morrow_future_new_rejected (g_error_new_literal (G_IO_ERROR, G_IO_ERROR_BUSY, "busy"));
+  g_autoptr (MorrowFuture) cancelled = morrow_sleep (3600);
+  g_autoptr (MorrowFuture) pending = morrow_coroutine (give_boolean, NULL, NULL);
+  g_autoptr (GError) busy = NULL, cancel = NULL;
+
+  ck_assert (await (resolved, NULL));
+  ck_assert (!await (rejected, &busy));
+  assert_error (busy, G_IO_ERROR, G_IO_ERROR_BUSY);
+  ck_assert (morrow_future_cancel (cancelled));
+  ck_assert (!await (cancelled, &cancel));
+  assert_cancelled (cancel);
+  ck_assert (await (pending, NULL));
+  ck_assert (morrow_future_get_boolean (pending));
+}
+
+SCENE (await_without_a_call_does_what_the_function_does)
+{
+  assert_awaits_each_state (await_inline);
+  assert_awaits_each_state (morrow_future_await);
+
+  morrow_check_expect_critical ("*self != NULL*");
+  ck_assert (!await_inline (NULL, NULL));
+  return TRUE;
+}
+
+static MorrowFuture *
+resolved_with_int (gint number)
+{
+  GValue value = G_VALUE_INIT;
+
+  g_value_init (&value, G_TYPE_INT);
+  g_value_set_int (&value, number);
+  return morrow_future_new_resolved (&value);
+}
+
+START_TEST (number_is_got_without_a_call_as_the_function_gets_it)
+{
+  g_autoptr (MorrowFuture) number = resolved_with_int (-5);
+  g_autoptr (MorrowFuture) nothing = morrow_future_new_resolved (NULL);
+  g_autoptr (MorrowFuture) rejected = morrow_future_new_rejected (g_error_new_literal (G_IO_ERROR, G_IO_ERROR_BUSY, "busy"));
+
+  ck_assert_int_eq (get_int_inline (number), -5);
+  ck_assert_int_eq ((morrow_future_get_int) (number), -5);
+  ck_assert_int_eq (get_int_inline (nothing), 0);
+  ck_assert_int_eq (get_int_inline (rejected), 0);
+  ck_assert_int_eq (morrow_future_get_error (rejected)->code, G_IO_ERROR_BUSY);
+
+  morrow_check_expect_critical ("*G_VALUE_HOLDS*");
+  ck_assert_double_eq (get_double_inline (number), 0);
+}
+END_TEST
+
 static Suite *
 await_suite (void)
 {
@@ -319,6 +397,7 @@ await_suite (void)
   TCase *value = morrow_check_add_case (suite, "value");
   TCase *results = morrow_check_add_case (suite, "results");
   TCase *awaitable = morrow_check_add_case (suite, "awaitable");
+  TCase *inlined = morrow_check_add_case (suite, "inline");
 
   tcase_add_test (value, plain_values_come_through_an_await);
   tcase_add_test (value, strings_boxed_values_and_objects_that_are_awaited_are_the_callers);
@@ -334,6 +413,9 @@ await_suite (void)
 
   tcase_add_test (awaitable, object_of_ones_own_can_be_awaited_and_awaited_again);
   tcase_add_test (awaitable, object_of_ones_own_can_be_gathered_and_cancelled);
+
+  tcase_add_test (inlined, await_without_a_call_does_what_the_function_does);
+  tcase_add_test (inlined, number_is_got_without_a_call_as_the_function_gets_it);
 
   return suite;
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a program does without a call of the library, where the call would be all that it costs: to await what has resolved,
+ * and to get a number out of it. It changes nothing of what the functions do, and who takes a function's address gets the
+ * library's. */
+
+#pragma once
+
+#include <morrow/future.h>
+#include <morrow/task.h>
+
+#ifndef __GI_SCANNER__
+
+G_BEGIN_DECLS
+
+/* Of a future, this much is a part of the ABI: where its state stands, two bits of that, and its value when it has resolved. */
+typedef struct
+{
+  GTypeInstance instance;
+  guint         counts[2];
+  gsize         state;
+  gpointer      about[2];
+  GValue        value;
+} MorrowFutureFace;
+
+#define MORROW__STATE_MASK     ((gsize) 5)
+#define MORROW__STATE_RESOLVED ((gsize) 1)
+
+/* @self may be NULL. */
+static inline gboolean
+morrow__future_has_resolved (MorrowFuture *self)
+{
+  return self != NULL &&
+         (__atomic_load_n (&((MorrowFutureFace *) self)->state, __ATOMIC_ACQUIRE) & MORROW__STATE_MASK) == MORROW__STATE_RESOLVED;
+}
+
+static inline G_GNUC_WARN_UNUSED_RESULT gboolean
+morrow__future_await (MorrowFuture *self, GError **error)
+{
+  return morrow__future_has_resolved (self) || (morrow_future_await) (self, error);
+}
+
+#define MORROW__DEFINE_GETTER(name, ctype, gtype)                              \
+  static inline ctype                                                          \
+  morrow__future_get_##name (MorrowFuture *self)                               \
+  {                                                                            \
+    const GValue *value = &((MorrowFutureFace *) self)->value;                 \
+                                                                               \
+    return morrow__future_has_resolved (self) && value->g_type == gtype        \
+           ? value->data[0].v_##name                                           \
+           : (morrow_future_get_##name) (self);                                \
+  }
+
+MORROW__DEFINE_GETTER (int, gint, G_TYPE_INT)
+MORROW__DEFINE_GETTER (int64, gint64, G_TYPE_INT64)
+MORROW__DEFINE_GETTER (uint64, guint64, G_TYPE_UINT64)
+MORROW__DEFINE_GETTER (double, gdouble, G_TYPE_DOUBLE)
+
+#undef MORROW__DEFINE_GETTER
+
+#define morrow_future_await(self, error)  (morrow__future_await ((self), (error)))
+#define morrow_future_get_int(self)       (morrow__future_get_int ((self)))
+#define morrow_future_get_int64(self)     (morrow__future_get_int64 ((self)))
+#define morrow_future_get_uint64(self)    (morrow__future_get_uint64 ((self)))
+#define morrow_future_get_double(self)    (morrow__future_get_double ((self)))
+
+G_END_DECLS
+
+#endif
