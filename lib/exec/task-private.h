@@ -9,10 +9,9 @@
  *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
  *       '----> PLACING ----> IN_PLACE          which settles it without running it
  *
- *   LAZY -> QUEUED and LAZY -> PLACING race between threads, and so does POOLED -> CLAIMED on a thread pool, where the
- *   awaiting worker may take the task from the queue: each is a compare-and-swap, and whoever wins runs it. A loop has
- *   its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, and
- *   WOKEN a thread home's.
+ *   LAZY -> QUEUED and LAZY -> PLACING race between threads: each is a compare-and-swap, and whoever wins runs it. A loop
+ *   has its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, under
+ *   whose lock a worker or whoever waits for the task takes it from the queue, and WOKEN is a thread home's.
  *
  *   A task that waits in a queue touches two cache lines: what the third holds is valid from STARTED or IN_PLACE on.
  *
@@ -54,7 +53,7 @@ typedef enum
 {
   MORROW_TASK_LAZY,
   MORROW_TASK_QUEUED,
-  MORROW_TASK_POOLED,     /* queued on a thread pool, complete: whoever waits for it there may claim it too */
+  MORROW_TASK_POOLED,     /* in the queue of a thread pool */
   MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
   MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
   MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
@@ -77,6 +76,13 @@ typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
 #define MORROW_TASK_STACK_BITS    26
 #define MORROW_TASK_MAX_STACK_KIB ((1u << MORROW_TASK_STACK_BITS) - 1)   /* more than any stack can have */
+
+/* A place among those that run, or wait, on an executor; on the stack of who runs it. */
+typedef struct
+{
+  MorrowList  link;   /* whoever may touch the executor's list */
+  MorrowTask *task;   /* immutable; the executor's reference */
+} MorrowResident;
 
 struct _MorrowTask
 {
@@ -115,16 +121,14 @@ struct _MorrowTask
   union
   {
     MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */
-    _Atomic (MorrowThreadPool *) pool;      /* while POOLED: where; borrowed */
-    _Atomic (MorrowFuture *) blocked_on;    /* on a thread pool, under its lock: awaiting, for the others there.
-                                               Both relaxed, and atomic since who reads pool may be too late */
+    atomic_uint            pool_number;     /* while POOLED: where. Relaxed, as who reads it may be too late */
     MorrowTask            *creator;         /* on MorrowInline, the home's thread: the task below it on the stack, which
                                                waits until it has ended, or NULL; borrowed */
   };
   union
   {
-    MorrowList             link;            /* the home's thread: among the tasks alive there; a thread pool's from
-                                               QUEUED on, under its lock */
+    MorrowList             link;            /* the home's thread: among the tasks alive on a loop; while POOLED in the
+                                               pool's queue, under its lock */
     guint                  n_inherited;     /* on MorrowInline, the home's thread: how many requests its creator had when
                                                one was last passed on to it */
   };

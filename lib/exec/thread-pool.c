@@ -24,8 +24,7 @@
  * Main's thread is a home of the pool's tasks too while a run lasts, but no worker: it does not count among them, and
  * takes nothing from the queue.
  *
- * A task that is run by whoever waits for it stays in the queue; the worker that comes upon it finds it claimed. So
- * the queue has a reference of its own. */
+ * A task is claimed, and taken out of the queue, under the lock, be it by a worker or by whoever waits for it. */
 
 #include "config.h"
 
@@ -45,19 +44,21 @@ struct _MorrowThreadPool
   MorrowExecutor parent_instance;
 
   guint          max_threads;   /* immutable */
+  guint          number;        /* immutable: which pool it is, to who may not touch it */
 
   pthread_mutex_t lock;         /* for all below; recursive, since who looks at a gather may be the one to settle it,
                                    which may start the next of its tasks here */
   pthread_cond_t work;          /* there is something in a queue, or the pool stops */
   pthread_cond_t ended;         /* a task has ended, or a callback */
   MorrowQueue    callbacks;     /* jobs that do not wait: they go first */
-  MorrowQueue    queue;         /* tasks */
+  MorrowList     queue;         /* MorrowTask, by link */
   guint          n_queued;      /* in both */
   guint          n_callbacks;   /* jobs that do not wait: queued, or running */
   gulong         n_jobs;        /* there have been so far, of both kinds */
-  MorrowList     tasks;         /* those that were started and have not ended */
+  MorrowList     claimed;       /* MorrowResident, on the stacks of those who run them: tasks that have not ended */
   GPtrArray     *threads;       /* GThread, owned */
-  GPtrArray     *waiting;       /* MorrowTask: those that wait, mains among them; borrowed */
+  GHashTable    *waiting;       /* a MorrowTask that waits, mains among them, to the future that it waits for, NULL when that is
+                                   a descriptor; borrowed */
   GHashTable    *above;         /* a MorrowTask that waits to the one that runs on top of it; borrowed */
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
@@ -80,8 +81,6 @@ struct _MorrowThreadPool
  * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowThreadPool, morrow_thread_pool, MORROW_TYPE_EXECUTOR)
-
-static void task_run (MorrowJob *job, gboolean closed);
 
 /* The lock is held by the caller of every function up to the next line of dashes.
  * ------------------------------------------------------------- */
@@ -134,14 +133,30 @@ want_worker (MorrowThreadPool *self, GError **error)
     add_worker (self, error);
 }
 
-static MorrowQueueNode *
-take_from (MorrowThreadPool *self, MorrowQueue *queue)
+static MorrowJob *
+take_callback (MorrowThreadPool *self)
 {
-  MorrowQueueNode *node = morrow__queue_pop (queue);
+  MorrowQueueNode *node = morrow__queue_pop (&self->callbacks);
 
-  if (node != NULL)
-    self->n_queued--;
-  return node;
+  if (node == NULL)
+    return NULL;
+
+  self->n_queued--;
+  return morrow__queue_entry (node, MorrowJob, node);
+}
+
+/* Takes a task out of the queue: the caller is to run it. FALSE when it has been taken before. */
+static gboolean
+claim (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident)
+{
+  if (!morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED))
+    return FALSE;
+
+  self->n_queued--;
+  morrow__list_remove (&task->link);
+  resident->task = task;
+  morrow__list_append (&self->claimed, &resident->link);
+  return TRUE;
 }
 
 static MorrowThreadHome *
@@ -153,23 +168,15 @@ home_of (MorrowTask *task)
 static void
 unpark_blocked (MorrowThreadPool *self)
 {
-  for (guint i = 0; i < self->waiting->len; i++)
-    morrow__parker_unpark (&home_of (g_ptr_array_index (self->waiting, i))->parker);
+  GHashTableIter all;
+  gpointer task;
+
+  g_hash_table_iter_init (&all, self->waiting);
+  while (g_hash_table_iter_next (&all, &task, NULL))
+    morrow__parker_unpark (&home_of (task)->parker);
 }
 
 /* --- deadlock ---------------------------------------------------------------------------------------------------- */
-
-static MorrowFuture *
-get_blocked_on (MorrowTask *task)
-{
-  return atomic_load_explicit (&task->blocked_on, memory_order_relaxed);
-}
-
-static void
-set_blocked_on (MorrowTask *task, MorrowFuture *future)
-{
-  atomic_store_explicit (&task->blocked_on, future, memory_order_relaxed);
-}
 
 /* Its home is another executor's, which may go once it has settled (H1). */
 static gboolean
@@ -198,7 +205,7 @@ is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
     case MORROW_TASK_CLAIMED:
       return TRUE;
     case MORROW_TASK_POOLED:
-      return atomic_load_explicit (&task->pool, memory_order_relaxed) != self;
+      return atomic_load_explicit (&task->pool_number, memory_order_relaxed) != self->number;
     default:
       return FALSE;
     }
@@ -210,7 +217,7 @@ static gboolean
 is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
   MorrowThreadPool *self = search->owner;
-  MorrowFuture *above;
+  MorrowFuture *awaited, *above;
 
   if (is_elsewhere (self, task))
     return search->unknown && !morrow__future_is_settled (&task->future);
@@ -219,11 +226,12 @@ is_hopeless (MorrowSearch *search, MorrowTask *task)
       search->found_work |= morrow__task_get_state (task) == MORROW_TASK_POOLED;
       return FALSE;
     }
-  if (get_blocked_on (task) == NULL)
+  awaited = g_hash_table_lookup (self->waiting, task);
+  if (awaited == NULL)
     return FALSE;
 
   above = g_hash_table_lookup (self->above, task);
-  return morrow__search_awaited (get_blocked_on (task), search) || (above != NULL && morrow__search_awaited (above, search));
+  return morrow__search_awaited (awaited, search) || (above != NULL && morrow__search_awaited (above, search));
 }
 
 static gboolean
@@ -236,7 +244,7 @@ check_hope (MorrowThreadPool *self, MorrowTask *task, GError **error)
 
   if (hopeless)
     {
-      set_blocked_on (task, NULL);               /* which breaks the circle for the others */
+      g_hash_table_insert (self->waiting, task, NULL);   /* which breaks the circle for the others */
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
                            "This wait would last for ever: what is awaited waits, in a circle, for tasks of the same thread pool that wait for it");
     }
@@ -251,12 +259,13 @@ static void
 count_stuck (MorrowThreadPool *self, guint *ret_n_workers, guint *ret_n_mains)
 {
   MorrowSearch search = MORROW_SEARCH (is_hopeless, TRUE, self);
+  GHashTableIter all;
+  gpointer task;
 
   *ret_n_workers = *ret_n_mains = 0;
-  for (guint i = 0; i < self->waiting->len; i++)
+  g_hash_table_iter_init (&all, self->waiting);
+  while (g_hash_table_iter_next (&all, &task, NULL))
     {
-      MorrowTask *task = g_ptr_array_index (self->waiting, i);
-
       if (g_hash_table_contains (self->above, task) || !morrow__search_task (&search, task))
         continue;
       if (home_of (task)->is_worker)
@@ -274,7 +283,7 @@ all_are_stuck (MorrowThreadPool *self)
 {
   guint n_workers, n_mains;
 
-  if (self->n_blocked < count_busy (self) || self->waiting->len < count_busy (self) + self->n_mains)
+  if (self->n_blocked < count_busy (self) || g_hash_table_size (self->waiting) < count_busy (self) + self->n_mains)
     return FALSE;
 
   count_stuck (self, &n_workers, &n_mains);
@@ -323,14 +332,14 @@ relieve_yielding (MorrowThreadPool *self, MorrowThreadHome *home)
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
 static void
-task_ended (MorrowThreadPool *self, MorrowTask *task)
+task_ended (MorrowThreadPool *self, MorrowResident *resident)
 {
   pthread_mutex_lock (&self->lock);
-  morrow__list_remove (&task->link);
+  morrow__list_remove (&resident->link);
   pthread_cond_broadcast (&self->ended);
   pthread_mutex_unlock (&self->lock);
 
-  morrow_future_unref (&task->future);
+  morrow_future_unref (&resident->task->future);
 }
 
 static MorrowThreadHome *
@@ -340,59 +349,47 @@ home_here (void)
 }
 
 static void
-run_claimed (MorrowThreadPool *self, MorrowTask *task)
+run_claimed (MorrowThreadPool *self, MorrowResident *resident)
 {
-  set_blocked_on (task, NULL);
-  morrow__thread_home_run (home_here (), task);
-  task_ended (self, task);
-}
-
-/* A job from the queue, with the queue's reference. */
-static void
-task_run (MorrowJob *job, gboolean closed)
-{
-  MorrowTask *task = morrow__task_of_job (job);
-  MorrowThreadPool *self = MORROW_THREAD_POOL (morrow__executor_current);
-
-  if (!morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED))
-    ;                                           /* whoever waited for it has run it */
-  else if (!closed)
-    run_claimed (self, task);
-  else
-    {
-      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
-      task_ended (self, task);
-    }
-  morrow_future_unref (&task->future);
+  morrow__thread_home_run (home_here (), resident->task);
+  task_ended (self, resident);
 }
 
 /* Claims it, to run it on top of the task that waits here. Under the lock it is on top from the moment that it is claimed. */
 static gboolean
-claim_here (MorrowThreadPool *self, MorrowTask *task)
+claim_here (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident)
 {
   gboolean claimed;
 
-  /* Acquire, in the look at the state: pairs with the release in add_task (), for pool. */
-  if (morrow__task_get_state (task) != MORROW_TASK_POOLED || atomic_load_explicit (&task->pool, memory_order_relaxed) != self)
+  /* Acquire, in the look at the state: pairs with the release in add_task (), for the number. */
+  if (morrow__task_get_state (task) != MORROW_TASK_POOLED ||
+      atomic_load_explicit (&task->pool_number, memory_order_relaxed) != self->number)
     return FALSE;
 
   pthread_mutex_lock (&self->lock);
-  claimed = morrow__task_claim (task, MORROW_TASK_POOLED, MORROW_TASK_CLAIMED);
+  claimed = claim (self, task, resident);
   if (claimed)
     g_hash_table_insert (self->above, morrow__home->current, morrow__future_ref (&task->future));
   pthread_mutex_unlock (&self->lock);
   return claimed;
 }
 
-static void
+/* Runs it on top of the task that waits here. FALSE when it is not for this thread to run, or not any more. */
+static gboolean
 run_on_top (MorrowThreadPool *self, MorrowTask *task)
 {
-  run_claimed (self, task);
+  MorrowResident resident;
+
+  if (!claim_here (self, task, &resident))
+    return FALSE;
+
+  run_claimed (self, &resident);
 
   pthread_mutex_lock (&self->lock);
   g_hash_table_remove (self->above, morrow__home->current);
   pthread_mutex_unlock (&self->lock);
   morrow_future_unref (&task->future);
+  return TRUE;
 }
 
 static gboolean
@@ -416,17 +413,9 @@ run_awaited (MorrowThreadPool *self, MorrowFuture *awaited)
       MorrowFuture *future = g_ptr_array_index (all, i);
 
       if (morrow__future_is_task (future))
-        {
-          if (claim_here (self, (MorrowTask *) future))
-            {
-              run_on_top (self, (MorrowTask *) future);
-              did = TRUE;
-            }
-        }
+        did |= run_on_top (self, (MorrowTask *) future);
       else if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
-        {
-          future->ops->visit_awaited (future, add_awaited, all);
-        }
+        future->ops->visit_awaited (future, add_awaited, all);
     }
   return did;
 }
@@ -440,8 +429,7 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   gboolean hope;
 
   pthread_mutex_lock (&self->lock);
-  set_blocked_on (task, awaited);
-  g_ptr_array_add (self->waiting, task);
+  g_hash_table_insert (self->waiting, task, awaited);
   if (home->is_worker && home->parked->len == 1)
     self->n_blocked++;
   want_worker (self, NULL);
@@ -478,18 +466,18 @@ static gboolean
 idle_wait (MorrowThreadHome *home)
 {
   MorrowThreadPool *self = executor_of (&home->home);
-  MorrowQueueNode *callback = NULL;
+  MorrowJob *callback = NULL;
   gboolean all_blocked, did = FALSE;
 
   pthread_mutex_lock (&self->lock);
   all_blocked = all_are_blocked (self);
   if (all_blocked && home->is_worker)
-    callback = take_from (self, &self->callbacks);
+    callback = take_callback (self);
   pthread_mutex_unlock (&self->lock);
 
   if (callback != NULL)
     {
-      run_callback (home, morrow__queue_entry (callback, MorrowJob, node));
+      run_callback (home, callback);
       return TRUE;
     }
 
@@ -527,8 +515,7 @@ after_wait (MorrowThreadHome *home, MorrowTask *task)
   MorrowThreadPool *self = executor_of (&home->home);
 
   pthread_mutex_lock (&self->lock);
-  set_blocked_on (task, NULL);
-  g_ptr_array_remove_fast (self->waiting, task);
+  g_hash_table_remove (self->waiting, task);
   if (home->is_worker && home->parked->len == 1)
     self->n_blocked--;
   pthread_mutex_unlock (&self->lock);
@@ -538,34 +525,41 @@ static const MorrowBlocking blocking = { .before = before_wait, .idle = idle_wai
 
 /* --- workers ----------------------------------------------------------------------------------------------------- */
 
-/* More than there may be workers are to be busy only where one stands in. */
-static MorrowQueueNode *
-take_next (MorrowThreadPool *self)
+/* What a worker is to do. */
+typedef struct
 {
-  MorrowQueueNode *node;
+  MorrowJob     *callback;   /* or, when it is NULL, */
+  MorrowResident resident;   /* a task that has been claimed */
+} Work;
 
+/* More than there may be workers are to be busy only where one stands in. */
+static gboolean
+take_next (MorrowThreadPool *self, Work *work)
+{
   if (count_busy (self) >= self->max_threads && !self->stopping && !self->wants_stand_in && !(self->n_queued > 0 && all_are_stuck (self)))
-    return NULL;
+    return FALSE;
 
   self->wants_stand_in = FALSE;
-  node = take_from (self, &self->callbacks);
-  return node != NULL ? node : take_from (self, &self->queue);
+  work->callback = take_callback (self);
+  return work->callback != NULL ||
+         (!morrow__list_is_empty (&self->queue) &&
+          claim (self, morrow__list_entry (self->queue.next, MorrowTask, link), &work->resident));
 }
 
-/* Waits for a job; NULL when the pool stops. */
-static MorrowJob *
-take_job (MorrowThreadPool *self)
+/* Waits for something to do; FALSE when the pool stops. */
+static gboolean
+take_work (MorrowThreadPool *self, Work *work)
 {
-  MorrowQueueNode *node;
+  gboolean taken;
 
   pthread_mutex_lock (&self->lock);
   self->n_idle++;
-  while ((node = take_next (self)) == NULL && !self->stopping)
+  while (!(taken = take_next (self, work)) && !self->stopping)
     pthread_cond_wait (&self->work, &self->lock);
   self->n_idle--;
   pthread_mutex_unlock (&self->lock);
 
-  return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
+  return taken;
 }
 
 static gpointer
@@ -593,15 +587,15 @@ worker_main (gpointer data)
 {
   MorrowThreadPool *self = data;
   MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
-  MorrowJob *job;
+  Work work;
 
   home->is_worker = TRUE;
-  while ((job = take_job (self)) != NULL)
+  while (take_work (self, &work))
     {
-      if (job->run == task_run)
-        job->run (job, FALSE);
+      if (work.callback != NULL)
+        run_callback (home, work.callback);
       else
-        run_callback (home, job);
+        run_claimed (self, &work.resident);
       if (G_UNLIKELY (farewell != NULL))
         bid_farewell ();
     }
@@ -613,13 +607,21 @@ worker_main (gpointer data)
 static void
 add_task (MorrowThreadPool *self, MorrowTask *task)
 {
-  morrow__list_append (&self->tasks, &task->link);
-  atomic_store_explicit (&task->pool, self, memory_order_relaxed);
-  /* Release: pairs with the acquire in claim_here (). */
+  morrow__list_append (&self->queue, &task->link);
+  atomic_store_explicit (&task->pool_number, self->number, memory_order_relaxed);
+  /* Release: pairs with the acquire in claim_here (), for the number. */
   atomic_store_explicit (&task->state, MORROW_TASK_POOLED, memory_order_release);
 }
 
-/* Takes the job, or gives back why nobody ever will run it. */
+/* Under the lock. */
+static void
+add_callback (MorrowThreadPool *self, MorrowJob *job)
+{
+  morrow__queue_push (&self->callbacks, &job->node);
+  self->n_callbacks++;
+}
+
+/* Takes the callback @job, or @task, or gives back why nobody ever will run it. */
 static GError *
 enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep)
 {
@@ -632,11 +634,10 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
   if (self->threads->len > 0)
     {
       g_clear_error (&error);
-      morrow__queue_push (task != NULL ? &self->queue : &self->callbacks, &job->node);
       if (task != NULL)
         add_task (self, task);
       else
-        self->n_callbacks++;
+        add_callback (self, job);
       self->n_jobs++;
       pthread_cond_signal (&self->work);
       if (all_are_blocked (self))
@@ -672,16 +673,13 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   GError *error;
 
   morrow__task_inherit_spared (task, executor);
-  task->job.run = task_run;
-  morrow__future_ref (future);                  /* the queue's */
   morrow__future_ref (future);                  /* this function's: for the sweep */
-  error = enqueue (self, &task->job, task, &sweep);
+  error = enqueue (self, NULL, task, &sweep);
   if (error != NULL)
     {
       morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
       morrow__task_abandon (task, g_error_new (MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for a task: %s", error->message));
       g_error_free (error);
-      morrow_future_unref (future);
       morrow_future_unref (future);
     }
   else if (sweep)
@@ -693,6 +691,13 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 
 /* --- runs -------------------------------------------------------------------------------------------------------- */
 
+static void
+mark_swept (MorrowTask *task, GPtrArray *left)
+{
+  if (morrow__task_mark_swept (task))
+    g_ptr_array_add (left, morrow__future_ref (&task->future));
+}
+
 /* Cancels what is left over, and what is started from now on. All are marked before one is asked, since that may be passed on
  * to another, which cleans up as what is swept does. */
 static void
@@ -702,13 +707,10 @@ sweep (MorrowThreadPool *self)
 
   pthread_mutex_lock (&self->lock);
   self->sweeping = TRUE;
-  morrow__list_foreach (&self->tasks, node)
-    {
-      MorrowTask *task = morrow__list_entry (node, MorrowTask, link);
-
-      if (morrow__task_mark_swept (task))
-        g_ptr_array_add (left, morrow__future_ref (&task->future));
-    }
+  morrow__list_foreach (&self->claimed, node)
+    mark_swept (morrow__list_entry (node, MorrowResident, link)->task, left);
+  morrow__list_foreach (&self->queue, node)
+    mark_swept (morrow__list_entry (node, MorrowTask, link), left);
   pthread_mutex_unlock (&self->lock);
 
   for (guint i = 0; i < left->len; i++)
@@ -722,7 +724,7 @@ wait_for_jobs (MorrowThreadPool *self)
   gulong n_jobs;
 
   pthread_mutex_lock (&self->lock);
-  while (!morrow__list_is_empty (&self->tasks) || self->n_callbacks > 0)
+  while (!morrow__list_is_empty (&self->queue) || !morrow__list_is_empty (&self->claimed) || self->n_callbacks > 0)
     pthread_cond_wait (&self->ended, &self->lock);
   n_jobs = self->n_jobs;
   pthread_mutex_unlock (&self->lock);
@@ -766,7 +768,6 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   MorrowInterrupt interrupt;
 
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
-  set_blocked_on ((MorrowTask *) main, NULL);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   add_mains (self, 1);
   morrow__thread_home_run (home, (MorrowTask *) main);
@@ -824,7 +825,7 @@ morrow_thread_pool_finalize (GObject *object)
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
   g_ptr_array_unref (self->threads);
-  g_ptr_array_unref (self->waiting);
+  g_hash_table_unref (self->waiting);
   g_hash_table_unref (self->above);
   pthread_cond_destroy (&self->ended);
   pthread_cond_destroy (&self->work);
@@ -847,8 +848,10 @@ morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
 static void
 morrow_thread_pool_init (MorrowThreadPool *self)
 {
+  static atomic_uint n_pools;   /* any thread: relaxed, a number is all that it hands out */
   pthread_mutexattr_t recursive;
 
+  self->number = atomic_fetch_add_explicit (&n_pools, 1, memory_order_relaxed);
   pthread_mutexattr_init (&recursive);
   pthread_mutexattr_settype (&recursive, PTHREAD_MUTEX_RECURSIVE);
   pthread_mutex_init (&self->lock, &recursive);
@@ -856,10 +859,10 @@ morrow_thread_pool_init (MorrowThreadPool *self)
   pthread_cond_init (&self->work, NULL);
   pthread_cond_init (&self->ended, NULL);
   morrow__queue_init (&self->callbacks);
-  morrow__queue_init (&self->queue);
-  morrow__list_init (&self->tasks);
+  morrow__list_init (&self->queue);
+  morrow__list_init (&self->claimed);
   self->threads = g_ptr_array_new ();
-  self->waiting = g_ptr_array_new ();
+  self->waiting = g_hash_table_new (NULL, NULL);
   self->above = g_hash_table_new (NULL, NULL);
 }
 

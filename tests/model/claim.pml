@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who runs a task of a thread pool (POOLED to CLAIMED in lib/exec/task-private.h, claim_here () in lib/exec/thread-pool.c),
+/* Who runs a task of a thread pool (POOLED to CLAIMED in lib/exec/task-private.h, claim () in lib/exec/thread-pool.c),
  * explored exhaustively: who queues it, the worker that takes it from the queue, and two blocked workers that wait for it.
  *
- * The workers that wait look at its state and at its pool without the queue's lock.  The pool's place holds something else
- * once the task has been claimed.
+ * All claim under the pool's lock.  The workers that wait look at its state and at its pool before they take that.  The pool's
+ * place holds something else once the task has started.
  *
- * With WEAK who claims does not compare. */
+ * With WEAK who claims does not look at the state again. */
 
 #define N_WAITING 2
 
@@ -14,22 +14,27 @@ mtype = { QUEUED, POOLED, CLAIMED };
 mtype state = QUEUED;
 bool pool;                    /* its place holds the pool */
 bool in_queue;
+bool locked;
 byte n_ran;
 
+inline lock ()
+{
+  atomic { !locked; locked = true }
+}
+
+/* Under the lock, which it gives back. */
 inline claim ()
 {
-  atomic
-  {
 #ifndef WEAK
-    won = (state == POOLED);
+  won = (state == POOLED);
 #else
-    won = true;
+  won = true;
 #endif
-    if
-    :: won -> state = CLAIMED
-    :: else
-    fi
-  }
+  if
+  :: won -> state = CLAIMED; in_queue = false
+  :: else
+  fi;
+  locked = false;
   if
   :: won -> pool = false; n_ran++
   :: else
@@ -38,16 +43,19 @@ inline claim ()
 
 active proctype starter ()
 {
+  lock ();
+  in_queue = true;
   pool = true;
   state = POOLED;
-  in_queue = true
+  locked = false
 }
 
 active proctype worker ()
 {
   bool won;
 
-  in_queue;
+end_idle:
+  atomic { in_queue && !locked; locked = true };
   claim ()
 }
 
@@ -57,7 +65,7 @@ active [N_WAITING] proctype waiting ()
 
   seen = (state == POOLED);
   if
-  :: seen && pool -> claim ()
+  :: seen && pool -> lock (); claim ()
   :: else
   fi
 }
