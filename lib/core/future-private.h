@@ -119,7 +119,10 @@ struct _MorrowFuture
     struct
     {
       GType            unset;        /* 0 */
-      const char      *func_name;    /* a task's */
+      /* A task's; immutable, and from its start on its home's thread's own. */
+      const char      *func_name;
+      guint            passed_on;    /* the number of the newest request that it passed on; 0 for none */
+      guint            n_inherited;  /* on MorrowInline: how many its creator had when one was last passed on to it */
     } pending;
   } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
 };

@@ -37,8 +37,8 @@ morrow__task_end_round (void)
 static gboolean
 has_passed_on_another (MorrowTask *self)
 {
-  return in_round != IN_NO_ROUND && self->passed_on != 0 && self->passed_on != morrow__relay.request &&
-         (gint) (self->passed_on - round_began) > 0;
+  return in_round != IN_NO_ROUND && self->future.outcome.pending.passed_on != 0 && self->future.outcome.pending.passed_on != morrow__relay.request &&
+         (gint) (self->future.outcome.pending.passed_on - round_began) > 0;
 }
 
 /* Each loop of an executor sweeps its own: what one has asked, another need not. */
@@ -288,7 +288,7 @@ number_request (MorrowTask *self)
 static gboolean
 is_old_request (MorrowTask *self)
 {
-  return self->passed_on != 0 && (gint) (morrow__relay.request - self->passed_on) <= 0;
+  return self->future.outcome.pending.passed_on != 0 && (gint) (morrow__relay.request - self->future.outcome.pending.passed_on) <= 0;
 }
 
 static gboolean
@@ -312,7 +312,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = TRUE;
   if (!is_old_request (self))
     {
-      self->passed_on = morrow__relay.request;
+      self->future.outcome.pending.passed_on = morrow__relay.request;
       self->n_passed_on = 0;
     }
   self->n_passed_on++;
@@ -320,7 +320,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
     {
       return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
-      self->passed_on = 0;
+      self->future.outcome.pending.passed_on = 0;
     }
   self->passing_on = FALSE;
 }
@@ -333,7 +333,7 @@ deliver (MorrowFuture *future, gpointer bits)
   /* Acquire: pairs with the exchange in morrow__task_cancel (). Who asked then pokes this home, so that a request which
    * this does not see is looked for again. */
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_acquire);
-  MorrowFuture *awaited = self->awaiting;
+  MorrowFuture *awaited = morrow__task_get_awaited (self);
 
   if (!(cancel & GPOINTER_TO_UINT (bits)))
     return;
@@ -389,8 +389,9 @@ morrow__task_begin_asked_wait (MorrowTask *self)
 /* Passes a request on to @self that @creator has not been given, and that it keeps; each once. TRUE when there was one.
  * The home's thread. */
 gboolean
-morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited)
+morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator)
 {
+  guint *n_inherited = &self->future.outcome.pending.n_inherited;
   /* Sequentially consistent: T1, as in morrow__task_take_cancel (). */
   guint cancel = atomic_load_explicit (&creator->cancel, memory_order_seq_cst);
   char *message;

@@ -85,7 +85,7 @@ morrow__peers_leave (MorrowLoop *loop)
 static gboolean
 awaits_waiter (MorrowTask *task)
 {
-  MorrowFuture *awaited = task->awaiting;
+  MorrowFuture *awaited = morrow__task_get_awaited (task);
 
   return awaited != NULL && task->interruption == MORROW_NOT_INTERRUPTED &&
          (morrow__future_is_task (awaited) || awaited->ops->visit_awaited != NULL);
@@ -109,7 +109,7 @@ static gboolean
 is_hopeless (MorrowSearch *search, MorrowTask *task)
 {
   return is_at_rest (search->owner, morrow__task_get_home (task)) && awaits_waiter (task) &&
-         morrow__search_awaited (task->awaiting, search);
+         morrow__search_awaited (morrow__task_get_awaited (task), search);
 }
 
 /* Each circle is opened at one of its tasks; those who only wait for one of them need not be told. */
@@ -120,7 +120,7 @@ open_circles (MorrowLoop *self, MorrowSearch *search, guint n_at_most)
 
   morrow__list_foreach_back (&self->tasks, node)
     {
-      MorrowTask *task = morrow__list_entry (node, MorrowTask, link);
+      MorrowTask *task = morrow__list_entry (node, MorrowResident, link)->task;
 
       if (awaits_waiter (task) && morrow__search_task (search, task) && search->came_back)
         opened |= morrow__task_interrupt (task, MORROW_INTERRUPTED_HOPELESS);

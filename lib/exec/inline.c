@@ -58,13 +58,19 @@ run_callbacks (MorrowInline *self, gboolean closed)
 /* Passes on to @task what its creator was asked, or got from its own creator. This goes as deep as tasks lie on the stack
  * already. */
 static gboolean
-inherit_request (MorrowTask *task)
+inherit_from (MorrowTask *task, MorrowTask *creator)
 {
-  if (task->creator == NULL)
+  if (creator == NULL)
     return FALSE;
 
-  inherit_request (task->creator);
-  return morrow__task_inherit_request (task, task->creator, &task->n_inherited);
+  inherit_from (creator, creator->creator);
+  return morrow__task_inherit_request (task, creator);
+}
+
+static gboolean
+inherit_request (MorrowTask *task)
+{
+  return inherit_from (task, task->creator);
 }
 
 /* For the tasks that wait, and for the one that yields. TRUE when there was something to pass on. */
@@ -147,9 +153,8 @@ inline_post (MorrowExecutor *executor, MorrowJob *job)
 static void
 run_task (MorrowThreadHome *home, MorrowTask *task)
 {
-  task->creator = home->home.current;
-  task->n_inherited = 0;
-  inherit_request (task);
+  task->future.outcome.pending.n_inherited = 0;
+  inherit_from (task, home->home.current);
   morrow__thread_home_run (home, task);
 }
 

@@ -108,7 +108,7 @@ struct _MorrowLoop
 #endif
   MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
   guint            n_spares;
-  MorrowList       tasks;          /* those that live here, from start to end */
+  MorrowList       tasks;          /* MorrowResident: those that live here, from start to end */
   MorrowDeque      deque;          /* on a pool: tasks that have not started, newest first; others steal from it */
   atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool.c */
   atomic_ulong     n_ended;        /* likewise */

@@ -40,6 +40,7 @@ park (MorrowPause *self, MorrowTask *task, GError **error)
   task->paused = TRUE;
   parked = morrow__task_park (task, morrow__home, NULL, error);
   task->paused = FALSE;
+  task->pause = NULL;
   return parked && !morrow__task_fail_cancelled (task, error);
 }
 

@@ -84,21 +84,25 @@ morrow__loop_has_ready (MorrowLoop *self)
 
 /* --- tasks on fibers --------------------------------------------------------------------------------------------- */
 
-/* A task becomes one of this loop's: from now on it lives here. */
-static void
-adopt (MorrowLoop *self, MorrowTask *task)
+/* A task becomes one of this loop's: from now on it lives here. Gives what it is to run. */
+static inline MorrowTaskBody
+adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber *fiber)
 {
-  morrow__list_append (&self->tasks, &task->link);
-  morrow__task_set_home (task, &self->home);
+  MorrowTaskBody body;
+
+  resident->task = task;
+  morrow__list_append (&self->tasks, &resident->link);
+  body = morrow__task_set_home (task, &self->home);
+  task->fiber = fiber;
   if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
     morrow__task_sweep (task);
+  return body;
 }
 
-/* A task that has settled lives here no more. Whoever turns the loop has a reference of it. */
-static void
+/* A task has settled. Whoever turns the loop has a reference of it. */
+static inline void
 let_go (MorrowLoop *self, MorrowTask *task)
 {
-  morrow__list_remove (&task->link);
   if (self->pool != NULL)
     morrow__loop_pool_task_ended (self);
   else if (self->hosted)
@@ -107,10 +111,14 @@ let_go (MorrowLoop *self, MorrowTask *task)
 }
 
 static void
-run_task (MorrowLoop *self, MorrowTask *task)
+run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
 {
-  morrow__task_run (task);
+  MorrowResident resident;
+  MorrowTaskBody body = adopt (self, &resident, task, fiber);
+
+  morrow__task_run (task, &body);
   self->home.current = NULL;
+  morrow__list_remove (&resident.link);
   let_go (self, task);
 }
 
@@ -148,14 +156,12 @@ fiber_main (MorrowFiber *fiber)
       gboolean reusable = task->stack_kib == 0;
       MorrowJob *job;
 
-      run_task (self, task);
+      run_task (self, task, fiber);
 
       job = next_job (self);
       if (job != NULL && job->run == start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
         {
           self->starting = self->home.current = morrow__task_of_job (job);
-          self->starting->fiber = fiber;
-          adopt (self, self->starting);
           continue;
         }
       if (job != NULL && job->run != resume_run)
@@ -181,10 +187,9 @@ static MorrowFiber *
 start_task (MorrowLoop *self, MorrowTask *task)
 {
   GError *error = NULL;
+  MorrowFiber *fiber = take_fiber (self, task, &error);
 
-  adopt (self, task);
-  task->fiber = take_fiber (self, task, &error);
-  if (G_UNLIKELY (task->fiber == NULL))
+  if (G_UNLIKELY (fiber == NULL))
     {
       morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
       g_error_free (error);
@@ -193,7 +198,7 @@ start_task (MorrowLoop *self, MorrowTask *task)
     }
 
   self->starting = self->home.current = task;
-  return task->fiber;
+  return fiber;
 }
 
 /* What start and resume jobs do is in run_batch () and next_fiber (), which know them by these functions. They are called
@@ -406,8 +411,6 @@ morrow__loop_warm (MorrowLoop *self)
   guint n = peek_tasks (self, tasks, G_N_ELEMENTS (tasks));
 
   for (guint i = 0; i < n; i++)
-    __builtin_prefetch (&tasks[i]->fiber);
-  for (guint i = 0; i < n; i++)
     morrow__fiber_prefetch (tasks[i]->fiber);
   for (guint i = 0; i < n; i++)
     morrow__fiber_prefetch_frames (tasks[i]->fiber);
@@ -447,7 +450,7 @@ morrow__loop_sweep (MorrowLoop *self)
   atomic_store_explicit (&self->sweeping, self->pool == NULL, memory_order_relaxed);
   morrow__task_begin_round (TRUE);
   morrow__list_foreach_safe (&self->tasks, node, after)
-    morrow__task_sweep (morrow__list_entry (node, MorrowTask, link));
+    morrow__task_sweep (morrow__list_entry (node, MorrowResident, link)->task);
   morrow__task_end_round ();
 }
 

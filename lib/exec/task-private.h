@@ -13,8 +13,6 @@
  *   has its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, under
  *   whose lock a worker or whoever waits for the task takes it from the queue, and WOKEN is a thread home's.
  *
- *   A task that waits in a queue touches two cache lines: what the third holds is valid from STARTED or IN_PLACE on.
- *
  *   What runs in place is a part of the task that awaits it, its host: it has no home, never parks, and to cancel it is
  *   to cancel the host. The host lives while this has not settled, so that whoever holds this one's lock may take a
  *   reference of it (T2).
@@ -32,7 +30,17 @@
  *
  *   A request that is passed on, from a task to what it awaits, is the same request there, and has the same number, however
  *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
- *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds. */
+ *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
+ *
+ * TWO CACHE LINES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same
+ * time lies in the same place.
+ *   The body is what is run. Whoever has claimed the task takes it onto his own stack before he says STARTED or IN_PLACE, and
+ *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
+ *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
+ *   the task. To wake it is what queues the job, on a loop, and nobody touches the waiter any more ("Waiters" in
+ *   future-private.h). A task that yields, or is parked on a pause, has no waiter. Threads' tasks have no job: a pool's queue
+ *   has a link in its place.
+ *   The loop's list of those who live there goes through their stacks (MorrowResident), which are touched anyway. */
 
 #pragma once
 
@@ -74,8 +82,13 @@ typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 /* In a task's aux: cancel_message may be set. */
 #define MORROW_TASK_HAS_MESSAGE   1u
 
-#define MORROW_TASK_STACK_BITS    26
-#define MORROW_TASK_MAX_STACK_KIB ((1u << MORROW_TASK_STACK_BITS) - 1)   /* more than any stack can have */
+/* What a task is to run; immutable. */
+typedef struct
+{
+  MorrowCoroutineFunc func;
+  gpointer            data;        /* released by whoever ran it */
+  GDestroyNotify      data_free;
+} MorrowTaskBody;
 
 /* A place among those that run, or wait, on an executor; on the stack of who runs it. */
 typedef struct
@@ -86,55 +99,56 @@ typedef struct
 
 struct _MorrowTask
 {
-  MorrowFuture             future;          /* while it is pending, its outcome holds the function's name */
+  MorrowFuture             future;          /* while it is pending, its outcome holds what it has no use for afterwards */
 
-  MorrowJob                job;             /* the executor's, while queued to start or to go on */
-  MorrowCoroutineFunc      func;            /* immutable */
-  gpointer                 data;            /* released by whoever ran it */
-  GDestroyNotify           data_free;       /* immutable */
+  union
+  {
+    MorrowJob              job;             /* a loop's, while queued to start or to go on */
+    MorrowWaiter           waiter;          /* the awaited future's, while parked */
+    MorrowList             link;            /* while POOLED: in the pool's queue, under its lock */
+  };
+  union
+  {
+    MorrowTaskBody         body;            /* before it starts */
+    struct
+    {
+      union
+      {
+        MorrowHome        *home;            /* once STARTED: immutable; see T1 */
+        MorrowTask        *host;            /* once IN_PLACE: immutable; borrowed (T2) */
+      };
+      union
+      {
+        MorrowFuture      *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the awaiting
+                                               call; else NULL */
+        MorrowPause       *pause;           /* the home's thread: while paused; borrowed */
+      };
+      union
+      {
+        MorrowFiber       *fiber;           /* the home's thread: its stack, on a loop */
+        MorrowTask        *creator;         /* the home's thread: on a thread, the task below it on the stack, which goes on when
+                                               it has ended, or NULL; borrowed */
+      };
+    };
+  };
   _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned; see MORROW_TASK_HAS_MESSAGE */
-  atomic_uint              state;           /* any thread: MorrowTaskState */
   atomic_uint              cancel;          /* any thread: see "Cancelling" */
   guint                    id;              /* immutable: what it is called if nobody named it */
-  guint                    stack_kib : MORROW_TASK_STACK_BITS; /* before it starts: the size of its stack, 0 for the default */
-  guint                    paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint                    passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
-  guint                    n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
-  guint                    interruption : 2; /* the home's thread: MorrowInterruption */
-
-  /* Valid from STARTED or IN_PLACE on. */
   union
   {
-    MorrowWaiter           waiter;          /* the awaited future's, while parked */
-    MorrowPause           *pause;           /* the home's thread: or what it waits for that is no future; borrowed */
-  };
-  union
-  {
-    MorrowHome            *home;            /* immutable: see T1 */
-    MorrowTask            *host;            /* in place: immutable; borrowed (T2) */
-  };
-  MorrowFuture            *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the
-                                               awaiting call */
-  guint                    passed_on;       /* the home's thread: the number of the newest request that it passed on; 0 for none */
-  atomic_uint              request;         /* any thread, relaxed: the number of a request from another thread, which it has not
-                                               looked at; 0 when it has none yet */
-  union
-  {
-    MorrowFiber           *fiber;           /* the home's thread: its stack, on a loop */
+    guint                  stack_kib;       /* before it starts: the size of its stack, 0 for the default */
     atomic_uint            pool_number;     /* while POOLED: where. Relaxed, as who reads it may be too late */
-    MorrowTask            *creator;         /* on MorrowInline, the home's thread: the task below it on the stack, which
-                                               waits until it has ended, or NULL; borrowed */
+    atomic_uint            request;         /* once STARTED: any thread, relaxed: the number of a request from another thread, which
+                                               it has not looked at; 0 when it has none yet */
   };
-  union
-  {
-    MorrowList             link;            /* the home's thread: among the tasks alive on a loop; while POOLED in the
-                                               pool's queue, under its lock */
-    guint                  n_inherited;     /* on MorrowInline, the home's thread: how many requests its creator had when
-                                               one was last passed on to it */
-  };
+  _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
+  guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
+  guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
+  guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
+  guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
 };
 
-G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowTask, waiter) == 128 || GLIB_SIZEOF_VOID_P != 8);
+G_STATIC_ASSERT (sizeof (MorrowTask) == 128 || GLIB_SIZEOF_VOID_P != 8);
 
 extern const MorrowFutureOps morrow__task_ops;
 
@@ -146,7 +160,7 @@ morrow__future_is_task (MorrowFuture *self)
 
 /* Starting. run_* are called by the home that has claimed. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
-void     morrow__task_run             (MorrowTask *self);
+void     morrow__task_run             (MorrowTask *self, const MorrowTaskBody *body);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
@@ -160,7 +174,7 @@ gboolean morrow__task_cancel          (MorrowFuture *future, const char *message
 MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
 void     morrow__task_begin_asked_wait (MorrowTask *self);
-gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator, guint *n_inherited);
+gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator);
 void     morrow__task_begin_round     (gboolean is_sweep);
 void     morrow__task_end_round       (void);
 gboolean morrow__task_mark_swept      (MorrowTask *self);
@@ -175,7 +189,7 @@ void     morrow__cancellable_cancel   (MorrowFuture *future);
 static inline gboolean
 morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
 {
-  guint expected = from;
+  guint8 expected = from;
 
   /* Acquire and release: whoever wins sees the task as it was made, and the loser that it was taken. */
   return atomic_load_explicit (&self->state, memory_order_relaxed) == expected &&
@@ -192,21 +206,24 @@ morrow__task_func_name (MorrowTask *self)
 static inline MorrowTaskState
 morrow__task_get_state (MorrowTask *self)
 {
-  /* Sequentially consistent: T1. It also acquires what the third line holds. */
+  /* Sequentially consistent: T1. It also acquires what lies in the body's place. */
   return atomic_load_explicit (&self->state, memory_order_seq_cst);
 }
 
-/* It starts: from now on it lives in @home. */
-static inline void
+/* It starts: from now on it lives in @home. Gives what it is to run there, which is not in the task any more. */
+static inline MorrowTaskBody
 morrow__task_set_home (MorrowTask *self, MorrowHome *home)
 {
-  self->awaiting = NULL;
-  self->passed_on = 0;
-  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
+  MorrowTaskBody body = self->body;
+
   self->home = home;
+  self->awaiting = NULL;
+  self->future.outcome.pending.passed_on = 0;
+  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
   morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
+  return body;
 }
 
 /* Its home, NULL before it has one. */
@@ -221,6 +238,13 @@ static inline MorrowTask *
 morrow__task_get_host (MorrowTask *self)
 {
   return morrow__task_get_state (self) == MORROW_TASK_IN_PLACE ? self->host : NULL;
+}
+
+/* What it waits for while parked; NULL when that is no future. The home's thread, or who looks at it while that is at rest. */
+static inline MorrowFuture *
+morrow__task_get_awaited (MorrowTask *self)
+{
+  return self->paused ? NULL : self->awaiting;
 }
 
 static inline MorrowTask *

@@ -32,11 +32,11 @@ take_id (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static void
-release_data (MorrowTask *self)
+static inline void
+release_data (const MorrowTaskBody *body)
 {
-  if (self->data_free != NULL)
-    self->data_free (self->data);
+  if (body->data_free != NULL)
+    body->data_free (body->data);
 }
 
 static void
@@ -56,7 +56,7 @@ release_lazy (MorrowFuture *future, gpointer data)
   MorrowTask *self = (MorrowTask *) future;
 
   warn_never_awaited (self);
-  release_data (self);
+  release_data (&self->body);
 }
 
 /* Nobody has started it. The data may be a coroutine, with one more in its data, and so on: so it is given a reference again,
@@ -112,9 +112,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
 
   self = morrow__cache_alloc (sizeof (MorrowTask));
   morrow__future_init (&self->future, &morrow__task_ops, site);
-  self->func = func;
-  self->data = data;
-  self->data_free = data_free;
+  self->body = (MorrowTaskBody) { .func = func, .data = data, .data_free = data_free };
   atomic_init (&self->future.aux, MORROW__LAZY);
   self->future.outcome.pending.func_name = func_name;
   atomic_init (&self->state, MORROW_TASK_LAZY);
@@ -162,7 +160,7 @@ morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
   g_return_if_fail (self != NULL && morrow__future_is_task (self));
   g_return_if_fail (atomic_load_explicit (&task->state, memory_order_relaxed) == MORROW_TASK_LAZY);
 
-  task->stack_kib = MIN (stack_size / 1024 + (stack_size % 1024 != 0), MORROW_TASK_MAX_STACK_KIB);
+  task->stack_kib = MIN (stack_size / 1024 + (stack_size % 1024 != 0), G_MAXUINT);
 }
 
 /**
@@ -313,9 +311,9 @@ complain_of_body (MorrowTask *self, gboolean ok, GError **error)
 
 /* Calls the body, and sees to it that what comes back is a result or an error and not both. */
 static inline void
-call_body (MorrowTask *self, GValue *result, GError **error)
+call_body (MorrowTask *self, const MorrowTaskBody *body, GValue *result, GError **error)
 {
-  gboolean ok = self->func (self->data, result, error);
+  gboolean ok = body->func (body->data, result, error);
 
   if (G_UNLIKELY (ok != (*error == NULL)))
     complain_of_body (self, ok, error);
@@ -338,21 +336,21 @@ settle (MorrowTask *self, GValue *result, GError *error)
 void
 morrow__task_abandon (MorrowTask *self, GError *error)
 {
-  release_data (self);
+  release_data (&self->body);
   settle (self, NULL, error);
 }
 
-/* As the task itself, on its home. A request that comes before its first step ends it as cancelled, and so does one
+/* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, and so does one
  * that it was never given, unless it has failed of its own. */
 void
-morrow__task_run (MorrowTask *self)
+morrow__task_run (MorrowTask *self, const MorrowTaskBody *body)
 {
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
   if (G_LIKELY (!morrow__task_take_cancel (self, &error)))
-    call_body (self, &result, &error);
-  release_data (self);
+    call_body (self, body, &result, &error);
+  release_data (body);
 
   if (G_UNLIKELY (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
     g_value_unset (&result);
@@ -363,6 +361,7 @@ morrow__task_run (MorrowTask *self)
 void
 morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 {
+  MorrowTaskBody body = self->body;
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
@@ -370,8 +369,8 @@ morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 
   /* Release: pairs with the load in morrow__task_get_state () (T2). */
   atomic_store_explicit (&self->state, MORROW_TASK_IN_PLACE, memory_order_release);
-  call_body (self, &result, &error);
-  release_data (self);
+  call_body (self, &body, &result, &error);
+  release_data (&body);
   settle (self, &result, error);
 }
 

@@ -241,10 +241,11 @@ void
 morrow__thread_home_run (MorrowThreadHome *self, MorrowTask *task)
 {
   MorrowTask *below = self->home.current;
+  MorrowTaskBody body = morrow__task_set_home (task, &self->home);
 
+  task->creator = below;
   self->home.current = task;
-  morrow__task_set_home (task, &self->home);
-  morrow__task_run (task);
+  morrow__task_run (task, &body);
   self->home.current = below;
 }
 

@@ -483,10 +483,10 @@ idle_wait (MorrowThreadHome *home)
 
   for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
     {
-      MorrowTask *parked = g_ptr_array_index (home->parked, i - 1);
+      MorrowFuture *awaited = morrow__task_get_awaited (g_ptr_array_index (home->parked, i - 1));
 
-      if (parked->awaiting != NULL)             /* else it waits for a descriptor */
-        did = run_awaited (self, parked->awaiting);
+      if (awaited != NULL)                      /* else it waits for a descriptor */
+        did = run_awaited (self, awaited);
     }
   if (all_blocked && !did)
     {
