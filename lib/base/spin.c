@@ -5,14 +5,25 @@
  * between two messages, the first to be awake again waits for the other, and from then on neither
  * sleeps.  With a shorter spin they would never find back to that.
  *
+ * Who is to reply may want the very processor that spins: then a spin is in vain, and the sleep after
+ * it too, since each message then wakes one who takes the processor from the other, for that message
+ * alone.  The kernel moves neither, since never more than one of them is ready to run.  So a spin that
+ * no reply has ended at once gives its processor to others between its looks: the other goes on, and
+ * as both are ready to run now, an idle processor takes one of them.  Measured where one thread
+ * submits work to two that share two processors with it: one or two wake-ups in 1,000 pieces of work
+ * before, one in 100,000 since.  Where strangers want the processor, who spins comes back late.
+ *
  * One spin in 64 waits goes on being tried when they are all in vain, which costs a hundredth or
  * two, since it is only tried at all where replies come within the time for a few of them. */
 
 #include "base/spin-private.h"
 
+#include <sched.h>
+
 enum
 {
-  SPIN_TIME = 50,               /* Microseconds. */
+  SPIN_TIME = 50,               /* Microseconds, */
+  ALONE_TIME = 5,               /* of which these, long for a reply, without giving the processor away. */
   BRISK_TIME = 200,             /* A reply that came sooner would have come to a spin. */
   N_LOOKS = 16,                 /* Between two readings of the clock. */
   MAX_TO_SKIP = 63
@@ -29,18 +40,34 @@ relax_processor (void)
 }
 
 static gboolean
+look (MorrowSpinFunc is_ready,
+      gpointer       data)
+{
+  for (guint i = 0; i < N_LOOKS; i++)
+    {
+      if (is_ready (data))
+        return TRUE;
+      relax_processor ();
+    }
+  return FALSE;
+}
+
+static gboolean
 look_until (MorrowSpinFunc is_ready,
             gpointer       data,
-            gint64         end)
+            gint64         deadline)
 {
+  gint64 start = g_get_monotonic_time (), end = MIN (start + SPIN_TIME, deadline), now;
+
   do
-    for (guint i = 0; i < N_LOOKS; i++)
-      {
-        if (is_ready (data))
-          return TRUE;
-        relax_processor ();
-      }
-  while (g_get_monotonic_time () < end);
+    {
+      if (look (is_ready, data))
+        return TRUE;
+      now = g_get_monotonic_time ();
+      if (now >= start + ALONE_TIME && now < end)
+        sched_yield ();
+    }
+  while (now < end);
   return FALSE;
 }
 
@@ -58,7 +85,7 @@ morrow__spin_until (MorrowSpin     *spin,
       return FALSE;
     }
 
-  if (look_until (is_ready, data, MIN (g_get_monotonic_time () + SPIN_TIME, deadline)))
+  if (look_until (is_ready, data, deadline))
     {
       spin->n_skipped = 0;
       return TRUE;

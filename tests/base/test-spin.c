@@ -8,7 +8,18 @@
 
 #include "morrow-check.h"
 
+#include <sched.h>
+
 static guint n_looks;
+static guint n_yields;
+
+/* In place of the C library's: nobody else is to run meanwhile. */
+int
+sched_yield (void)
+{
+  n_yields++;
+  return 0;
+}
 
 static gboolean
 never (gpointer data)
@@ -21,6 +32,13 @@ static gboolean
 at_third_look (gpointer data)
 {
   return ++n_looks == 3;
+}
+
+/* The reply of one who can run only now. */
+static gboolean
+once_yielded_to (gpointer data)
+{
+  return n_yields > 0;
 }
 
 /* How many waits go by without a look until one spins, in vain. */
@@ -100,10 +118,28 @@ START_TEST (spin_ends_at_the_deadline)
 }
 END_TEST
 
+START_TEST (spin_keeps_its_processor_for_a_reply_at_once)
+{
+  MorrowSpin spin = { .is_brisk = TRUE };
+
+  ck_assert (morrow__spin_until (&spin, at_third_look, NULL, G_MAXINT64));
+  ck_assert_uint_eq (n_yields, 0);
+}
+END_TEST
+
+START_TEST (spin_that_lasts_gives_its_processor_to_who_is_to_reply)
+{
+  MorrowSpin spin = { .is_brisk = TRUE };
+
+  ck_assert (morrow__spin_until (&spin, once_yielded_to, NULL, G_MAXINT64));
+  ck_assert_uint_eq (n_yields, 1);
+}
+END_TEST
+
 static void
 setup (void)
 {
-  n_looks = 0;
+  n_looks = n_yields = 0;
 }
 
 static Suite *
@@ -118,6 +154,8 @@ spin_suite (void)
   tcase_add_test (policy, each_spin_in_vain_doubles_the_waits_without);
   tcase_add_test (policy, reply_to_a_spin_forgets_those_in_vain);
   tcase_add_test (policy, spin_ends_at_the_deadline);
+  tcase_add_test (policy, spin_keeps_its_processor_for_a_reply_at_once);
+  tcase_add_test (policy, spin_that_lasts_gives_its_processor_to_who_is_to_reply);
   suite_add_tcase (suite, policy);
 
   return suite;
