@@ -59,6 +59,9 @@ guint    morrow__ring_pop  (MorrowRing     *ring,
  * to look again when they are through, as P1 in exec/loop-pool.c has it. */
 gboolean morrow__ring_is_empty (MorrowRing *ring);
 
+/* Any thread: how many items there are, or are being put in; a hint. */
+gsize    morrow__ring_size     (MorrowRing *ring);
+
 /* Any thread: how many items have been taken out, ever, by all whose takings are visible. */
 gsize    morrow__ring_n_taken  (MorrowRing *ring);
 

@@ -127,6 +127,16 @@ morrow__ring_is_empty (MorrowRing *ring)
 }
 
 gsize
+morrow__ring_size (MorrowRing *ring)
+{
+  /* Relaxed, both: a hint, since either may be seen late. */
+  gsize head = atomic_load_explicit (&ring->head, memory_order_relaxed);
+  gssize size = (gssize) (atomic_load_explicit (&ring->tail, memory_order_relaxed) - head);
+
+  return MAX (size, 0);
+}
+
+gsize
 morrow__ring_n_taken (MorrowRing *ring)
 {
   return atomic_load_explicit (&ring->head, memory_order_relaxed);

@@ -19,6 +19,13 @@ gboolean morrow__loop_pool_search      (MorrowLoop *loop);
 void     morrow__loop_pool_end_search  (MorrowLoop *loop);
 gboolean morrow__loop_pool_sees_work   (MorrowLoop *loop);
 gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);
+
+/* Naps: the loop has slept until now; whether it naps, instead of sleeping again; and whether it goes on with that, to be asked
+ * after each NAP_TIME. A nap ends as a search does. */
+void     morrow__loop_pool_woken       (MorrowLoop *loop);
+gboolean morrow__loop_pool_nap         (MorrowLoop *loop);
+gboolean morrow__loop_pool_naps_on     (MorrowLoop *loop);
+
 gboolean morrow__loop_pool_is_sweeping (MorrowLoop *loop);
 void     morrow__loop_pool_task_ended  (MorrowLoop *loop);
 void     morrow__loop_pool_slept       (MorrowLoop *loop);

@@ -24,6 +24,17 @@
  *   one deque to another, or has a place in the ring and has not filled it. Each of these looks again when it is
  *   through: so who has slept over something is woken for it.
  *
+ * NAPS
+ *   A wake-up takes as long as a thousand trivial tasks, which the loop that is awake has run before the other one comes; and
+ *   who wakes pays for it too, with each task. So a loop that was woken for what there is to do, and found next to nothing,
+ *   does not sleep but naps, for as long as another is awake. It is not woken for work then, but looks by itself, each
+ *   NAP_TIME, whether the others keep up: whether they have taken from the ring since the last look no less than now lies there,
+ *   and left nothing in deques and offers. If so, it naps on, as long as anything is given to the pool; else it helps them.
+ *   So what takes long, or waits behind what does, waits a nap longer at most.
+ *   For P2 a nap is a search that looks now and then only: nobody is woken meanwhile, and it ends as one does. Once all other
+ *   loops sleep it does not count: one is woken, so that what comes does not wait. One loop naps at a time, for the whole
+ *   pool, and sleeps deeply when nothing has been given to the pool for a nap: who is idle does not nap.
+ *
  * THE END OF A RUN
  *   When main has ended, what is left over is swept. It has all ended when as many tasks have ended as have started.
  *   Both are counted by each loop for itself; the ended are summed up first, then the started: equal sums mean that in
@@ -54,6 +65,7 @@
 
 #define WORK_AT_ONCE  8    /* submitted work that a loop takes from the ring in one step */
 #define WORK_PER_TURN 64   /* and that it runs before it looks at all else */
+#define NEXT_TO_NOTHING 64 /* jobs and submitted work that were not worth a wake-up of 20 to 60 us: if trivial, 1 or 2 us */
 
 struct _MorrowLoopPool
 {
@@ -68,6 +80,7 @@ struct _MorrowLoopPool
   /* Any thread. */
   atomic_uint            n_asleep;    /* P1 */
   atomic_uint            n_searching; /* P2 */
+  atomic_int             napping;     /* P2: a loop naps */
   MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
   atomic_ulong           n_posted;    /* callbacks that were posted from outside */
@@ -111,10 +124,23 @@ wake_one (MorrowLoopPool *self)
       if (atomic_load_explicit (&loop->asleep, memory_order_relaxed) &&
           atomic_exchange_explicit (&loop->asleep, FALSE, memory_order_seq_cst))
         {
+          atomic_store_explicit (&loop->summoned, TRUE, memory_order_relaxed);
           morrow__wakeup_signal (&loop->wakeup);
           return;
         }
     }
+}
+
+/* P2: whether nobody is going to look for what there is, or only one who naps while all others sleep. */
+static gboolean
+is_unwatched (MorrowLoopPool *self)
+{
+  /* Sequentially consistent: pair with the ends of a search and of a nap in morrow__loop_pool_end_search (). Who reads
+   * n_asleep too early leaves to the nap what it might wake somebody for. */
+  if (atomic_load_explicit (&self->n_searching, memory_order_seq_cst) > 0)
+    return FALSE;
+  return !atomic_load_explicit (&self->napping, memory_order_seq_cst) ||
+         atomic_load_explicit (&self->n_asleep, memory_order_relaxed) + 1 >= self->loops->len;
 }
 
 /* After something was pushed or taken: whether there is a loop to wake for what is to be done (P1), and nobody who finds it
@@ -140,7 +166,7 @@ wants_thief (MorrowLoopPool *self)
   /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for wake_one (), it pairs with the addition
    * to n_asleep in morrow__loop_pool_has_work (). */
   atomic_thread_fence (memory_order_seq_cst);
-  return atomic_load_explicit (&self->n_searching, memory_order_seq_cst) == 0;
+  return is_unwatched (self);
 }
 
 /* After something was pushed. */
@@ -151,17 +177,20 @@ wake_thief (MorrowLoopPool *self)
     wake_one (self);
 }
 
-/* Something that any loop may take. */
 static gboolean
-has_work (MorrowLoopPool *self)
+has_tasks_to_take (MorrowLoopPool *self)
 {
-  if (!morrow__ring_is_empty (self->ring))
-    return TRUE;
-
   for (guint i = 0; i < self->loops->len; i++)
     if (morrow__deque_size (&loop_at (self, i)->deque) > 0 || !morrow__mpsc_is_empty (&loop_at (self, i)->offers))
       return TRUE;
   return FALSE;
+}
+
+/* Something that any loop may take. */
+static gboolean
+has_work (MorrowLoopPool *self)
+{
+  return !morrow__ring_is_empty (self->ring) || has_tasks_to_take (self);
 }
 
 gboolean
@@ -177,7 +206,7 @@ morrow__loop_pool_search (MorrowLoop *loop)
 
   if (loop->searching)
     return TRUE;
-  if (atomic_load_explicit (&self->n_searching, memory_order_relaxed) >= (self->loops->len + 1) / 2)
+  if (loop->napping || atomic_load_explicit (&self->n_searching, memory_order_relaxed) >= (self->loops->len + 1) / 2)
     return FALSE;
 
   atomic_fetch_add_explicit (&self->n_searching, 1, memory_order_seq_cst);
@@ -190,16 +219,19 @@ morrow__loop_pool_end_search (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
 
-  /* Sequentially consistent, both: P2, pair with the addition in morrow__loop_pool_has_work () and with the look of
-   * wants_thief () at n_searching. */
-  loop->searching = FALSE;
-  if (atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst) > 1 ||
-      atomic_load_explicit (&self->n_asleep, memory_order_seq_cst) == 0)
+  /* Sequentially consistent, all: P2, pair with the addition in morrow__loop_pool_has_work () and with the looks of
+   * is_unwatched (). */
+  if (loop->searching)
+    atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst);
+  else
+    atomic_store_explicit (&self->napping, FALSE, memory_order_seq_cst);
+  loop->searching = loop->napping = FALSE;
+  if (atomic_load_explicit (&self->n_asleep, memory_order_seq_cst) == 0)
     return;
 
   /* P2: pairs with the fence in wants_thief (). */
   atomic_thread_fence (memory_order_seq_cst);
-  if (has_work (self))
+  if (is_unwatched (self) && has_work (self))
     wake_one (self);
 }
 
@@ -207,7 +239,7 @@ morrow__loop_pool_end_search (MorrowLoop *loop)
 static void
 pass_on (MorrowLoop *loop)
 {
-  if (loop->searching)
+  if (loop->searching || loop->napping)
     morrow__loop_pool_end_search (loop);
   else if (G_UNLIKELY (wants_thief (loop->pool)) && has_work (loop->pool))
     wake_one (loop->pool);
@@ -240,6 +272,75 @@ morrow__loop_pool_slept (MorrowLoop *loop)
 {
   loop->counted_asleep = FALSE;
   atomic_fetch_sub_explicit (&loop->pool->n_asleep, 1, memory_order_relaxed);
+}
+
+/* What the pool was given and has taken that any loop may run, and the callbacks: it moves as long as there is anything of
+ * that kind. */
+static gulong
+count_given (MorrowLoopPool *self)
+{
+  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) +
+             atomic_load_explicit (&self->n_posted, memory_order_acquire) + morrow__ring_n_taken (self->ring);
+
+  for (guint i = 0; i < self->loops->len; i++)
+    n += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire) +
+         atomic_load_explicit (&loop_at (self, i)->n_posted, memory_order_acquire);
+  return n;
+}
+
+/* --- naps -------------------------------------------------------------------------------------------------------- */
+
+void
+morrow__loop_pool_woken (MorrowLoop *loop)
+{
+  loop->n_when_woken = loop->tick + loop->n_worked;
+}
+
+static void
+note_progress (MorrowLoop *loop)
+{
+  loop->n_given_seen = count_given (loop->pool);
+  loop->n_taken_seen = morrow__ring_n_taken (loop->pool->ring);
+}
+
+/* Not while all others sleep: somebody is to be awake for what comes. */
+gboolean
+morrow__loop_pool_nap (MorrowLoop *loop)
+{
+  MorrowLoopPool *self = loop->pool;
+
+  if (!atomic_load_explicit (&loop->summoned, memory_order_relaxed))
+    return FALSE;
+
+  atomic_store_explicit (&loop->summoned, FALSE, memory_order_relaxed);
+  /* Sequentially consistent: P2, pairs with the look of is_unwatched () at it. */
+  if (loop->tick + loop->n_worked - loop->n_when_woken > NEXT_TO_NOTHING ||
+      atomic_load_explicit (&self->n_asleep, memory_order_relaxed) + 1 >= self->loops->len ||
+      atomic_exchange_explicit (&self->napping, TRUE, memory_order_seq_cst))
+    return FALSE;
+
+  loop->napping = TRUE;
+  note_progress (loop);
+  return TRUE;
+}
+
+/* Whether those who are awake have taken as much since the last look as there is now. */
+static gboolean
+others_keep_up (MorrowLoop *loop)
+{
+  MorrowRing *ring = loop->pool->ring;
+
+  return !has_tasks_to_take (loop->pool) && morrow__ring_size (ring) <= morrow__ring_n_taken (ring) - loop->n_taken_seen;
+}
+
+gboolean
+morrow__loop_pool_naps_on (MorrowLoop *loop)
+{
+  if (count_given (loop->pool) == loop->n_given_seen || !others_keep_up (loop))
+    return FALSE;
+
+  note_progress (loop);
+  return TRUE;
 }
 
 gboolean
@@ -338,6 +439,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
         morrow__executor_do_work (&items[i], FALSE);
       n_run += n;
     }
+  loop->n_worked += n_run;
 
   if (n_run > 0)
     {
@@ -495,14 +597,7 @@ has_leftovers (gpointer data)
 static gulong
 count_made (MorrowLoopPool *self)
 {
-  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) +
-             atomic_load_explicit (&self->n_posted, memory_order_acquire) +
-             morrow__ring_n_taken (self->ring) + morrow__lane_count_ended (&self->parent_instance);
-
-  for (guint i = 0; i < self->loops->len; i++)
-    n += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire) +
-         atomic_load_explicit (&loop_at (self, i)->n_posted, memory_order_acquire);
-  return n;
+  return count_given (self) + morrow__lane_count_ended (&self->parent_instance);
 }
 
 static void

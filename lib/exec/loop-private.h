@@ -84,6 +84,7 @@ struct _MorrowLoop
   MorrowMpsc       inbox;          /* jobs from other threads */
   MorrowMpsc       offers;         /* on a pool: tasks from outside, that any of its loops may start */
   atomic_int       asleep;         /* L1 */
+  atomic_int       summoned;       /* on a pool, relaxed, a hint: it was woken for what any loop may do */
   atomic_int       posting;        /* L2 */
   atomic_int       closed;         /* L2; set by whoever closes it, when it runs no more user code */
 
@@ -125,6 +126,11 @@ struct _MorrowLoop
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
+  gboolean         napping;        /* on a pool: this loop is the one that naps */
+  guint            n_worked;       /* on a pool: submitted work that it has run, */
+  guint            n_when_woken;   /* and that with tick when it was last woken */
+  gulong           n_given_seen;   /* napping: what had been given to the pool at the last look, */
+  gsize            n_taken_seen;   /* and what had been taken from its ring */
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */

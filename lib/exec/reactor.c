@@ -44,6 +44,7 @@
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
 #define PORTION         16     /* jobs between two looks at the clock there, at most, */
 #define PORTION_TIME    50     /* and how many microseconds they should take at most */
+#define NAP_TIME        100    /* microseconds that a loop of a pool naps: what a wake-up takes, and some more (loop-pool.c) */
 #define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
@@ -305,7 +306,7 @@ has_work (MorrowLoop *self)
 static inline void
 end_search (MorrowLoop *self)
 {
-  if (self->searching)
+  if (self->searching || self->napping)
     morrow__loop_pool_end_search (self);
 }
 
@@ -335,7 +336,7 @@ fall_asleep (MorrowLoop *self)
   /* Sequentially consistent: L1, pairs with the exchange in morrow__loop_post (). */
   atomic_store_explicit (&self->asleep, TRUE, memory_order_seq_cst);
   if (atomic_load_explicit (&self->inbox.newest, memory_order_seq_cst) == NULL &&
-      (self->pool == NULL || !morrow__loop_pool_has_work (self)))
+      (self->pool == NULL || self->napping || !morrow__loop_pool_has_work (self)))   /* who naps will look, late or not */
     return TRUE;
 
   atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
@@ -405,6 +406,49 @@ sleep_until (MorrowLoop *self, gint64 deadline)
   wake_up (self);
   serve_events (self, events, n);
   morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
+  if (self->pool != NULL)
+    morrow__loop_pool_woken (self);
+}
+
+/* Returns how many events came during one nap; less than 0 when it is over, since there is something else to do. */
+static int
+doze (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
+{
+  gint64 now = morrow__clock_now ();
+  int n = -1;
+
+  if (now < deadline && fall_asleep (self))
+    n = wait_until (self, events, MIN (deadline, now + NAP_TIME));
+  wake_up (self);
+  return n;
+}
+
+/* On a pool: the loop watches whether the others keep up. It is not at rest, since it looks by itself. */
+static void
+nap_until (MorrowLoop *self, gint64 deadline)
+{
+  struct epoll_event events[MORROW_LOOP_EVENTS];
+  int n;
+
+  do
+    n = doze (self, events, deadline);
+  while (n == 0 && morrow__loop_pool_naps_on (self));
+
+  if (n != 0)
+    {
+      end_search (self);
+      serve_events (self, events, n);
+    }
+}
+
+/* Nothing is ready, and the context wants nothing. */
+static void
+sleep_or_nap (MorrowLoop *self, gint64 deadline)
+{
+  if (self->pool != NULL && morrow__loop_pool_nap (self))
+    nap_until (self, deadline);
+  else
+    sleep_until (self, deadline);
 }
 
 /* Has the context poll, when its sources watch more than our set. A turn of it in our own steps, so that the loop is awake before
@@ -444,7 +488,7 @@ wait_for_work (MorrowLoop *self)
   switch (ask_context (self, &deadline))
     {
     case CONTEXT_QUIET:
-      sleep_until (self, morrow__clock_jump (deadline) ? 0 : deadline);
+      sleep_or_nap (self, morrow__clock_jump (deadline) ? 0 : deadline);
       break;
 
     case CONTEXT_READY:
@@ -466,8 +510,8 @@ morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpo
   while (busy (data))
     {
       take_posted (self);
-      if (self->searching && morrow__loop_has_ready (self))
-        morrow__loop_pool_end_search (self);
+      if (morrow__loop_has_ready (self))
+        end_search (self);
       morrow__loop_run_batch (self, BATCH);
 
       if ((self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||

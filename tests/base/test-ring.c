@@ -53,7 +53,9 @@ START_TEST (items_come_out_in_the_order_of_their_pushes)
   for (guint i = 0; i < 5; i++)
     ck_assert (push_number (&ring, i));
   ck_assert (!morrow__ring_is_empty (&ring));
+  ck_assert_uint_eq (morrow__ring_size (&ring), 5);
   assert_pops (&ring, 4, 1, 0, 4);
+  ck_assert_uint_eq (morrow__ring_size (&ring), 1);
   assert_pops (&ring, 4, 1, 4, 1);
   ck_assert (morrow__ring_is_empty (&ring));
 }

@@ -618,6 +618,254 @@ START_TEST (work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked
 }
 END_TEST
 
+/* --- naps -------------------------------------------------------------------------------------- */
+
+/* A loop in whose work it is looked when it would nap, and whether it would go on, while the other one does as it is told. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  Works           others;   /* of the loop that is kept busy */
+  Works           steps;    /* done: it may be looked; it has been */
+  Works           works;    /* given in the look */
+  void          (*look) (gpointer self, MorrowLoop *loop);
+} Nap;
+
+/* As if it had been woken for work, and had found none. */
+static void
+wake_in_vain (MorrowLoop *loop)
+{
+  atomic_store (&loop->summoned, TRUE);
+  morrow__loop_pool_woken (loop);
+}
+
+static void
+look_at_nap (gpointer data)
+{
+  Nap *self = data;
+
+  wait_for_done (&self->steps, 1);
+  self->look (self, morrow_loop_get_current ());
+  work (&self->steps);
+}
+
+static void
+wait_for_waiting (Works *works, guint n)
+{
+  pthread_mutex_lock (&works->lock);
+  while (works->n_waiting < n)
+    pthread_cond_wait (&works->changed, &works->lock);
+  pthread_mutex_unlock (&works->lock);
+}
+
+/* Has @look called on one of @n_loops, with another kept busy until it opens the gate, or has returned. */
+static void
+run_nap (guint n_loops, void (*look) (gpointer self, MorrowLoop *loop))
+{
+  Nap nap = { .pool = morrow_loop_pool_new (n_loops), .look = look };
+
+  works_init (&nap.others);
+  works_init (&nap.steps);
+  works_init (&nap.works);
+  morrow_executor_submit (nap.pool, wait_at_the_gate, &nap.others, NULL);
+  wait_for_waiting (&nap.others, 1);
+  morrow_executor_submit (nap.pool, look_at_nap, &nap, NULL);
+  work (&nap.steps);   /* from here on the test wakes nobody */
+  wait_for_done (&nap.steps, 2);
+  open_gate (&nap.others);
+  g_object_unref (nap.pool);
+}
+
+static void
+look_who_naps (gpointer data, MorrowLoop *loop)
+{
+  atomic_store (&loop->summoned, FALSE);
+  ck_assert (!morrow__loop_pool_nap (loop));   /* not woken for work */
+
+  wake_in_vain (loop);
+  loop->n_worked += 1000;
+  ck_assert (!morrow__loop_pool_nap (loop));   /* woken for enough */
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  wake_in_vain (loop);
+  ck_assert (!morrow__loop_pool_nap (loop));   /* one of the pool */
+  morrow__loop_pool_end_search (loop);
+  ck_assert (!loop->napping);
+}
+
+START_TEST (loop_that_was_woken_for_next_to_nothing_naps)
+{
+  run_nap (2, look_who_naps);
+}
+END_TEST
+
+static MorrowLoop *
+find_sleeper (MorrowPeers *peers)
+{
+  morrow__list_foreach (&peers->loops, node)
+    {
+      MorrowLoop *loop = morrow__list_entry (node, MorrowLoop, peer_link);
+
+      if (loop->at_rest && atomic_load (&loop->asleep) && !atomic_load (&loop->summoned))
+        return loop;
+    }
+  return NULL;
+}
+
+/* Another loop that sleeps, or is just about to, and has not been woken for work. */
+static MorrowLoop *
+wait_for_sleeper (MorrowLoop *here)
+{
+  MorrowLoop *sleeper;
+
+  do
+    {
+      sched_yield ();
+      pthread_mutex_lock (&here->peers->lock);
+      sleeper = find_sleeper (here->peers);
+      pthread_mutex_unlock (&here->peers->lock);
+    }
+  while (sleeper == NULL);
+  return sleeper;
+}
+
+static void
+look_who_is_woken (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+  MorrowLoop *sleeper = wait_for_sleeper (loop);
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  morrow_executor_submit (self->pool, work, &self->works, NULL);
+  ck_assert (!atomic_load (&sleeper->summoned));
+
+  morrow__loop_pool_end_search (loop);   /* which looks once more */
+  wait_for_done (&self->works, 1);
+}
+
+START_TEST (nobody_is_woken_while_a_loop_naps_but_when_it_ends)
+{
+  run_nap (3, look_who_is_woken);
+}
+END_TEST
+
+static void
+look_when_all_sleep (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  open_gate (&self->others);
+  wait_for_sleeper (loop);
+  morrow_executor_submit (self->pool, work, &self->works, NULL);
+  wait_for_done (&self->works, 1);
+  morrow__loop_pool_end_search (loop);
+
+  while (wake_in_vain (loop), morrow__loop_pool_nap (loop))
+    morrow__loop_pool_end_search (loop);   /* until the other sleeps */
+}
+
+START_TEST (loop_is_woken_although_another_naps_when_all_others_sleep)
+{
+  run_nap (2, look_when_all_sleep);
+}
+END_TEST
+
+static void
+look_whether_it_goes_on (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  ck_assert (!morrow__loop_pool_naps_on (loop));   /* nothing was given */
+
+  open_gate (&self->others);
+  for (guint i = 0; i < 10; i++)
+    morrow_executor_submit (self->pool, work, &self->works, NULL);
+  wait_for_done (&self->works, 10);
+  ck_assert (morrow__loop_pool_naps_on (loop));    /* the other has done it all */
+  ck_assert (!morrow__loop_pool_naps_on (loop));
+  morrow__loop_pool_end_search (loop);
+}
+
+START_TEST (nap_goes_on_while_others_keep_up_and_no_longer)
+{
+  run_nap (2, look_whether_it_goes_on);
+}
+END_TEST
+
+static void
+look_what_is_left (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  morrow_executor_submit (self->pool, work, &self->works, NULL);
+  ck_assert (!morrow__loop_pool_naps_on (loop));   /* the other has not taken it */
+  morrow__loop_pool_end_search (loop);
+}
+
+START_TEST (nap_ends_for_work_that_others_leave)
+{
+  run_nap (2, look_what_is_left);
+}
+END_TEST
+
+static void
+look_which_tasks_are_left (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+  Hog hog = HOG;
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  spawn_forgotten (self->pool, count_ran, &hog);
+  ck_assert (!morrow__loop_pool_naps_on (loop));
+  morrow__loop_pool_end_search (loop);
+
+  open_gate (&self->others);
+  pthread_mutex_lock (&hog.lock);
+  while (hog.n_ran == 0)
+    pthread_cond_wait (&hog.changed, &hog.lock);
+  pthread_mutex_unlock (&hog.lock);
+}
+
+START_TEST (nap_ends_for_tasks_that_others_leave)
+{
+  run_nap (2, look_which_tasks_are_left);
+}
+END_TEST
+
+static void
+return_to_nap (gpointer data)
+{
+  wake_in_vain (morrow_loop_get_current ());
+}
+
+/* One loop is busy, and the other naps, or is about to, or wakes up: a push that it misses hangs. */
+START_TEST (work_that_meets_a_loop_on_its_way_to_a_nap_is_done)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Works others, works;
+
+  works_init (&others);
+  works_init (&works);
+  morrow_executor_submit (pool, wait_at_the_gate, &others, NULL);
+  wait_for_waiting (&others, 1);
+  for (guint i = 0; i < 20000 / morrow_check_slowness (); i++)
+    {
+      morrow_executor_submit (pool, return_to_nap, NULL, NULL);
+      morrow_executor_submit (pool, work, &works, NULL);
+      wait_for_done (&works, i + 1);
+    }
+  open_gate (&others);
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
@@ -626,6 +874,7 @@ loop_pool_suite (void)
   TCase *order = morrow_check_add_case (suite, "order");
   TCase *submitted = morrow_check_add_case (suite, "submitted");
   TCase *searching = morrow_check_add_case (suite, "searching");
+  TCase *naps = morrow_check_add_case (suite, "naps");
   TCase *end = morrow_check_add_case (suite, "end");
 
   tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
@@ -641,6 +890,14 @@ loop_pool_suite (void)
   tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
 
   tcase_add_test (searching, work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around);
+
+  tcase_add_test (naps, loop_that_was_woken_for_next_to_nothing_naps);
+  tcase_add_test (naps, nobody_is_woken_while_a_loop_naps_but_when_it_ends);
+  tcase_add_test (naps, loop_is_woken_although_another_naps_when_all_others_sleep);
+  tcase_add_test (naps, nap_goes_on_while_others_keep_up_and_no_longer);
+  tcase_add_test (naps, nap_ends_for_work_that_others_leave);
+  tcase_add_test (naps, nap_ends_for_tasks_that_others_leave);
+  tcase_add_test (naps, work_that_meets_a_loop_on_its_way_to_a_nap_is_done);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);

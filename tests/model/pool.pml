@@ -8,11 +8,15 @@
  * buffer has been empty, and so does a pusher's own fence.  All else that is stored is stored by exchanges.  A slot is used
  * once: ring.pml has the rest.
  *
+ * A loop may nap at any time at which another is awake: it looks when it likes, and may nap on over what it sees if the head has
+ * moved since its last look.
+ *
  * The work that comes out first blocks its loop until the other has run: so it is an invalid end when the other is left and
  * the loop that could run it sleeps.  What must not pass:
  *   WEAK      a loop does not look again after it has counted itself asleep
  *   UNFENCED  a pusher looks for a search while its store may still be on the way
- *   SILENT    who takes something does not look whether there is more */
+ *   SILENT    who takes something does not look whether there is more
+ *   DEEP      a nap does not end by itself */
 
 #define N_LOOPS 2
 #define N_WORKS 2
@@ -24,6 +28,7 @@ chan buffer[N_WORKS] = [1] of { byte };   /* a pusher's each */
 
 byte n_asleep;
 byte n_searching;
+bool napping;
 bool asleep[N_LOOPS];
 bool signalled[N_LOOPS];
 bool ran[N_WORKS];
@@ -57,6 +62,8 @@ inline has_work (answer)
   answer = filled[number]
 }
 
+#define UNWATCHED (n_searching == 0 && (!napping || n_asleep + 1 >= N_LOOPS))
+
 proctype pusher (byte me)
 {
   byte number;
@@ -69,7 +76,7 @@ proctype pusher (byte me)
      empty (buffer[me]);
 #endif
      if
-     :: n_searching == 0 -> wake_one ()
+     :: UNWATCHED -> wake_one ()
      :: else
      fi
   :: else
@@ -78,13 +85,24 @@ proctype pusher (byte me)
 
 inline end_search ()
 {
-  searching = false;
-  atomic { n_searching--; last = (n_searching == 0) };
+  atomic
+  {
+    if
+    :: searching -> n_searching--
+    :: else -> napping = false
+    fi;
+    searching = false;
+    dozing = false
+  };
   if
-  :: last && n_asleep > 0 ->
-     has_work (more);
+  :: n_asleep > 0 ->
      if
-     :: more -> wake_one ()
+     :: UNWATCHED ->
+        has_work (more);
+        if
+        :: more -> wake_one ()
+        :: else
+        fi
      :: else
      fi
   :: else
@@ -94,11 +112,11 @@ inline end_search ()
 inline pass_on ()
 {
   if
-  :: searching -> end_search ()
+  :: searching || dozing -> end_search ()
 #ifndef SILENT
-  :: !searching && n_asleep > 0 ->
+  :: !searching && !dozing && n_asleep > 0 ->
      if
-     :: n_searching == 0 ->
+     :: UNWATCHED ->
         has_work (more);
         if
         :: more -> wake_one ()
@@ -122,11 +140,11 @@ inline do_work (work)
 
 proctype loop (byte me)
 {
-  byte number, work;
-  bool searching, last, more, took;
+  byte number, work, seen;
+  bool searching, dozing, more, took;
 
   do
-  :: d_step { work = head; number = 0; last = false; more = false; took = false };
+  :: d_step { work = head; number = 0; more = false; took = false };
      if
      :: filled[work] ->
         atomic { took = (head == work); head = head + took };
@@ -137,12 +155,33 @@ proctype loop (byte me)
      :: else ->
         /* Looks for a while, unless another does. */
         if
-        :: atomic { !searching && n_searching == 0 -> n_searching++; searching = true }
+        :: atomic { !searching && !dozing && n_searching == 0 -> n_searching++; searching = true }
            goto again
+        :: atomic { !searching && !dozing && n_asleep + 1 < N_LOOPS && !napping -> napping = true; dozing = true }
+           do
+           :: seen = head;
+              asleep[me] = true;
+              /* Until it looks again, or is woken. */
+              if
+              :: signalled[me] -> signalled[me] = false
+              :: n_done == N_WORKS
+#ifndef DEEP
+              :: true
+#endif
+              fi;
+              atomic
+              {
+                asleep[me] = false;
+                if
+                :: head != seen
+                :: true -> seen = 0; goto again
+                fi
+              }
+           od
         :: true
         fi;
         if
-        :: searching -> end_search ()
+        :: searching || dozing -> end_search ()
         :: else
         fi;
         asleep[me] = true;
