@@ -127,11 +127,14 @@ START_TEST (spin_keeps_its_processor_for_a_reply_at_once)
 }
 END_TEST
 
+/* A spin whose thread was held up may be over before it has looked twice: then the next one is tried. */
 START_TEST (spin_that_lasts_gives_its_processor_to_who_is_to_reply)
 {
-  MorrowSpin spin = { .is_brisk = TRUE };
+  MorrowSpin spin;
 
-  ck_assert (morrow__spin_until (&spin, once_yielded_to, NULL, G_MAXINT64));
+  do
+    spin = (MorrowSpin) { .is_brisk = TRUE };
+  while (!morrow__spin_until (&spin, once_yielded_to, NULL, G_MAXINT64));
   ck_assert_uint_eq (n_yields, 1);
 }
 END_TEST
