@@ -20,6 +20,7 @@ typedef struct
   gboolean is_brisk;            /* The last reply came soon. */
   guint    n_to_skip;           /* Waits without a spin from now on, */
   guint    n_skipped;           /* and after the last spin in vain. */
+  gint64   yield_at;            /* The processor is not given away before this time. */
 } MorrowSpin;
 
 typedef gboolean (*MorrowSpinFunc) (gpointer data);

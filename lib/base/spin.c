@@ -11,7 +11,12 @@
  * no reply has ended at once gives its processor to others between its looks: the other goes on, and
  * as both are ready to run now, an idle processor takes one of them.  Measured where one thread
  * submits work to two that share two processors with it: one or two wake-ups in 1,000 pieces of work
- * before, one in 100,000 since.  Where strangers want the processor, who spins comes back late.
+ * before, one in 100,000 since.
+ *
+ * Where a stranger wants the processor he has it for a time slice, thousands of replies long.  Who
+ * comes back that late does not give the processor away again before YIELD_SHARE times as long has
+ * passed.  Measured with a stranger beside two threads that talk, on two processors: 4 to 210 us a
+ * round trip without, 1.1 us with.
  *
  * One spin in 64 waits goes on being tried when they are all in vain, which costs a hundredth or
  * two, since it is only tried at all where replies come within the time for a few of them. */
@@ -26,7 +31,8 @@ enum
   ALONE_TIME = 5,               /* of which these, long for a reply, without giving the processor away. */
   BRISK_TIME = 200,             /* A reply that came sooner would have come to a spin. */
   N_LOOKS = 16,                 /* Between two readings of the clock. */
-  MAX_TO_SKIP = 63
+  MAX_TO_SKIP = 63,
+  YIELD_SHARE = 20              /* How many times as long as it was away a thread then keeps its processor. */
 };
 
 static inline void
@@ -52,8 +58,25 @@ look (MorrowSpinFunc is_ready,
   return FALSE;
 }
 
+/* Unless it came back late from that not long ago. */
+static void
+yield_processor (MorrowSpin *spin,
+                 gint64      now)
+{
+  gint64 took;
+
+  if (now < spin->yield_at)
+    return;
+
+  sched_yield ();
+  took = g_get_monotonic_time () - now;
+  if (took > SPIN_TIME)
+    spin->yield_at = now + YIELD_SHARE * took;
+}
+
 static gboolean
-look_until (MorrowSpinFunc is_ready,
+look_until (MorrowSpin    *spin,
+            MorrowSpinFunc is_ready,
             gpointer       data,
             gint64         deadline)
 {
@@ -65,7 +88,7 @@ look_until (MorrowSpinFunc is_ready,
         return TRUE;
       now = g_get_monotonic_time ();
       if (now >= start + ALONE_TIME && now < end)
-        sched_yield ();
+        yield_processor (spin, now);
     }
   while (now < end);
   return FALSE;
@@ -85,7 +108,7 @@ morrow__spin_until (MorrowSpin     *spin,
       return FALSE;
     }
 
-  if (look_until (is_ready, data, deadline))
+  if (look_until (spin, is_ready, data, deadline))
     {
       spin->n_skipped = 0;
       return TRUE;

@@ -12,12 +12,17 @@
 
 static guint n_looks;
 static guint n_yields;
+static gint64 yield_time;
 
-/* In place of the C library's: nobody else is to run meanwhile. */
+/* In place of the C library's: it takes as long as the test says, and nobody else is to run meanwhile. */
 int
 sched_yield (void)
 {
+  gint64 end = g_get_monotonic_time () + yield_time;
+
   n_yields++;
+  while (g_get_monotonic_time () < end)
+    ;
   return 0;
 }
 
@@ -139,10 +144,38 @@ START_TEST (spin_that_lasts_gives_its_processor_to_who_is_to_reply)
 }
 END_TEST
 
+/* As if strangers had it meanwhile. */
+static void
+come_back_late (MorrowSpin *spin)
+{
+  yield_time = 1000;
+  do
+    *spin = (MorrowSpin) { .is_brisk = TRUE };
+  while (!morrow__spin_until (spin, once_yielded_to, NULL, G_MAXINT64));
+  yield_time = 0;
+  n_yields = 0;
+}
+
+START_TEST (spin_that_came_back_late_keeps_its_processor_for_a_while)
+{
+  MorrowSpin spin;
+
+  come_back_late (&spin);
+  ck_assert (!morrow__spin_until (&spin, never, NULL, spin.yield_at));
+  ck_assert_uint_eq (n_yields, 0);
+
+  do
+    spin.n_to_skip = 0;
+  while (!morrow__spin_until (&spin, once_yielded_to, NULL, G_MAXINT64));
+  ck_assert_int_ge (g_get_monotonic_time (), spin.yield_at);
+}
+END_TEST
+
 static void
 setup (void)
 {
   n_looks = n_yields = 0;
+  yield_time = 0;
 }
 
 static Suite *
@@ -159,6 +192,7 @@ spin_suite (void)
   tcase_add_test (policy, spin_ends_at_the_deadline);
   tcase_add_test (policy, spin_keeps_its_processor_for_a_reply_at_once);
   tcase_add_test (policy, spin_that_lasts_gives_its_processor_to_who_is_to_reply);
+  tcase_add_test (policy, spin_that_came_back_late_keeps_its_processor_for_a_while);
   suite_add_tcase (suite, policy);
 
   return suite;
