@@ -29,7 +29,8 @@
  *   who wakes pays for it too, with each task. So a loop that was woken for what there is to do, and found next to nothing,
  *   does not sleep but naps, for as long as another is awake. It is not woken for work then, but looks by itself, each
  *   NAP_TIME, whether the others keep up: whether they have taken from the ring since the last look no less than now lies there,
- *   and left nothing in deques and offers. If so, it naps on, as long as anything is given to the pool; else it helps them.
+ *   and left nothing in deques and offers. If so, it naps on, as long as the pool is given anything that it might take; else
+ *   it helps them.
  *   So what takes long, or waits behind what does, waits a nap longer at most.
  *   For P2 a nap is a search that looks now and then only: nobody is woken meanwhile, and it ends as one does. Once all other
  *   loops sleep it does not count: one is woken, so that what comes does not wait. One loop naps at a time, for the whole
@@ -274,17 +275,14 @@ morrow__loop_pool_slept (MorrowLoop *loop)
   atomic_fetch_sub_explicit (&loop->pool->n_asleep, 1, memory_order_relaxed);
 }
 
-/* What the pool was given and has taken that any loop may run, and the callbacks: it moves as long as there is anything of
- * that kind. */
+/* What the pool was given and has taken that any loop may run: it moves as long as there is anything of that kind. */
 static gulong
 count_given (MorrowLoopPool *self)
 {
-  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) +
-             atomic_load_explicit (&self->n_posted, memory_order_acquire) + morrow__ring_n_taken (self->ring);
+  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) + morrow__ring_n_taken (self->ring);
 
   for (guint i = 0; i < self->loops->len; i++)
-    n += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire) +
-         atomic_load_explicit (&loop_at (self, i)->n_posted, memory_order_acquire);
+    n += atomic_load_explicit (&loop_at (self, i)->n_started, memory_order_acquire);
   return n;
 }
 
@@ -365,7 +363,7 @@ wake_sweeper (MorrowLoopPool *self)
 static inline void
 add_own (atomic_ulong *counter)
 {
-  /* Only this thread writes it. Release: pairs with the acquire in has_tasks (), and in count_made (). */
+  /* Only this thread writes it. Release: pairs with the acquire in has_tasks (), count_given () and count_posted (). */
   atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
 }
 
@@ -529,7 +527,7 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
     }
   else
     {
-      atomic_fetch_add_explicit (&self->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_made () */
+      atomic_fetch_add_explicit (&self->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_posted () */
       morrow__loop_post (next_loop (self), job);                              /* what holds the pool may be the job */
     }
 }
@@ -592,12 +590,22 @@ has_leftovers (gpointer data)
          !morrow__ring_is_empty (self->ring) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner);
 }
 
+static gulong
+count_posted (MorrowLoopPool *self)
+{
+  gulong n = atomic_load_explicit (&self->n_posted, memory_order_acquire);
+
+  for (guint i = 0; i < self->loops->len; i++)
+    n += atomic_load_explicit (&loop_at (self, i)->n_posted, memory_order_acquire);
+  return n;
+}
+
 /* What a round is to leave as it was: how many tasks and callbacks were made, how much work was taken, how many threads have
  * ended. */
 static gulong
 count_made (MorrowLoopPool *self)
 {
-  return count_given (self) + morrow__lane_count_ended (&self->parent_instance);
+  return count_given (self) + count_posted (self) + morrow__lane_count_ended (&self->parent_instance);
 }
 
 static void

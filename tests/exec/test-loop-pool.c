@@ -797,6 +797,23 @@ START_TEST (nap_goes_on_while_others_keep_up_and_no_longer)
 }
 END_TEST
 
+/* As if one had been attached here: it runs where it was attached. */
+static void
+look_whether_callbacks_matter (gpointer data, MorrowLoop *loop)
+{
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  atomic_fetch_add (&loop->n_posted, 1);
+  ck_assert (!morrow__loop_pool_naps_on (loop));
+  morrow__loop_pool_end_search (loop);
+}
+
+START_TEST (nap_does_not_go_on_for_callbacks)
+{
+  run_nap (2, look_whether_callbacks_matter);
+}
+END_TEST
+
 static void
 look_what_is_left (gpointer data, MorrowLoop *loop)
 {
@@ -895,6 +912,7 @@ loop_pool_suite (void)
   tcase_add_test (naps, nobody_is_woken_while_a_loop_naps_but_when_it_ends);
   tcase_add_test (naps, loop_is_woken_although_another_naps_when_all_others_sleep);
   tcase_add_test (naps, nap_goes_on_while_others_keep_up_and_no_longer);
+  tcase_add_test (naps, nap_does_not_go_on_for_callbacks);
   tcase_add_test (naps, nap_ends_for_work_that_others_leave);
   tcase_add_test (naps, nap_ends_for_tasks_that_others_leave);
   tcase_add_test (naps, work_that_meets_a_loop_on_its_way_to_a_nap_is_done);
