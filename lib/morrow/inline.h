@@ -22,15 +22,22 @@ typedef struct
   GValue        value;
 } MorrowFutureFace;
 
-#define MORROW__STATE_MASK     ((gsize) 5)
-#define MORROW__STATE_RESOLVED ((gsize) 1)
+#define MORROW__STATE_MASK     5u
+#define MORROW__STATE_RESOLVED 1u
+
+/* C++ warns of C's casts, if it is asked to, wherever a header is included. */
+#ifdef __cplusplus
+#define MORROW__FUTURE_FACE(self) (reinterpret_cast<MorrowFutureFace *> (self))
+#else
+#define MORROW__FUTURE_FACE(self) ((MorrowFutureFace *) (self))
+#endif
 
 /* @self may be NULL. */
 static inline gboolean
 morrow__future_has_resolved (MorrowFuture *self)
 {
   return self != NULL &&
-         (__atomic_load_n (&((MorrowFutureFace *) self)->state, __ATOMIC_ACQUIRE) & MORROW__STATE_MASK) == MORROW__STATE_RESOLVED;
+         (__atomic_load_n (&MORROW__FUTURE_FACE (self)->state, __ATOMIC_ACQUIRE) & MORROW__STATE_MASK) == MORROW__STATE_RESOLVED;
 }
 
 static inline G_GNUC_WARN_UNUSED_RESULT gboolean
@@ -39,15 +46,13 @@ morrow__future_await (MorrowFuture *self, GError **error)
   return morrow__future_has_resolved (self) || (morrow_future_await) (self, error);
 }
 
-#define MORROW__DEFINE_GETTER(name, ctype, gtype)                              \
-  static inline ctype                                                          \
-  morrow__future_get_##name (MorrowFuture *self)                               \
-  {                                                                            \
-    const GValue *value = &((MorrowFutureFace *) self)->value;                 \
-                                                                               \
-    return morrow__future_has_resolved (self) && value->g_type == gtype        \
-           ? value->data[0].v_##name                                           \
-           : (morrow_future_get_##name) (self);                                \
+#define MORROW__DEFINE_GETTER(name, ctype, gtype)                                                        \
+  static inline ctype                                                                                    \
+  morrow__future_get_##name (MorrowFuture *self)                                                         \
+  {                                                                                                      \
+    return morrow__future_has_resolved (self) && MORROW__FUTURE_FACE (self)->value.g_type == gtype       \
+           ? MORROW__FUTURE_FACE (self)->value.data[0].v_##name                                          \
+           : (morrow_future_get_##name) (self);                                                          \
   }
 
 MORROW__DEFINE_GETTER (int, gint, G_TYPE_INT)

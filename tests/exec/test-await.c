@@ -390,6 +390,14 @@ START_TEST (number_is_got_without_a_call_as_the_function_gets_it)
 }
 END_TEST
 
+/* The undefined behaviour sanitizer sees to it that nothing is looked for there. */
+START_TEST (nothing_is_got_without_a_call_from_no_future)
+{
+  morrow_check_expect_critical ("*self != NULL*");
+  ck_assert_int_eq (get_int_inline (NULL), 0);
+}
+END_TEST
+
 static Suite *
 await_suite (void)
 {
@@ -416,6 +424,7 @@ await_suite (void)
 
   tcase_add_test (inlined, await_without_a_call_does_what_the_function_does);
   tcase_add_test (inlined, number_is_got_without_a_call_as_the_function_gets_it);
+  tcase_add_test (inlined, nothing_is_got_without_a_call_from_no_future);
 
   return suite;
 }
