@@ -9,10 +9,15 @@
  *   and given again as long as the counter has not moved by FEW_TICKS, which is less than a
  *   microsecond: then the clock, which counts whole ones, has moved by one at most. The counter is
  *   read before the clock, which waits for that. Where it leaps, since the machine slept or was
- *   moved, the difference is large, forwards or backwards, and the clock is read. */
+ *   moved, the difference is large, forwards or backwards, and the clock is read. So too on another
+ *   processor, whose counter may be behind by just as much as has passed meanwhile; the kernel has
+ *   the clock do without where they differ, and we need not know. */
+
+#include "config.h"
 
 #include "base/clock-private.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 /* Any thread, atomically: what the virtual clock shows, or 0 while the real one is in use.  All
@@ -38,11 +43,14 @@ is_same_moment (void)
 {
 #ifdef __x86_64__
   static __thread guint64 last;
+  static __thread int last_cpu;
   guint64 ticks = __builtin_ia32_rdtsc ();
+  int cpu = sched_getcpu ();
 
-  if (ticks - last < FEW_TICKS)
+  if (cpu == last_cpu && ticks - last < FEW_TICKS)
     return TRUE;
   last = ticks;
+  last_cpu = cpu;
 #endif
   return FALSE;
 }

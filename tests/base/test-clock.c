@@ -8,6 +8,17 @@
 
 #include "morrow-check.h"
 
+#include <sched.h>
+
+static int cpu;
+
+/* In place of the C library's: the thread is where the test says. */
+int
+sched_getcpu (void)
+{
+  return cpu;
+}
+
 START_TEST (clock_is_that_of_glib)
 {
   gint64 before = g_get_monotonic_time ();
@@ -48,6 +59,24 @@ START_TEST (ceiling_is_not_before_the_clock_however_long_ago_it_was_read)
         ;
       before = g_get_monotonic_time ();
       ck_assert_int_ge (morrow__clock_ceiling (), before);
+    }
+}
+END_TEST
+
+/* Its counter does not tell how much has passed since that of the last one was read.  What is given again may be what the clock
+ * says meanwhile; what has just been read is more. */
+START_TEST (ceiling_is_read_anew_on_another_processor)
+{
+  for (guint i = 0; i < 100000; i++)
+    {
+      gint64 before, ceiling;
+
+      cpu = 0;
+      morrow__clock_ceiling ();
+      before = g_get_monotonic_time ();
+      cpu = 1;
+      ceiling = morrow__clock_ceiling ();
+      ck_assert_int_gt (ceiling, before);
     }
 }
 END_TEST
@@ -118,6 +147,7 @@ clock_suite (void)
   tcase_add_test (real, clock_is_that_of_glib);
   tcase_add_test (real, ceiling_is_a_microsecond_ahead_at_most_and_never_goes_back);
   tcase_add_test (real, ceiling_is_not_before_the_clock_however_long_ago_it_was_read);
+  tcase_add_test (real, ceiling_is_read_anew_on_another_processor);
   suite_add_tcase (suite, real);
 
   tcase_add_test (virtual, ceiling_of_the_virtual_clock_is_exact);
