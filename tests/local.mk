@@ -41,6 +41,7 @@ test_programs = \
   tests/http/test-http-process \
   tests/http/test-http-shard \
   tests/http/test-http2 \
+  tests/http/test-http2-frames \
   tests/http/test-show \
   tests/compare/test-testserver
 
@@ -57,6 +58,10 @@ tests_http_test_http2_SOURCES = \
   tests/http/test-http2.c \
   compare/server/certificate.c
 tests_http_test_http2_LDADD = $(http_test_libs) $(GNUTLS_LIBS)
+tests_http_test_http2_frames_SOURCES = \
+  tests/http/test-http2-frames.c \
+  compare/server/certificate.c
+tests_http_test_http2_frames_LDADD = $(http_test_libs) $(GNUTLS_LIBS)
 tests_http_test_show_LDADD = $(http_test_libs)
 tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CURL_LIBS)
 

@@ -24,6 +24,7 @@ typedef struct
 {
   MorrowEasy easy;
   CURLM     *multi;        /* owned */
+  gboolean   gave;         /* the last look gave out what came by HTTP/2 */
   guint      generation;   /* immutable, as is the next */
   gpointer   inherited;    /* what the parent process has left here */
 } Blocking;
@@ -56,6 +57,7 @@ get_blocking (void)
   self->inherited = inherited;
   self->generation = morrow__http_generation ();
   morrow__easy_init (&self->easy);
+  self->easy.gave = &self->gave;
   self->multi = curl_multi_init ();
   if (self->multi == NULL)
     g_error ("libcurl has no memory for a handle");
@@ -129,6 +131,7 @@ has_ended (Blocking *self, CURLcode *code)
   int n_running, n_left;
   CURLMsg *message;
 
+  self->gave = FALSE;
   curl_multi_perform (self->multi, &n_running);
   message = curl_multi_info_read (self->multi, &n_left);
   if (message == NULL || message->msg != CURLMSG_DONE)
@@ -150,7 +153,8 @@ time_left (gint64 deadline)
   return CLAMP (left, 0, G_MAXINT);
 }
 
-/* Moves the transfer to its end, to its deadline, or to the cancel. */
+/* Moves the transfer to its end, to its deadline, or to the cancel. What curl has of HTTP/2 it may not
+ * give out all at once, and a poll does not know of it (shard.c): it is asked until it has none. */
 static void
 move (Blocking *self, MorrowTransfer *transfer, Cancel *cancel)
 {
@@ -165,7 +169,7 @@ move (Blocking *self, MorrowTransfer *transfer, Cancel *cancel)
         morrow__easy_abandon (&self->easy);
       else if ((left = time_left (transfer->deadline)) == 0)
         morrow__easy_time_out (&self->easy);
-      else
+      else if (!self->gave)
         curl_multi_poll (self->multi, NULL, 0, MIN (left, cancel->patience), NULL);
     }
 }

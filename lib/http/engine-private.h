@@ -43,7 +43,8 @@ struct _MorrowShard
   guint          index;     /* among the engine's */
   CURLM         *multi;     /* owned */
   MorrowTimeout *timeout;   /* owned: curl's one timer */
-  MorrowTimeout *nudge;     /* owned: due when a request on a shared connection has ended */
+  MorrowTimeout *nudge;     /* owned: due when curl may have more of a shared connection's */
+  gboolean       gave;      /* curl has given out what came by a shared connection, in this action */
 };
 
 /* A transfer's place: an easy handle, and what is had once for it. */

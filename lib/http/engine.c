@@ -197,6 +197,7 @@ start (MorrowEngine *self, MorrowSlot *slot, MorrowTransfer *transfer)
   if (index == self->n_shards)
     self->shards[self->n_shards++] = morrow__shard_new (self, index);
   slot->shard = self->shards[index];
+  slot->easy.gave = &slot->shard->gave;
   slot->promise = morrow_promise_new ();
   morrow__host_use (slot->host, &slot->host->n_active[index]);
 

@@ -7,9 +7,10 @@
  * due, and is served on the loop's next turn: neither a recursion nor a millisecond lost.
  *
  * Requests that share a connection read what has come for each other. Some versions of curl (7.88 for
- * one) forget what they have read but not yet given out when the request that read it ends; the socket
- * is empty then, and the others would wait for ever. So when one ends curl is told that its connection
- * can be read, which costs nothing worse than a look when it cannot. */
+ * one) forget what they have read but not yet given out: when the request that read it ends, and when
+ * one that had no room for its part has been given the rest of that. The socket is empty then, and all
+ * would wait for ever. So when one ends, and when any has been given something, curl is told that the
+ * connection can be read, until nothing more comes of it. It costs nothing worse than a look. */
 
 #include "config.h"
 
@@ -56,7 +57,10 @@ morrow__shard_act (MorrowShard *self, int fd, int events)
 {
   int n_running;
 
+  self->gave = FALSE;
   curl_multi_socket_action (self->multi, fd, events, &n_running);
+  if (self->gave)
+    morrow__shard_nudge (self);
   take_ended (self);
 }
 
@@ -66,7 +70,7 @@ on_timeout (gpointer data)
   morrow__shard_act (data, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* Acting ends requests, which may have the connection looked at again, on the next turn. */
+/* Acting may have the connection looked at again, on the next turn. */
 static void
 on_nudge (gpointer data)
 {

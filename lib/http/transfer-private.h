@@ -43,6 +43,8 @@ struct _MorrowEasy
   gboolean           applied_trust;
   gboolean           fresh;          /* what is set of CURLOPT_FRESH_CONNECT */
   gboolean           multiplexed;    /* the last connection can carry several requests at a time */
+  gboolean          *gave;           /* borrowed, its mover's: set when something has come out of curl
+                                      * that came in by such a connection */
   struct curl_slist  resolve;        /* what CURLOPT_RESOLVE points to */
   char               message[CURL_ERROR_SIZE];
 };

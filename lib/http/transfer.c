@@ -29,26 +29,42 @@ refuse (MorrowTransfer *transfer, CURLcode why)
   return 0;
 }
 
+/* By now curl knows what the connection speaks. */
+static void
+begin_response (MorrowEasy *self)
+{
+  long status = 0, version = 0;
+
+  curl_easy_getinfo (self->curl, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo (self->curl, CURLINFO_HTTP_VERSION, &version);
+  self->multiplexed = version >= CURL_HTTP_VERSION_2_0;
+  morrow__response_begin (self->transfer->response, status);
+}
+
+/* Tells whoever moves curl that it has given something out. */
+static void
+say_gave (MorrowEasy *self)
+{
+  if (self->multiplexed)
+    *self->gave = TRUE;
+}
+
 static size_t
 on_header (char *line, size_t size, size_t n, void *data)
 {
-  MorrowTransfer *transfer = ((MorrowEasy *) data)->transfer;
+  MorrowEasy *self = data;
+  MorrowTransfer *transfer = self->transfer;
   size_t len = size * n;
-  long status = 0;
 
   transfer->header_len += len;
   if (transfer->header_len > transfer->options->max_header)
     return refuse (transfer, CURLE_WEIRD_SERVER_REPLY);
 
   if (len > 5 && memcmp (line, "HTTP/", 5) == 0)
-    {
-      curl_easy_getinfo (((MorrowEasy *) data)->curl, CURLINFO_RESPONSE_CODE, &status);
-      morrow__response_begin (transfer->response, status);
-    }
+    begin_response (self);
   else
-    {
-      morrow__response_add_line (transfer->response, line, len);
-    }
+    morrow__response_add_line (transfer->response, line, len);
+  say_gave (self);
   return len;
 }
 
@@ -81,6 +97,7 @@ on_body (char *bytes, size_t size, size_t n, void *data)
     return refuse (transfer, CURLE_FILESIZE_EXCEEDED);
 
   morrow__response_append_body (response, bytes, len);
+  say_gave (self);
   return len;
 }
 
@@ -252,12 +269,10 @@ take_timings (MorrowEasy *self, MorrowTransfer *transfer)
 static void
 take_connection (MorrowEasy *self, MorrowTransfer *transfer)
 {
-  long n_connections = 0, version = 0;
+  long n_connections = 0;
 
   curl_easy_getinfo (self->curl, CURLINFO_NUM_CONNECTS, &n_connections);
-  curl_easy_getinfo (self->curl, CURLINFO_HTTP_VERSION, &version);
   transfer->response->n_connections += n_connections;
-  self->multiplexed = version >= CURL_HTTP_VERSION_2_0;
 }
 
 /* curl's word for a line that it has no room for is that there is no memory. */

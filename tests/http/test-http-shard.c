@@ -13,6 +13,7 @@ static MorrowShard *shard;     /* The one that is tested. */
 static guint n_actions;
 static guint depth;            /* How deep in calls of curl. */
 static guint n_asks_again;     /* So often an action asks for another one at once. */
+static guint n_gives;          /* So often an action gives something out. */
 static int calmed_fd = -1;     /* This one is wanted for reading only, after an action. */
 static int last_fd, last_events;
 
@@ -29,6 +30,11 @@ curl_multi_socket_action (CURLM *multi, curl_socket_t fd, int events, int *n_run
     {
       n_asks_again--;
       morrow__shard_on_timer (multi, 0, shard);
+    }
+  if (n_gives > 0)
+    {
+      n_gives--;
+      shard->gave = TRUE;
     }
   if (calmed_fd >= 0)
     morrow__sockets_on_change (NULL, calmed_fd, CURL_POLL_IN, shard, NULL);
@@ -274,32 +280,75 @@ close_connection (MorrowSlot *slot, int fd)
   morrow__host_release (shard->engine, slot->host, &slot->host->n_active[0]);
 }
 
+/* Beside one that is not shared. */
+static int shared_fd;
+
 static void
-nudged (void)
+with_shared (ShardFunc func)
 {
   MorrowSlot plain, shared;
   g_autofree char *url = NULL;
   int listener = listen_on_loopback (2, &url);
   int plain_fd = open_connection (&plain, "http://127.0.0.1:1", listener);
-  int shared_fd = open_connection (&shared, "https://127.0.0.1:1", listener);
 
+  shared_fd = open_connection (&shared, "https://127.0.0.1:1", listener);
   morrow__host_learn (shared.host, TRUE);
-  morrow__shard_nudge (shard);
-  morrow__shard_nudge (shard);
-  ck_assert_uint_eq (n_actions, 0);
-  turns ();
-  ck_assert_uint_eq (n_actions, 1);
-  ck_assert_int_eq (last_fd, shared_fd);
-  ck_assert_int_eq (last_events, CURL_CSELECT_IN);
-
+  func ();
   close_connection (&plain, plain_fd);
   close_connection (&shared, shared_fd);
   close (listener);
 }
 
+static void
+assert_was_looked_at (guint n)
+{
+  ck_assert_uint_eq (n_actions, n);
+  ck_assert_int_eq (last_fd, shared_fd);
+  ck_assert_int_eq (last_events, CURL_CSELECT_IN);
+}
+
+static void
+nudge_twice (void)
+{
+  morrow__shard_nudge (shard);
+  morrow__shard_nudge (shard);
+  ck_assert_uint_eq (n_actions, 0);
+  turns ();
+  assert_was_looked_at (1);
+}
+
+static void
+nudged (void)
+{
+  with_shared (nudge_twice);
+}
+
 START_TEST (shared_connections_are_looked_at_once_more_when_a_request_ends)
 {
   run_with_shard (nudged);
+}
+END_TEST
+
+static void
+give_thrice (void)
+{
+  n_gives = 3;
+  ask (0);
+  for (guint i = 0; i < 1000 && n_actions < 4; i++)
+    turns ();
+  turns ();
+  assert_was_looked_at (4);
+}
+
+static void
+given (void)
+{
+  with_shared (give_thrice);
+}
+
+START_TEST (shared_connections_are_looked_at_until_they_give_nothing)
+{
+  run_with_shard (given);
 }
 END_TEST
 
@@ -322,6 +371,7 @@ shard_suite (void)
   if (morrow_check_slowness () == 1)
     tcase_add_test (tcase, a_descriptor_that_curl_does_not_serve_is_looked_at_less_often);
   tcase_add_test (tcase, shared_connections_are_looked_at_once_more_when_a_request_ends);
+  tcase_add_test (tcase, shared_connections_are_looked_at_until_they_give_nothing);
   suite_add_tcase (suite, tcase);
   return suite;
 }
