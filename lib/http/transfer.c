@@ -17,7 +17,10 @@
 #include "http/error-private.h"
 #include "http/transfer-private.h"
 
-#define RECEIVE_BUFFER (16 * 1024L)
+/* Room for a record of TLS, 16 KiB, and for the headers in it, which are longer when curl has written
+ * them out. An answer that has no room, and does not tell its length, some versions of curl (7.88 for
+ * one) do not see the end of before something else comes by its connection. */
+#define RECEIVE_BUFFER (32 * 1024L)
 
 /* --- what comes in -------------------------------------------------------------------------- */
 

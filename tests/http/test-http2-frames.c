@@ -237,6 +237,13 @@ START_TEST (an_answer_that_comes_at_once_is_whole)
 }
 END_TEST
 
+/* With its headers written out it is longer than it came. */
+START_TEST (an_answer_that_curl_makes_longer_is_whole)
+{
+  visit (_i, 8192, 6000, 9000);
+}
+END_TEST
+
 /* It has a buffer for each answer, into which the headers go in full. */
 START_TEST (an_answer_that_curl_has_no_room_for_is_whole)
 {
@@ -251,6 +258,7 @@ http2_frames_suite (void)
   TCase *tcase = morrow_check_add_case (suite, "http2-frames");
 
   tcase_add_loop_test (tcase, an_answer_that_comes_at_once_is_whole, 0, N_MODELS);
+  tcase_add_loop_test (tcase, an_answer_that_curl_makes_longer_is_whole, 0, N_MODELS);
   tcase_add_loop_test (tcase, an_answer_that_curl_has_no_room_for_is_whole, 0, N_MODELS);
   return suite;
 }
