@@ -135,6 +135,7 @@ EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
   tests/counts.h \
+  tests/doomed.h \
   tests/exec/circle.h \
   tests/exec/models.h \
   tests/conformance-items.txt \
@@ -162,6 +163,7 @@ EXTRA_DIST += \
   tests/http/http-check.h \
   tests/http/names.h \
   tests/http/nghttpd.h \
+  tests/loopback.h \
   tests/morrow-check.h \
   tests/program.h
 

@@ -4,6 +4,7 @@
  * late on a busy machine, never early.
  */
 
+#include "doomed.h"
 #include "morrow-check.h"
 #include "server/launch.h"
 
@@ -445,13 +446,15 @@ END_TEST
 
 START_TEST (killed_server_listens_no_more)
 {
-  g_autoptr (MorrowTestServer) server = start ();
+  int reserved;
+  g_autoptr (MorrowTestServer) server = start_doomed_server (&reserved);
   g_auto (Answer) answer = { 0 };
 
   test_server_kill (server);
   ck_assert_int_eq (test_server_get_pid (server), 0);
   ask (server, "/delay/0/1", &answer);
   ck_assert_int_eq (answer.code, CURLE_COULDNT_CONNECT);
+  close (reserved);
 }
 END_TEST
 

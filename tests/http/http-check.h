@@ -6,13 +6,14 @@
 #pragma once
 
 #include "counts.h"
+#include "loopback.h"
 #include "morrow-check.h"
 #include "server/launch.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <morrow/http.h>
 #include <morrow/morrow.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -217,21 +218,24 @@ peer_run (gpointer data)
   return NULL;
 }
 
-/* A socket on 127.0.0.1 that listens, with room for so many that nobody has accepted. */
+/* Who connects to the URL is refused, as long as the descriptor is open. */
+static inline int
+refuse_on_loopback (char **ret_url)
+{
+  guint port;
+  int fd = reserve_port (&port);
+
+  *ret_url = g_strdup_printf ("http://127.0.0.1:%u", port);
+  return fd;
+}
+
 static inline int
 listen_on_loopback (int backlog, char **ret_url)
 {
-  struct sockaddr_in address = {
-    .sin_family = AF_INET,
-    .sin_addr.s_addr = htonl (INADDR_LOOPBACK),
-  };
-  socklen_t len = sizeof address;
-  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  guint port;
+  int fd = listen_on_port (backlog, &port);
 
-  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
-  ck_assert_int_eq (listen (fd, backlog), 0);
-  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &len), 0);
-  *ret_url = g_strdup_printf ("http://127.0.0.1:%d", ntohs (address.sin_port));
+  *ret_url = g_strdup_printf ("http://127.0.0.1:%u", port);
   return fd;
 }
 

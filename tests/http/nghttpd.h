@@ -76,6 +76,7 @@ nghttpd_remove_folder (void)
 typedef struct
 {
   char           *url;         /* Without a slash at the end. */
+  int             reserved;    /* Its port, which nobody else has when it has ended. */
   GPid            pid;         /* 0 once it has ended. */
   int             said_fd;
   pthread_t       listener;
@@ -166,37 +167,19 @@ nghttpd_spawn (Nghttpd *self, const char *port)
     ck_abort_msg ("%s", error->message);
 }
 
-/* A port that nobody else is given: bound, but not listened on, which nghttpd may do in our place. */
-static inline int
-nghttpd_reserve_port (guint *ret_port)
-{
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
-  socklen_t len = sizeof address;
-  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  int yes = 1;
-
-  ck_assert_int_eq (setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
-  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
-  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &len), 0);
-  *ret_port = ntohs (address.sin_port);
-  return fd;
-}
-
 static inline void
 nghttpd_start (Nghttpd *self)
 {
   g_autofree char *text = NULL;
   guint port;
-  int fd = nghttpd_reserve_port (&port);
 
-  *self = (Nghttpd) { .said = g_string_new (NULL) };
+  *self = (Nghttpd) { .said = g_string_new (NULL), .reserved = reserve_port (&port) };
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->says_more, NULL);
   text = g_strdup_printf ("%u", port);
   nghttpd_spawn (self, text);
   pthread_create (&self->listener, NULL, nghttpd_listen, self);
   nghttpd_await (self, ": listen ");
-  close (fd);
   self->url = g_strdup_printf ("https://127.0.0.1:%u", port);
 }
 
@@ -216,6 +199,7 @@ nghttpd_clear (Nghttpd *self)
   if (self->pid != 0)
     nghttpd_kill (self);
   close (self->said_fd);
+  close (self->reserved);
   g_string_free (self->said, TRUE);
   g_free (self->url);
 }

@@ -128,13 +128,14 @@ START_TEST (what_is_no_use_leaves_no_descriptor)
 {
   g_autoptr (MorrowTestServer) server = start_server ();
   g_autofree char *refused = NULL;
+  int reserved = refuse_on_loopback (&refused);
 
-  close (listen_on_loopback (1, &refused));
   warm_up (_i, test_server_get_url (server));
   assert_leaves_none (_i, "no url", "", NULL, CURLE_URL_MALFORMAT);
   assert_leaves_none (_i, "ftp://127.0.0.1", "/", NULL, CURLE_UNSUPPORTED_PROTOCOL);
   assert_leaves_none (_i, "http://no-such-host.invalid", "/", NULL, CURLE_COULDNT_RESOLVE_HOST);
   assert_leaves_none (_i, refused, "/", NULL, CURLE_COULDNT_CONNECT);
+  close (reserved);
 }
 END_TEST
 

@@ -317,13 +317,14 @@ START_TEST (http_get_names_what_was_asked_for_and_where_a_redirect_led)
   g_autofree char *asked = NULL;
   g_auto (Peer) peer = { 0 };
   g_auto (Fetch) got = { 0 };
+  int reserved = refuse_on_loopback (&refused);
 
-  close (listen_on_loopback (1, &refused));
   start_redirecting (&peer, refused);
   fetch (_i, &got, peer.url, "/asked");
   asked = g_strconcat (got.uri, ": redirected to ", refused, "/: ", NULL);
   assert_curl_error (got.error, CURLE_COULDNT_CONNECT, asked);
   ck_assert (g_str_has_prefix (got.error->message, asked));
+  close (reserved);
 }
 END_TEST
 
@@ -433,10 +434,11 @@ START_TEST (http_get_reports_a_refused_connection)
 {
   g_autofree char *url = NULL;
   g_auto (Fetch) got = { 0 };
+  int reserved = refuse_on_loopback (&url);
 
-  close (listen_on_loopback (1, &url));
   fetch (_i, &got, url, "/");
   assert_curl_error (got.error, CURLE_COULDNT_CONNECT, got.uri);
+  close (reserved);
 }
 END_TEST
 
@@ -455,12 +457,13 @@ START_TEST (http_get_hides_a_password_in_what_it_reports)
   g_autofree char *url = NULL;
   g_autofree char *with_password = NULL;
   g_auto (Fetch) got = { 0 };
+  int reserved = refuse_on_loopback (&url);
 
-  close (listen_on_loopback (1, &url));
   with_password = g_strconcat ("http://me:secret@", url + strlen ("http://"), NULL);
   fetch (_i, &got, with_password, "/");
   assert_curl_error (got.error, CURLE_COULDNT_CONNECT, url);
   ck_assert_ptr_null (strstr (got.error->message, "secret"));
+  close (reserved);
 }
 END_TEST
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "exec/models.h"
+#include "loopback.h"
 
 #define NEVER G_MAXINT64
 
@@ -52,12 +53,9 @@ new_local_listener (int backlog)
 static int
 new_listener (int backlog)
 {
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
-  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  guint port;
 
-  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
-  ck_assert_int_eq (listen (fd, backlog), 0);
-  return fd;
+  return listen_on_port (backlog, &port);
 }
 
 static int
@@ -630,14 +628,15 @@ END_TEST
 static gboolean
 be_refused (gpointer data, GValue *result, GError **error)
 {
-  int listener = new_listener (1);
-  struct sockaddr_in address = get_address (listener);
+  guint port;
+  int reserved = reserve_port (&port);
+  struct sockaddr_in address = get_address (reserved);
   g_autoptr (MorrowFd) fd = morrow_fd_new (new_socket ());
   g_autoptr (GError) local_error = NULL;
 
-  close (listener);
   ck_assert_int_eq (morrow_fd_connect (fd, (struct sockaddr *) &address, sizeof address, NEVER, &local_error), -1);
   assert_error (local_error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+  close (reserved);
   return TRUE;
 }
 

@@ -3,13 +3,14 @@
 #include "config.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "compare/server/launch.h"
+#include "doomed.h"
+#include "loopback.h"
 #include "morrow-check.h"
 #include "program.h"
 
@@ -320,7 +321,8 @@ count_waiting (MorrowTestServer *of)
 START_TEST (a_server_that_is_killed_fails_its_own_sites_and_no_others)
 {
   guint n_at_once = g_str_equal (model_names[_i], "sequential") ? 1 : 4;
-  g_autoptr (MorrowTestServer) doomed = test_server_start (NULL, NULL);
+  int reserved;
+  g_autoptr (MorrowTestServer) doomed = start_doomed_server (&reserved);
   g_autofree char *hang = g_strconcat (test_server_get_url (doomed), "/hang", NULL);
   g_autofree char *good = url ("/delay/1/10");
   g_autoptr (Program) gather = program_start (GATHER, "--model", model_names[_i], good, hang, hang, good, hang, hang, good, NULL);
@@ -345,6 +347,7 @@ START_TEST (a_server_that_is_killed_fails_its_own_sites_and_no_others)
         ck_assert (g_str_has_prefix (lines[i], "--- "));
         ck_assert_has (lines[i], hang);
       }
+  close (reserved);
 }
 END_TEST
 
@@ -396,22 +399,6 @@ END_TEST
 
 /* --- Ctrl-C ------------------------------------------------------------------------------------ */
 
-/* Where connections are accepted, and nothing is ever answered. */
-static int
-listen_silently (guint *ret_port)
-{
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
-  socklen_t size = sizeof address;
-  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  ck_assert_int_ge (fd, 0);
-  ck_assert_int_eq (bind (fd, (struct sockaddr *) &address, size), 0);
-  ck_assert_int_eq (listen (fd, 64), 0);
-  ck_assert_int_eq (getsockname (fd, (struct sockaddr *) &address, &size), 0);
-  *ret_port = ntohs (address.sin_port);
-  return fd;
-}
-
 /* It tells of the silent place as if it were that, and ends as the test server does, with its standard input. */
 static void
 write_silent_server (guint port)
@@ -449,7 +436,7 @@ await_every_child (void)
 START_TEST (ctrl_c_while_it_waits_ends_it_at_once_and_its_server_too)
 {
   guint port;
-  int listener = listen_silently (&port), connection, status;
+  int listener = listen_on_port (64, &port), connection, status;   /* where nothing is ever answered */
   pid_t gather;
 
   ck_assert_int_eq (prctl (PR_SET_CHILD_SUBREAPER, 1), 0);

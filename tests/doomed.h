@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A test server that is going to be killed: its port stays reserved, so that whoever connects to it afterwards
+ * is refused.
+ */
+#pragma once
+
+#include "loopback.h"
+#include "server/launch.h"
+
+/* The port is the server's until its end, and nobody's from then on until *ret_reserved is closed. */
+static inline MorrowTestServer *
+start_doomed_server (int *ret_reserved)
+{
+  guint port;
+  int reserved = reserve_port (&port);
+  g_autofree char *option = g_strdup_printf ("--port=%u", port);
+  const char *args[] = { option, NULL };
+  g_autoptr (GError) error = NULL;
+  MorrowTestServer *server = test_server_start_with_args (NULL, args, &error);
+
+  if (server == NULL)
+    ck_abort_msg ("%s", error->message);
+  *ret_reserved = reserved;
+  return server;
+}
