@@ -91,6 +91,7 @@ morrow_sources = \
   lib/exec/hopeless.c \
   lib/exec/loop-private.h \
   lib/exec/loop.c \
+  lib/exec/scheduler-private.h \
   lib/exec/scheduler.c \
   lib/exec/rest-private.h \
   lib/exec/rest.c \

@@ -81,7 +81,7 @@ void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean clos
 void      morrow__executor_let_go     (MorrowExecutor *self);
 
 /* How many fork () lie between the first executor's process and this one; written in the child of each, before it has threads. */
-extern guint morrow__forks;
+extern G_GNUC_INTERNAL guint morrow__forks;
 
 void      morrow__executor_set_forked (GError **error);
 

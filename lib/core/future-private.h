@@ -291,7 +291,7 @@ morrow__future_publish (MorrowFuture *self, guintptr flags)
     morrow__future_notify_all (self, newest);
 }
 
-extern _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */
+extern G_GNUC_INTERNAL _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */
 
 GTypeClass *morrow__future_make_class (void);
 

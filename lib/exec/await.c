@@ -12,7 +12,7 @@
 #include <morrow/awaitable.h>
 #include <morrow/error.h>
 
-#include "exec/task-private.h"
+#include "exec/scheduler-private.h"
 
 static void
 task_notify (MorrowWaiter *waiter, MorrowFuture *future)
@@ -366,6 +366,6 @@ morrow_yield (GError **error)
       return FALSE;
     }
 
-  morrow__task_switch (self, home, home->klass->yield (home, self));
+  morrow__task_yield (self, home);
   return !morrow__task_fail_cancelled (self, error);
 }

@@ -16,16 +16,12 @@ typedef struct _MorrowHome MorrowHome;
 typedef struct _MorrowTask MorrowTask;
 typedef struct _MorrowHomeClass MorrowHomeClass;
 
-/* A task waits in one of two ways. Where it has a stack of its own, next () tells which stack to switch to, and the
- * task does so itself, in the very function that waits: processors predict where a function returns to from where it was
+/* A task waits in one of two ways. On a loop it has a stack of its own, and switches to the next itself, in the very
+ * function that waits (scheduler-private.h): processors predict where a function returns to from where it was
  * called, and after a switch each return that was called before it is mispredicted, at 5 ns. Elsewhere park () blocks. */
 struct _MorrowHomeClass
 {
-  /* The home's thread, in @task: the fiber that goes on while @task waits; NULL when that is @task. NULL where tasks
-   * have no stacks of their own. */
-  MorrowFiber *(*next) (MorrowHome *self, MorrowTask *task);
-
-  /* Where next is NULL. The home's thread, in @task: returns once wake () was called for it. @awaited is what it waits
+  /* Not on a loop. The home's thread, in @task: returns once wake () was called for it. @awaited is what it waits
    * for. FALSE and an error when that can never be. */
   gboolean (*park) (MorrowHome *self, MorrowTask *task, MorrowFuture *awaited, GError **error);
 
@@ -39,8 +35,8 @@ struct _MorrowHomeClass
    * none. */
   void     (*inherit) (MorrowHome *self, MorrowTask *task);
 
-  /* The home's thread, in @task: lets the other ready tasks run, after which @task goes on. Gives what next () does. */
-  MorrowFiber *(*yield) (MorrowHome *self, MorrowTask *task);
+  /* Not on a loop. The home's thread, in @task: lets the other ready tasks run, after which @task goes on. */
+  void     (*yield) (MorrowHome *self, MorrowTask *task);
 };
 
 struct _MorrowHome
@@ -48,7 +44,7 @@ struct _MorrowHome
   const MorrowHomeClass *klass;     /* immutable */
   MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
   MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
-  int                   *errno_at;  /* the home's thread: where its errno is, for who has a next () */
+  int                   *errno_at;  /* the home's thread: where its errno is, on a loop */
 };
 
 void morrow__home_visit             (void);

@@ -92,8 +92,8 @@ struct _MorrowLoop
   MorrowHome       home;
   GThread         *thread;         /* the thread that it belongs to; NULL before it first ran */
   MorrowQueue      ready;          /* jobs, first in first out */
-  guint            fuel;           /* how many more jobs this batch may run */
   guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
+  guint            out_of_fuel;    /* the tick at which this batch may run no more jobs */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   guint            entered;        /* how deep in morrow__loop_enter () */
@@ -154,7 +154,7 @@ void        morrow__loop_leave        (MorrowLoop *self);
 void        morrow__loop_close        (MorrowLoop *self);
 
 /* scheduler.c */
-extern const MorrowHomeClass morrow__loop_home_class;
+extern G_GNUC_INTERNAL const MorrowHomeClass morrow__loop_home_class;
 
 void        morrow__loop_start        (MorrowLoop *self, MorrowTask *task);
 void        morrow__loop_mark_start   (MorrowTask *task);
@@ -190,6 +190,6 @@ morrow__loop_burn (MorrowLoop *self)
     return FALSE;
 
   self->burnt++;
-  self->fuel -= self->fuel > 0;
+  self->out_of_fuel -= self->out_of_fuel != self->tick;
   return TRUE;
 }

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "exec/pause-private.h"
+#include "exec/scheduler-private.h"
 
 void
 morrow__pause_end (MorrowPause *self)

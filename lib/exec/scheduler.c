@@ -19,60 +19,33 @@
 #include <morrow/error.h>
 
 #include "exec/loop-pool-private.h"
-#include "exec/loop-private.h"
+#include "exec/scheduler-private.h"
 
 static void start_run  (MorrowJob *job, gboolean closed);
-static void resume_run (MorrowJob *job, gboolean closed);
-
-static inline MorrowLoop *
-loop_of_home (MorrowHome *home)
-{
-  return morrow__container_of (home, MorrowLoop, home);
-}
 
 /* --- what comes next --------------------------------------------------------------------------------------------- */
 
-static inline MorrowJob *
-pop_ready (MorrowLoop *self)
-{
-  MorrowQueueNode *node = morrow__queue_pop (&self->ready);
-
-  return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
-}
-
 /* On a pool, what is ready goes before what has not started, and of that the newest goes first. Every 64th job is the
  * oldest that has not started: nothing starves. */
-static MorrowJob *
-pop_pool_job (MorrowLoop *self)
+MorrowJob *
+morrow__loop_pop_pool_job (MorrowLoop *self)
 {
   gboolean usual = (self->tick & 63) != 0;
-  MorrowJob *job = usual ? pop_ready (self) : NULL;
+  MorrowJob *job = usual ? morrow__loop_pop_ready (self) : NULL;
   MorrowTask *task;
 
   if (job != NULL)
     return job;
 
   task = usual ? morrow__deque_pop (&self->deque) : morrow__deque_steal (&self->deque);
-  return task != NULL ? &task->job : pop_ready (self);
+  return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 
-/* The next job that there is fuel for. */
-static inline MorrowJob *
-next_job (MorrowLoop *self)
-{
-  if (self->fuel == 0)
-    return NULL;
-
-  self->fuel--;
-  self->tick++;
-  return self->pool == NULL ? pop_ready (self) : pop_pool_job (self);
-}
-
-/* Puts back what next_job () gave and what this stack cannot run. */
+/* Puts back what morrow__loop_next_job () gave and what this stack cannot run. */
 static inline void
 put_back (MorrowLoop *self, MorrowJob *job)
 {
-  self->fuel++;
+  self->out_of_fuel++;
   morrow__queue_push_head (&self->ready, &job->node);
 }
 
@@ -122,20 +95,12 @@ run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
   let_go (self, task);
 }
 
-/* The stack of a task that goes on. */
-static inline MorrowFiber *
-resume_task (MorrowLoop *self, MorrowJob *job)
-{
-  self->home.current = morrow__task_of_job (job);
-  return self->home.current->fiber;
-}
-
 /* Gives the stack away: to the task @job that goes on, or to the loop's own stack. Returns when this fiber is given
  * another task. */
 static inline void
 retire (MorrowLoop *self, MorrowFiber *fiber, MorrowJob *job, gboolean reusable)
 {
-  MorrowFiber *next = job != NULL ? resume_task (self, job) : &self->main_fiber;
+  MorrowFiber *next = job != NULL ? morrow__loop_resume_task (self, job) : &self->main_fiber;
 
   if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
     morrow__fiber_exit (fiber, next);
@@ -158,13 +123,13 @@ fiber_main (MorrowFiber *fiber)
 
       run_task (self, task, fiber);
 
-      job = next_job (self);
+      job = morrow__loop_next_job (self);
       if (job != NULL && job->run == start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
         {
           self->starting = self->home.current = morrow__task_of_job (job);
           continue;
         }
-      if (job != NULL && job->run != resume_run)
+      if (job != NULL && job->run != morrow__loop_resume_run)
         {
           put_back (self, job);
           job = NULL;
@@ -201,8 +166,8 @@ start_task (MorrowLoop *self, MorrowTask *task)
   return fiber;
 }
 
-/* What start and resume jobs do is in run_batch () and next_fiber (), which know them by these functions. They are called
- * when the loop has been closed: what lives there has ended by then. */
+/* What start jobs do is in run_batch () and next_other (), which know them by this function. It is called when the loop has
+ * been closed. */
 static void
 start_run (MorrowJob *job, gboolean closed)
 {
@@ -213,8 +178,9 @@ start_run (MorrowJob *job, gboolean closed)
   morrow_future_unref (&task->future);
 }
 
-static void
-resume_run (MorrowJob *job, gboolean closed)
+/* What lives on a loop has ended when that is closed. */
+void
+morrow__loop_resume_run (MorrowJob *job, gboolean closed)
 {
   g_assert_not_reached ();
 }
@@ -245,11 +211,11 @@ begin_checks (MorrowLoop *self)
 #endif
 }
 
-/* @task waits. */
-static inline void
-check_context (MorrowLoop *self, MorrowTask *task)
-{
 #ifdef MORROW_ENABLE_DEBUG
+/* @task waits. */
+void
+morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
+{
   g_autofree char *name = NULL;
 
   if (G_LIKELY (g_main_context_get_thread_default () == self->found_context))
@@ -257,24 +223,19 @@ check_context (MorrowLoop *self, MorrowTask *task)
 
   name = morrow_future_dup_name (&task->future);
   g_critical ("Task '%s' waits between g_main_context_push_thread_default () and pop: other tasks find its context there", name);
-#endif
 }
+#endif
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
-/* @task waits: what runs instead. NULL when that is @task, which has been woken already. */
-static inline MorrowFiber *
-next_fiber (MorrowLoop *self, MorrowTask *task)
+/* A task waits, and what comes next is no task that goes on: @job, or NULL for nothing. */
+MorrowFiber *
+morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
 {
-  MorrowJob *job = next_job (self);
-  MorrowFiber *fiber;
-
-  if (G_LIKELY (job != NULL && job->run == resume_run))
-    return job != &task->job ? resume_task (self, job) : NULL;
-
   if (job != NULL && job->run == start_run)
     {
-      fiber = start_task (self, morrow__task_of_job (job));
+      MorrowFiber *fiber = start_task (self, morrow__task_of_job (job));
+
       if (G_LIKELY (fiber != NULL))
         return fiber;
     }
@@ -287,30 +248,17 @@ next_fiber (MorrowLoop *self, MorrowTask *task)
   return &self->main_fiber;
 }
 
-static MorrowFiber *
-loop_next (MorrowHome *home, MorrowTask *task)
-{
-  check_context (loop_of_home (home), task);
-  return next_fiber (loop_of_home (home), task);
-}
-
 static void
 loop_wake (MorrowHome *home, MorrowTask *task)
 {
-  task->job.run = resume_run;
   if (G_LIKELY (home == morrow__home))
-    morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
-  else
-    morrow__loop_post (loop_of_home (home), &task->job);
-}
+    {
+      morrow__loop_queue_task (morrow__loop_of_home (home), task);
+      return;
+    }
 
-static MorrowFiber *
-loop_yield (MorrowHome *home, MorrowTask *task)
-{
-  check_context (loop_of_home (home), task);
-  task->job.run = resume_run;
-  morrow__queue_push (&loop_of_home (home)->ready, &task->job.node);
-  return next_fiber (loop_of_home (home), task);
+  task->job.run = morrow__loop_resume_run;
+  morrow__loop_post (morrow__loop_of_home (home), &task->job);
 }
 
 /* A request to cancel, on its way to the task's loop. */
@@ -338,14 +286,12 @@ loop_poke (MorrowHome *home, MorrowTask *task)
 
   poke->job.run = poke_run;
   poke->task = (MorrowTask *) morrow__future_ref (&task->future);
-  morrow__loop_post (loop_of_home (home), &poke->job);
+  morrow__loop_post (morrow__loop_of_home (home), &poke->job);
 }
 
 const MorrowHomeClass morrow__loop_home_class = {
-  .next = loop_next,
   .wake = loop_wake,
   .poke = loop_poke,
-  .yield = loop_yield,
 };
 
 /* --- reports of overflows ---------------------------------------------------------------------------------------- */
@@ -395,7 +341,7 @@ peek_tasks (MorrowLoop *self, MorrowTask **tasks, guint n)
     {
       MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
 
-      if (job->run != resume_run)
+      if (job->run != morrow__loop_resume_run)
         break;
       tasks[n_tasks++] = morrow__task_of_job (job);
     }
@@ -425,13 +371,13 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   MorrowJob *job;
 
   begin_checks (self);
-  self->fuel = fuel;
-  while ((job = next_job (self)) != NULL)
+  self->out_of_fuel = self->tick + fuel;
+  while ((job = morrow__loop_next_job (self)) != NULL)
     {
       MorrowFiber *fiber = NULL;
 
-      if (job->run == resume_run)
-        fiber = resume_task (self, job);
+      if (job->run == morrow__loop_resume_run)
+        fiber = morrow__loop_resume_task (self, job);
       else if (job->run == start_run)
         fiber = start_task (self, morrow__task_of_job (job));
       else

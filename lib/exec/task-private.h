@@ -150,7 +150,7 @@ struct _MorrowTask
 
 G_STATIC_ASSERT (sizeof (MorrowTask) == 128 || GLIB_SIZEOF_VOID_P != 8);
 
-extern const MorrowFutureOps morrow__task_ops;
+extern G_GNUC_INTERNAL const MorrowFutureOps morrow__task_ops;
 
 static inline gboolean
 morrow__future_is_task (MorrowFuture *self)
@@ -276,17 +276,6 @@ morrow__task_switch (MorrowTask *self, MorrowHome *home, MorrowFiber *next)
   saved_errno = *home->errno_at;
   morrow__fiber_switch (self->fiber, next);
   *home->errno_at = saved_errno;
-}
-
-/* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
-static inline __attribute__ ((always_inline)) gboolean
-morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
-{
-  if (home->klass->next == NULL)
-    return home->klass->park (home, self, awaited, error);
-
-  morrow__task_switch (self, home, home->klass->next (home, self));
-  return TRUE;
 }
 
 /* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */

@@ -157,14 +157,13 @@ thread_inherit (MorrowHome *home, MorrowTask *task)
     blocking->inherit (task);
 }
 
-static MorrowFiber *
+static void
 thread_yield (MorrowHome *home, MorrowTask *task)
 {
   MorrowThreadHome *self = of_home (home);
 
   if (!self->blocking->yield (self))
     sched_yield ();
-  return NULL;
 }
 
 static const MorrowHomeClass thread_home_class = {

@@ -10,10 +10,12 @@
  * It leaves by an indirect jump.  A `ret` would miss in the return predictor each time, since the address on top of it
  * belongs to another stack.  The other side is the same asm in some other place (label 2) or, the first time, the
  * entry function itself: entered by a jump, it never returns, and the predictor holds no address that nobody returns to.
+ * The place that is arrived at begins 16 bytes: elsewhere a switch took 2.8 ns longer on an AMD EPYC (family 19h).
  * Its return address is morrow__fiber_bottom, where unwinders stop; rbp is zero there, for those that follow frame pointers.
  *
  * The ABI makes the control bits of mxcsr and the x87 control word callee-saved, so each fiber has its own; the
- * sticky exception flags are nobody's.  Loading mxcsr is slow: it is done only when control bits differ. */
+ * sticky exception flags are nobody's.  Loading mxcsr is slow: it is done only when control bits differ.  Storing it is
+ * slow, too, but other work goes on meanwhile: so that comes first, and to look at what was stored comes last. */
 
 #pragma once
 
@@ -71,12 +73,14 @@ morrow__context_switch (MorrowContext *from,
                         MorrowContext *to)
 {
   __asm__ volatile goto ("stmxcsr %c[mxcsr](%%rsi)\n\t"
+                         "fnstcw  %c[x87](%%rsi)\n\t"
                          "leaq    2f(%%rip), %%rax\n\t"
                          "movq    %%rax, %c[pc](%%rsi)\n\t"
                          "movq    %%rsp, %c[sp](%%rsi)\n\t"
                          "movq    %%rbp, %c[bp](%%rsi)\n\t"
                          "movq    %%rbx, %c[bx](%%rsi)\n\t"
-                         "fnstcw  %c[x87](%%rsi)\n\t"
+                         "movq    %c[sp](%%rdi), %%rsp\n\t"
+                         "xorl    %%ebp, %%ebp\n\t"
                          "movl    %c[mxcsr](%%rsi), %%eax\n\t"
                          "movzwl  %c[x87](%%rsi), %%ecx\n\t"
                          "xorl    %c[mxcsr](%%rdi), %%eax\n\t"
@@ -85,13 +89,12 @@ morrow__context_switch (MorrowContext *from,
                          "cmpw    %c[x87](%%rdi), %%cx\n\t"
                          "jne     1f\n"
                          "0:\n\t"
-                         "movq    %c[sp](%%rdi), %%rsp\n\t"
-                         "xorl    %%ebp, %%ebp\n\t"
                          "jmp     *%c[pc](%%rdi)\n"
                          "1:\n\t"
                          "ldmxcsr %c[mxcsr](%%rdi)\n\t"
                          "fldcw   %c[x87](%%rdi)\n\t"
-                         "jmp     0b\n"
+                         "jmp     0b\n\t"
+                         ".p2align 4\n"
                          "2:\n\t"
                          "endbr64\n\t"
                          "movq    %c[bp](%%rdi), %%rbp\n\t"

@@ -14,6 +14,7 @@
 
 #include "base/cache-private.h"
 #include "base/clock-private.h"
+#include "exec/scheduler-private.h"
 #include "io/fd-private.h"
 
 /**
@@ -168,7 +169,7 @@ take_turn (MorrowLoop *here, GError **error)
   if (task == NULL || G_LIKELY (morrow__loop_burn (here)))
     return TRUE;
 
-  morrow__task_switch (task, &here->home, morrow__loop_home_class.yield (&here->home, task));
+  morrow__task_yield (task, &here->home);
   morrow__loop_burn (here);
   return !morrow__task_fail_cancelled (task, error);
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Waiting in a task, to the switch and back: inline in the functions that wait, since the choice of what runs next and the
+ * switch are all that a wait costs. What else a loop's jobs are is in scheduler.c. */
+
+#pragma once
+
+#include "exec/loop-private.h"
+
+/* What the job of a task that is to go on is known by; never called. */
+void         morrow__loop_resume_run    (MorrowJob *job, gboolean closed);
+
+#ifdef MORROW_ENABLE_DEBUG
+void         morrow__loop_check_context (MorrowLoop *self, MorrowTask *task);
+#endif
+MorrowJob   *morrow__loop_pop_pool_job  (MorrowLoop *self);
+MorrowFiber *morrow__loop_next_other    (MorrowLoop *self, MorrowJob *job);
+
+static inline MorrowLoop *
+morrow__loop_of_home (MorrowHome *home)
+{
+  return morrow__container_of (home, MorrowLoop, home);
+}
+
+static inline MorrowJob *
+morrow__loop_pop_ready (MorrowLoop *self)
+{
+  MorrowQueueNode *node = morrow__queue_pop (&self->ready);
+
+  return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
+}
+
+/* The next job that there is fuel for. */
+static inline MorrowJob *
+morrow__loop_next_job (MorrowLoop *self)
+{
+  if (self->tick == self->out_of_fuel)
+    return NULL;
+
+  self->tick++;
+  return self->pool == NULL ? morrow__loop_pop_ready (self) : morrow__loop_pop_pool_job (self);
+}
+
+/* The stack of a task that goes on. */
+static inline MorrowFiber *
+morrow__loop_resume_task (MorrowLoop *self, MorrowJob *job)
+{
+  self->home.current = morrow__task_of_job (job);
+  return self->home.current->fiber;
+}
+
+/* @task waits: what runs instead. NULL when that is @task, which has been woken already. */
+static inline MorrowFiber *
+morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
+{
+  MorrowJob *job;
+
+#ifdef MORROW_ENABLE_DEBUG
+  morrow__loop_check_context (self, task);
+#endif
+  job = morrow__loop_next_job (self);
+  if (G_LIKELY (job != NULL && job->run == morrow__loop_resume_run))
+    return job != &task->job ? morrow__loop_resume_task (self, job) : NULL;
+
+  return morrow__loop_next_other (self, job);
+}
+
+/* @task is to go on, after what is ready already. */
+static inline void
+morrow__loop_queue_task (MorrowLoop *self, MorrowTask *task)
+{
+  task->job.run = morrow__loop_resume_run;
+  morrow__queue_push (&self->ready, &task->job.node);
+}
+
+/* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
+static inline __attribute__ ((always_inline)) gboolean
+morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
+{
+  if (G_UNLIKELY (home->klass != &morrow__loop_home_class))
+    return home->klass->park (home, self, awaited, error);
+
+  morrow__task_switch (self, home, morrow__loop_next_fiber (morrow__loop_of_home (home), self));
+  return TRUE;
+}
+
+/* In @self: lets the other ready tasks run. */
+static inline __attribute__ ((always_inline)) void
+morrow__task_yield (MorrowTask *self, MorrowHome *home)
+{
+  if (G_UNLIKELY (home->klass != &morrow__loop_home_class))
+    {
+      home->klass->yield (home, self);
+      return;
+    }
+
+  morrow__loop_queue_task (morrow__loop_of_home (home), self);
+  morrow__task_switch (self, home, morrow__loop_next_fiber (morrow__loop_of_home (home), self));
+}
