@@ -123,6 +123,7 @@ struct _MorrowLoop
   gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
   MorrowSpin       spin;
   MorrowPeers      alone;          /* its peers where it has none but itself */
+  guint            batch;          /* run: how many jobs the next batch may run */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */

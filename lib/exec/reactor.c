@@ -39,7 +39,8 @@
 #include "exec/loop-pool-private.h"
 #include "exec/loop-private.h"
 
-#define BATCH           64     /* jobs between two looks at the clock */
+#define BATCH           64     /* jobs between two looks at the clock, at first, and on a pool at most; */
+#define CHEAP_BATCH     256    /* elsewhere at most */
 #define POLL_INTERVAL   100    /* microseconds between two looks at descriptors, while something is ready */
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
 #define PORTION         16     /* jobs between two looks at the clock there, at most, */
@@ -322,10 +323,26 @@ poll_in_passing (MorrowLoop *self)
     serve_context (self);
 }
 
+/* How many jobs the next batch may run, when it is so long since the last poll: more of those that are cheap, beside which a look
+ * at the clock is dear, and so few of those that are dear that the next poll is not late by much. On a pool the work that was
+ * submitted waits for the batch as well. */
+static guint
+next_batch (MorrowLoop *self, gint64 since)
+{
+  if (since < POLL_INTERVAL / 4)
+    return MIN (2 * self->batch, self->pool == NULL ? CHEAP_BATCH : BATCH);
+  if (since >= 2 * POLL_INTERVAL)
+    return MAX (1, self->batch * POLL_INTERVAL / since);
+  return self->batch;
+}
+
 static void
 poll_now_and_then (MorrowLoop *self)
 {
-  if (morrow__clock_now () - self->last_poll >= POLL_INTERVAL)
+  gint64 since = morrow__clock_now () - self->last_poll;
+
+  self->batch = next_batch (self, since);
+  if (since >= POLL_INTERVAL)
     poll_in_passing (self);
 }
 
@@ -512,7 +529,7 @@ morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpo
       take_posted (self);
       if (morrow__loop_has_ready (self))
         end_search (self);
-      morrow__loop_run_batch (self, BATCH);
+      morrow__loop_run_batch (self, self->batch);
 
       if ((self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||
           (self->pool != NULL && morrow__loop_pool_steal (self)))
@@ -703,6 +720,7 @@ make_contexts (MorrowLoop *self, GError **error)
 gboolean
 morrow__reactor_init (MorrowLoop *self, GError **error)
 {
+  self->batch = BATCH;
   self->timer_armed = G_MAXINT64;
   self->context_fd = -1;
   self->wakeup_pollable.ready = wakeup_ready;

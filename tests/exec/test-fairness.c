@@ -248,23 +248,31 @@ serve (gpointer data)
 
 /* It is ready always, so it waits from one dispatch to the next. */
 static gboolean
-serve_beside_tasks (gpointer data, GValue *result, GError **error)
+run_beside (Beside *beside, GError **error)
 {
-  Beside beside = { 0 };
   GSource *source = g_idle_source_new ();
   MorrowFuture *tasks[N_FAIR];
   gboolean ok;
 
   morrow__clock_set_virtual (TRUE);
-  g_source_set_callback (source, serve, &beside, NULL);
+  g_source_set_callback (source, serve, beside, NULL);
   g_source_attach (source, g_main_context_get_thread_default ());
   g_source_unref (source);
   for (guint i = 0; i < N_FAIR; i++)
-    tasks[i] = morrow_coroutine (step_and_tick, &beside, NULL);
+    tasks[i] = morrow_coroutine (step_and_tick, beside, NULL);
   ok = morrow_await (morrow_gatherv (tasks, N_FAIR), error);
   morrow__clock_set_virtual (FALSE);
 
-  ck_assert_uint_eq (beside.n_served, 100);
+  ck_assert_uint_eq (beside->n_served, 100);
+  return ok;
+}
+
+static gboolean
+serve_beside_tasks (gpointer data, GValue *result, GError **error)
+{
+  Beside beside = { 0 };
+  gboolean ok = run_beside (&beside, error);
+
   ck_assert_uint_le (beside.n_most, POLL_INTERVAL + BATCH);
   return ok;
 }
@@ -272,6 +280,16 @@ serve_beside_tasks (gpointer data, GValue *result, GError **error)
 SCENE (source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most)
 {
   return serve_beside_tasks (NULL, result, error);
+}
+
+SCENE (source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most)
+{
+  Beside beside = { .step = 10 };
+  gboolean ok = run_beside (&beside, error);
+
+  ck_assert_uint_le (beside.n_most, BATCH + 1);
+  ck_assert_uint_le (beside.n_steps, 2 * (BATCH + 1) + beside.n_served * 2 * POLL_INTERVAL / beside.step);
+  return ok;
 }
 
 /* A pool's tasks run on its workers, but for main. */
@@ -514,6 +532,7 @@ fairness_suite (void)
   tcase_add_test (tasks, task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself);
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
+  tcase_add_test (sources, source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most);
   tcase_add_test (sources, source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_most);
 
   tcase_add_loop_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
