@@ -274,9 +274,11 @@ limit_files (rlim_t soft, rlim_t hard)
   ck_assert_int_eq (setrlimit (RLIMIT_NOFILE, &limit), 0);
 }
 
+/* No connection becomes free for another request as long as the server has not answered any. */
 START_TEST (the_limit_of_open_files_is_raised_as_far_as_it_takes)
 {
-  g_auto (UrlFile) urls = write_urls (good, 100);
+  g_autofree char *late = g_strconcat (test_server_get_url (server), "/delay/2000/100", NULL);
+  g_auto (UrlFile) urls = write_urls (late, 100);
   g_autoptr (Program) compare = NULL;
   g_autoptr (JsonParser) parser = NULL;
 
