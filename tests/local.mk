@@ -135,7 +135,7 @@ EXTRA_DIST += \
   $(test_scripts) \
   tests/base/rendezvous.h \
   tests/counts.h \
-  tests/doomed.h \
+  tests/server-check.h \
   tests/exec/circle.h \
   tests/exec/models.h \
   tests/conformance-items.txt \

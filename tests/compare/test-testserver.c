@@ -4,7 +4,7 @@
  * late on a busy machine, never early.
  */
 
-#include "doomed.h"
+#include "server-check.h"
 #include "morrow-check.h"
 #include "server/launch.h"
 

@@ -6,9 +6,8 @@
 #pragma once
 
 #include "counts.h"
-#include "loopback.h"
 #include "morrow-check.h"
-#include "server/launch.h"
+#include "server-check.h"
 
 #include <curl/curl.h>
 #include <morrow/http.h>
@@ -73,14 +72,9 @@ start_tls_server (char **ret_certificate)
 {
   char *certificate = g_strdup_printf ("%s/morrow-test-http-%d.pem", g_get_tmp_dir (), getpid ());
   g_autofree char *option = g_strconcat ("--tls=", certificate, NULL);
-  const char *args[] = { option, NULL };
-  g_autoptr (GError) error = NULL;
-  MorrowTestServer *server = test_server_start_with_args (NULL, args, &error);
 
-  if (server == NULL)
-    ck_abort_msg ("%s", error->message);
   *ret_certificate = certificate;
-  return server;
+  return start_server_with (option);
 }
 
 /* One request -------------------------------------------------------------------------------- */

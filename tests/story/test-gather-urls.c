@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "compare/server/launch.h"
-#include "doomed.h"
+#include "server-check.h"
 #include "loopback.h"
 #include "morrow-check.h"
 #include "program.h"
