@@ -212,7 +212,7 @@ START_TEST (objects_freed_on_another_thread_flow_back)
   gssize before = get_resident_bytes ();
   GThread *consumer;
 
-  rendezvous_init (&transfer->rendezvous, 2);
+  rendezvous_init (&transfer->rendezvous, 2, N_ROUNDS);
   consumer = g_thread_new ("consumer", free_what_is_passed, transfer);
   for (guint round = 0; round < N_ROUNDS; round++)
     {

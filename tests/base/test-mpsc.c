@@ -68,9 +68,8 @@ duel_produce (gpointer data)
 {
   Duel *duel = data;
 
-  for (guint i = 0; !duel->rendezvous.is_over; i++)
+  for (guint i = 1; rendezvous_follow (&duel->rendezvous); i++)
     {
-      rendezvous_meet (&duel->rendezvous);
       duel->item.number = i;
       morrow__mpsc_push (&duel->mpsc, &duel->item.node);
       rendezvous_meet (&duel->rendezvous);
@@ -82,19 +81,18 @@ START_TEST (push_racing_take_all_arrives_now_or_next_time)
 {
   Duel duel = { .item = { .number = 0 } };
   MorrowQueue out = MORROW__QUEUE_INIT;
-  guint n_races = 0, n_taken = 0, n_takes = 0;
+  guint n_taken = 0, n_takes = 0;
   GThread *producer;
 
   morrow__mpsc_init (&duel.mpsc);
-  rendezvous_init (&duel.rendezvous, 2);
+  rendezvous_init (&duel.rendezvous, 2, N_RACES);
   producer = g_thread_new ("producer", duel_produce, &duel);
-  while (!duel.rendezvous.is_over)
+  while (rendezvous_take_round (&duel.rendezvous))
     {
       rendezvous_meet (&duel.rendezvous);
       morrow__mpsc_take_all (&duel.mpsc, &out);
       if (!morrow__queue_is_empty (&out))
-        n_takes += duel.item.number == n_races;
-      rendezvous_count (&duel.rendezvous, ++n_races);
+        n_takes += duel.item.number == duel.rendezvous.n_rounds;
       rendezvous_meet (&duel.rendezvous);
       if (morrow__queue_is_empty (&out))
         {
@@ -104,9 +102,10 @@ START_TEST (push_racing_take_all_arrives_now_or_next_time)
       n_taken += morrow__queue_pop (&out) == &duel.item.node;
       ck_assert (morrow__queue_is_empty (&out));
     }
+  rendezvous_end (&duel.rendezvous);
   g_thread_join (producer);
-  ck_assert_uint_eq (n_taken, n_races);
-  ck_assert_uint_eq (n_takes, n_races);
+  ck_assert_uint_eq (n_taken, duel.rendezvous.n_rounds);
+  ck_assert_uint_eq (n_takes, duel.rendezvous.n_rounds);
 }
 END_TEST
 

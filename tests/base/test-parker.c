@@ -63,9 +63,8 @@ duel_wake (gpointer data)
 {
   Duel *duel = data;
 
-  for (guint i = 1; i <= N_RACES; i++)
+  for (guint i = 1; rendezvous_follow (&duel->rendezvous); i++)
     {
-      rendezvous_meet (&duel->rendezvous);
       duel->message = i;
       morrow__parker_unpark (&duel->parker);
     }
@@ -79,16 +78,17 @@ START_TEST (unpark_racing_park_is_never_lost)
   GThread *waker;
 
   morrow__parker_init (&duel.parker);
-  rendezvous_init (&duel.rendezvous, 2);
+  rendezvous_init (&duel.rendezvous, 2, N_RACES);
   waker = g_thread_new ("waker", duel_wake, &duel);
-  for (guint i = 1; i <= N_RACES; i++)
+  while (rendezvous_take_round (&duel.rendezvous))
     {
       rendezvous_meet (&duel.rendezvous);
       morrow__parker_park (&duel.parker);
-      n_woken += duel.message == i;
+      n_woken += duel.message == duel.rendezvous.n_rounds;
     }
+  rendezvous_end (&duel.rendezvous);
   g_thread_join (waker);
-  ck_assert_uint_eq (n_woken, N_RACES);
+  ck_assert_uint_eq (n_woken, duel.rendezvous.n_rounds);
   ck_assert (!morrow__parker_park_until (&duel.parker, 0));
   morrow__parker_clear (&duel.parker);
 }
@@ -103,17 +103,18 @@ START_TEST (unpark_racing_a_deadline_is_seen_now_or_next_time)
   GThread *waker;
 
   morrow__parker_init (&duel.parker);
-  rendezvous_init (&duel.rendezvous, 2);
+  rendezvous_init (&duel.rendezvous, 2, N_RACES);
   waker = g_thread_new ("waker", duel_wake, &duel);
-  for (guint i = 1; i <= N_RACES; i++)
+  while (rendezvous_take_round (&duel.rendezvous))
     {
       rendezvous_meet (&duel.rendezvous);
       if (!morrow__parker_park_until (&duel.parker, 0))
         morrow__parker_park (&duel.parker);
-      n_tokens += duel.message == i;
+      n_tokens += duel.message == duel.rendezvous.n_rounds;
     }
+  rendezvous_end (&duel.rendezvous);
   g_thread_join (waker);
-  ck_assert_uint_eq (n_tokens, N_RACES);
+  ck_assert_uint_eq (n_tokens, duel.rendezvous.n_rounds);
   ck_assert (!morrow__parker_park_until (&duel.parker, 0));
   morrow__parker_clear (&duel.parker);
 }
@@ -131,7 +132,6 @@ parker_suite (void)
   tcase_add_test (token, park_until_gives_up_at_the_deadline);
   suite_add_tcase (suite, token);
 
-  tcase_set_timeout (threads, 120);
   tcase_add_test (threads, unpark_racing_park_is_never_lost);
   tcase_add_test (threads, unpark_racing_a_deadline_is_seen_now_or_next_time);
   suite_add_tcase (suite, threads);

@@ -153,7 +153,7 @@ START_TEST (each_item_between_four_threads_is_taken_once_and_in_order)
   GThread *threads[N_PRODUCERS + N_CONSUMERS];
 
   morrow__ring_init (&crowd->ring);
-  rendezvous_init (&crowd->rendezvous, G_N_ELEMENTS (threads));
+  rendezvous_init (&crowd->rendezvous, G_N_ELEMENTS (threads), 1);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("crowd", i < N_PRODUCERS ? produce : consume, crowd);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)

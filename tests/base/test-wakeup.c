@@ -145,9 +145,8 @@ duel_signal (gpointer data)
 {
   Duel *duel = data;
 
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_follow (&duel->rendezvous))
     {
-      rendezvous_meet (&duel->rendezvous);
       atomic_fetch_add (&duel->n_sent, 1);
       morrow__wakeup_signal (&duel->wakeup);
     }
@@ -160,15 +159,16 @@ START_TEST (what_was_sent_before_a_signal_is_seen_after_its_acknowledgement)
   GThread *sender;
 
   ck_assert (morrow__wakeup_init (&duel.wakeup, NULL));
-  rendezvous_init (&duel.rendezvous, 2);
+  rendezvous_init (&duel.rendezvous, 2, N_ROUNDS);
   sender = g_thread_new ("sender", duel_signal, &duel);
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_take_round (&duel.rendezvous))
     {
       rendezvous_meet (&duel.rendezvous);
       wait_until_readable (&duel.wakeup);
       ck_assert (morrow__wakeup_acknowledge (&duel.wakeup));
-      ck_assert_uint_eq (atomic_load (&duel.n_sent), i + 1);
+      ck_assert_uint_eq (atomic_load (&duel.n_sent), duel.rendezvous.n_rounds);
     }
+  rendezvous_end (&duel.rendezvous);
   g_thread_join (sender);
   ck_assert (!morrow__wakeup_acknowledge (&duel.wakeup));
   morrow__wakeup_clear (&duel.wakeup);

@@ -108,9 +108,8 @@ end_each_wait (gpointer data)
 {
   Race *race = data;
 
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_follow (&race->meeting))
     {
-      rendezvous_meet (&race->meeting);
       end_wait (race);
       rendezvous_meet (&race->meeting);
     }
@@ -123,7 +122,7 @@ wait_each_time (gpointer data, GValue *result, GError **error)
   Race *race = data;
 
   race->waiter = morrow_current_task ();
-  for (race->round = 0; race->round < N_ROUNDS; race->round++)
+  for (race->round = 0; rendezvous_take_round (&race->meeting); race->round++)
     {
       race->fd = new_event ();
       rendezvous_meet (&race->meeting);
@@ -133,7 +132,8 @@ wait_each_time (gpointer data, GValue *result, GError **error)
       ck_assert_int_eq (morrow_fd_get_fd (race->fd), -1);
       morrow_fd_unref (race->fd);
     }
-  ck_assert_uint_eq (race->n_read + race->n_cancelled + race->n_closed, N_ROUNDS);
+  rendezvous_end (&race->meeting);
+  ck_assert_uint_eq (race->n_read + race->n_cancelled + race->n_closed, race->meeting.n_rounds);
   return TRUE;
 }
 
@@ -156,7 +156,7 @@ START_TEST (close_cancel_and_data_from_another_thread_end_a_wait)
 
   run_scene_on (executor, wait_once, NULL);
   n_descriptors = count_descriptors ();
-  rendezvous_init (&race.meeting, 2);
+  rendezvous_init (&race.meeting, 2, N_ROUNDS);
   ck_assert_int_eq (pthread_create (&thread, NULL, end_each_wait, &race), 0);
   run_scene_on (executor, wait_each_time, &race);
   pthread_join (thread, NULL);
@@ -173,17 +173,17 @@ leave_and_end_each_wait (gpointer data, GValue *result, GError **error)
 {
   Race *race = data;
 
-  for (guint i = 0; i < N_ROUNDS; i++)
+  for (race->round = 0; rendezvous_take_round (&race->meeting); race->round++)
     {
       race->fd = new_event ();
       wait_in_vain (race->fd, 0);
-      race->round = i;
       rendezvous_meet (&race->meeting);
       end_wait (race);
       rendezvous_meet (&race->meeting);
       morrow_fd_unref (race->fd);
       ck_assert (morrow_yield (error));
     }
+  rendezvous_end (&race->meeting);
   return TRUE;
 }
 
@@ -200,14 +200,13 @@ take_and_wait_each_time (gpointer data, GValue *result, GError **error)
   Race *race = data;
 
   race->waiter = morrow_current_task ();
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_follow (&race->meeting))
     {
-      rendezvous_meet (&race->meeting);
       wait_and_count (race);
       rendezvous_meet (&race->meeting);
       forget_cancels (race);
     }
-  ck_assert_uint_eq (race->n_read + race->n_cancelled + race->n_closed, N_ROUNDS);
+  ck_assert_uint_eq (race->n_read + race->n_cancelled + race->n_closed, race->meeting.n_rounds);
   return TRUE;
 }
 
@@ -216,7 +215,7 @@ START_TEST (close_cancel_and_data_end_a_wait_on_a_loop_that_takes_the_descriptor
   Race race = { 0 };
   pthread_t thread;
 
-  rendezvous_init (&race.meeting, 2);
+  rendezvous_init (&race.meeting, 2, N_ROUNDS);
   ck_assert_int_eq (pthread_create (&thread, NULL, run_the_other, &race), 0);
   run_scene (take_and_wait_each_time, &race);
   pthread_join (thread, NULL);
@@ -229,7 +228,6 @@ fd_races_suite (void)
   Suite *suite = suite_create ("fd-races");
   TCase *races = morrow_check_add_case (suite, "races");
 
-  tcase_set_timeout (races, 120);
   tcase_add_loop_test (races, close_cancel_and_data_from_another_thread_end_a_wait, 0, 2);
   tcase_add_test (races, close_cancel_and_data_end_a_wait_on_a_loop_that_takes_the_descriptor_from_another);
 

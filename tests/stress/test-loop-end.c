@@ -57,9 +57,8 @@ cancel_in_each_round (gpointer data)
 {
   Race *race = data;
 
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_follow (&race->rendezvous))
     {
-      rendezvous_meet (&race->rendezvous);
       race->n_accepted += morrow_future_cancel (race->future);
       morrow_future_unref (race->future);
       rendezvous_meet (&race->rendezvous);
@@ -75,9 +74,9 @@ race_against_the_end (int model, MorrowCoroutineFunc leave)
   guint n_cancelled = 0;
   GThread *thread;
 
-  rendezvous_init (&race.rendezvous, 2);
+  rendezvous_init (&race.rendezvous, 2, N_ROUNDS);
   thread = g_thread_new ("cancel", cancel_in_each_round, &race);
-  for (guint i = 0; i < N_ROUNDS; i++)
+  while (rendezvous_take_round (&race.rendezvous))
     {
       MorrowExecutor *executor = make_model (model);
       MorrowFuture *future;
@@ -90,10 +89,11 @@ race_against_the_end (int model, MorrowCoroutineFunc leave)
       rendezvous_meet (&race.rendezvous);
       morrow_future_unref (future);
     }
+  rendezvous_end (&race.rendezvous);
   g_thread_join (thread);
 
-  ck_assert_uint_eq (n_cancelled, N_ROUNDS);
-  ck_assert_uint_le (race.n_accepted, N_ROUNDS);
+  ck_assert_uint_eq (n_cancelled, race.rendezvous.n_rounds);
+  ck_assert_uint_le (race.n_accepted, race.rendezvous.n_rounds);
 }
 
 START_TEST (cancel_of_a_task_meets_the_end_of_its_loop)

@@ -22,7 +22,6 @@ typedef struct _Race Race;
 struct _Race
 {
   Rendezvous     meeting;
-  guint          n_rounds;      /* immutable */
   guint          round;
   void         (*here) (Race *race);    /* immutable: the half of the test's thread */
   void         (*there) (Race *race);   /* immutable: the half of the other */
@@ -38,8 +37,8 @@ struct _Race
 static void
 race_init (Race *race, guint n_rounds)
 {
-  *race = (Race) { .n_rounds = n_rounds };
-  rendezvous_init (&race->meeting, 2);
+  *race = (Race) { .round = 0 };
+  rendezvous_init (&race->meeting, 2, n_rounds);
 }
 
 static void *
@@ -47,9 +46,8 @@ run_there (void *data)
 {
   Race *race = data;
 
-  for (guint i = 0; i < race->n_rounds; i++)
+  while (rendezvous_follow (&race->meeting))
     {
-      rendezvous_meet (&race->meeting);
       race->there (race);
       rendezvous_meet (&race->meeting);
     }
@@ -94,7 +92,7 @@ START_TEST (either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says)
   race.here = resolve_here;
   race.there = cancel_there;
   start_there (&thread, run_there, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       race.future = new_pending (&race.promise);
       run_round (&race);
@@ -107,8 +105,9 @@ START_TEST (either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says)
       morrow_promise_unref (race.promise);
       morrow_future_unref (race.future);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
-  ck_assert_uint_eq (n_resolved + n_cancelled, race.n_rounds);
+  ck_assert_uint_eq (n_resolved + n_cancelled, race.meeting.n_rounds);
 }
 END_TEST
 
@@ -120,9 +119,8 @@ await_each (gpointer data, GValue *result, GError **error)
   Race *race = data;
   gint n = 0;
 
-  for (guint i = 0; i < race->n_rounds; i++)
+  for (guint i = 0; rendezvous_follow (&race->meeting); i++)
     {
-      rendezvous_meet (&race->meeting);
       n += morrow_await_int (race->future, error) == (gint) i;
       rendezvous_meet (&race->meeting);
     }
@@ -139,7 +137,7 @@ await_each_on_a_loop (void *data)
 
   assert_no_error (error);
   ck_assert (ok);
-  ck_assert_int_eq (g_value_get_int (&result), (gint) race->n_rounds);
+  ck_assert_int_eq (g_value_get_int (&result), (gint) race->meeting.n_rounds);
   return NULL;
 }
 
@@ -151,13 +149,14 @@ START_TEST (await_on_another_threads_loop_gets_the_value_whenever_it_comes)
   race_init (&race, N_ROUNDS);
   race.here = resolve_here;
   start_there (&thread, await_each_on_a_loop, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       race.future = new_pending (&race.promise);
       run_round (&race);
       ck_assert (race.here_won);
       morrow_promise_unref (race.promise);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
 }
 END_TEST
@@ -189,7 +188,7 @@ START_TEST (wait_until_a_near_deadline_gets_the_value_or_times_out)
   race.here = wait_a_moment_here;
   race.there = resolve_there;
   start_there (&thread, run_there, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       race.future = new_pending (&race.promise);
       run_round (&race);
@@ -200,8 +199,9 @@ START_TEST (wait_until_a_near_deadline_gets_the_value_or_times_out)
       morrow_promise_unref (race.promise);
       morrow_future_unref (race.future);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
-  ck_assert_uint_eq (n_got + n_timed_out, race.n_rounds);
+  ck_assert_uint_eq (n_got + n_timed_out, race.meeting.n_rounds);
 }
 END_TEST
 
@@ -240,12 +240,13 @@ START_TEST (value_is_freed_once_whoever_is_last_to_let_go)
   race.here = drop_future_here;
   race.there = resolve_and_drop_promise_there;
   start_there (&thread, run_there, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       race.future = new_pending (&race.promise);
       run_round (&race);
       ck_assert_uint_eq (atomic_load (&race.n_freed), race.round + 1);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
 }
 END_TEST
@@ -296,7 +297,7 @@ START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
   Race race;
 
   race_init (&race, N_ROUNDS);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       run_round_on (pool, &race);
       n_resolved += race.here_won && !race.there_won;
@@ -304,8 +305,8 @@ START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
       n_asked_late += race.here_won && race.there_won;
     }
   g_object_unref (pool);
-  ck_assert_uint_eq (n_resolved + n_never_ran + n_asked_late, race.n_rounds);
-  ck_assert_uint_eq (atomic_load (&race.n_freed), race.n_rounds);
+  ck_assert_uint_eq (n_resolved + n_never_ran + n_asked_late, race.meeting.n_rounds);
+  ck_assert_uint_eq (atomic_load (&race.n_freed), race.meeting.n_rounds);
 }
 END_TEST
 
@@ -342,14 +343,15 @@ spawn_one (Race *race)
   morrow_future_unref (morrow_executor_spawn (race->executor, morrow_coroutine (begin_both_in_tasks, race, NULL)));
 }
 
-/* A loop looks around for 50 us before it sleeps: the next round comes somewhere on the way. */
+/* A loop looks around for 50 us before it sleeps: the next round comes somewhere on the way.  To yield would be to wait for
+ * however long somebody else likes to run. */
 static void
 let_loops_fall_asleep (guint round)
 {
   gint64 until = g_get_monotonic_time () + round % 64;
 
   while (g_get_monotonic_time () < until)
-    sched_yield ();
+    ;
 }
 
 /* _i: whether they are tasks. */
@@ -362,16 +364,17 @@ START_TEST (two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin)
   race.executor = morrow_loop_pool_new (2);
   race.here = race.there = _i ? spawn_one : submit_one;
   start_there (&thread, run_there, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       run_round (&race);
       while (atomic_load (&race.n_begun) < 2 * (race.round + 1))
         sched_yield ();
       let_loops_fall_asleep (race.round);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
   g_object_unref (race.executor);
-  ck_assert_uint_eq (atomic_load (&race.n_begun), 2 * race.n_rounds);
+  ck_assert_uint_eq (atomic_load (&race.n_begun), 2 * race.meeting.n_rounds);
 }
 END_TEST
 
@@ -406,13 +409,14 @@ START_TEST (job_that_is_posted_as_its_loop_closes_is_let_go)
   race.here = close_here;
   race.there = post_there;
   start_there (&thread, run_there, &race);
-  for (race.round = 0; race.round < race.n_rounds; race.round++)
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
       race.executor = morrow_loop_new (NULL);
       run_round (&race);
       ck_assert_uint_eq (atomic_load (&race.n_freed), race.round + 1);
       g_object_unref (race.executor);
     }
+  rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
 }
 END_TEST
