@@ -181,8 +181,7 @@ START_TEST (quiet_guest_does_not_wake_the_main_loop)
   g_autoptr (MorrowFuture) future = new_pending (&promise);
   g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (await_it, future, NULL));
 
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
+  turn_until_idle (NULL);
   g_main_context_set_poll_func (NULL, count_polls);
   g_timeout_add (50, quit_main, main);
   g_main_loop_run (main);
@@ -219,8 +218,7 @@ START_TEST (guest_that_is_let_go_ends_its_tasks_first)
 
   g_main_loop_run (house.main);
   ck_assert_uint_eq (house.n_tasks, 0);
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
+  turn_until_idle (NULL);
   ck_assert_ptr_null (loop);
   g_main_loop_unref (house.main);
 }

@@ -406,14 +406,12 @@ START_TEST (task_of_a_hosted_loop_goes_on_when_its_user_has_dropped_the_loop)
 
   g_object_add_weak_pointer (G_OBJECT (loop), (gpointer *) &loop);
   g_object_unref (loop);
-  while (g_main_context_iteration (context, FALSE))
-    ;
+  turn_until_idle (context);
   assert_said ("starts");
   ck_assert_ptr_nonnull (loop);
 
   morrow_promise_resolve (promise);
-  while (g_main_context_iteration (context, FALSE))
-    ;
+  turn_until_idle (context);
   assert_said ("ends");
   ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
   ck_assert_ptr_null (loop);

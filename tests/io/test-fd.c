@@ -1183,16 +1183,6 @@ turn_and_let_go_in_child (gpointer data)
   return TRUE;
 }
 
-/* A turn in which nothing is done may be one in which the loop stands back for others. */
-static void
-turn_until_idle (void)
-{
-  guint n_idle = 0;
-
-  while (n_idle < 2)
-    n_idle = g_main_context_iteration (NULL, FALSE) ? 0 : n_idle + 1;
-}
-
 START_TEST (hosts_loop_goes_on_waiting_while_a_child_turns_its_context)
 {
   g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
@@ -1203,14 +1193,14 @@ START_TEST (hosts_loop_goes_on_waiting_while_a_child_turns_its_context)
   make_pair (fds, SOCK_STREAM);
   fd = morrow_fd_new (fds[0]);
   task = morrow_executor_spawn (loop, morrow_coroutine (read_a_byte, fd, NULL));
-  turn_until_idle ();
+  turn_until_idle (NULL);
   ck_assert_int_eq (write (fds[1], "x", 1), 1);
   ck_assert (ask_child (turn_and_let_go_in_child, fd));
   while (!morrow_future_is_settled (task))
     g_main_context_iteration (NULL, TRUE);
   ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
   morrow_fd_unref (fd);
-  turn_until_idle ();
+  turn_until_idle (NULL);
   close (fds[1]);
 }
 END_TEST
