@@ -10,6 +10,8 @@
 
 #include <sched.h>
 
+#define N_READINGS (100000 / morrow_check_slowness ())
+
 static int cpu;
 
 /* In place of the C library's: the thread is where the test says. */
@@ -33,24 +35,30 @@ END_TEST
 START_TEST (ceiling_is_a_microsecond_ahead_at_most_and_never_goes_back)
 {
   gint64 last = 0;
+  guint n_late = 0, n_ahead = 0, n_back = 0;
 
-  for (guint i = 0; i < 100000; i++)
+  for (guint i = 0; i < N_READINGS; i++)
     {
       gint64 before = g_get_monotonic_time ();
       gint64 ceiling = morrow__clock_ceiling ();
 
-      ck_assert_int_ge (ceiling, before);
-      ck_assert_int_le (ceiling, g_get_monotonic_time () + 1);
-      ck_assert_int_ge (ceiling, last);
+      n_late += ceiling < before;
+      n_ahead += ceiling > g_get_monotonic_time () + 1;
+      n_back += ceiling < last;
       last = ceiling;
     }
+  ck_assert_uint_eq (n_late, 0);
+  ck_assert_uint_eq (n_ahead, 0);
+  ck_assert_uint_eq (n_back, 0);
 }
 END_TEST
 
 /* What comes between two readings takes from nothing to some microseconds: at each distance the ceiling is right. */
 START_TEST (ceiling_is_not_before_the_clock_however_long_ago_it_was_read)
 {
-  for (guint i = 0; i < 100000; i++)
+  guint n_late = 0;
+
+  for (guint i = 0; i < N_READINGS; i++)
     {
       gint64 before;
 
@@ -58,8 +66,9 @@ START_TEST (ceiling_is_not_before_the_clock_however_long_ago_it_was_read)
       for (volatile guint wait = i % 4096; wait > 0; wait--)
         ;
       before = g_get_monotonic_time ();
-      ck_assert_int_ge (morrow__clock_ceiling (), before);
+      n_late += morrow__clock_ceiling () < before;
     }
+  ck_assert_uint_eq (n_late, 0);
 }
 END_TEST
 
@@ -67,7 +76,9 @@ END_TEST
  * says meanwhile; what has just been read is more. */
 START_TEST (ceiling_is_read_anew_on_another_processor)
 {
-  for (guint i = 0; i < 100000; i++)
+  guint n_anew = 0;
+
+  for (guint i = 0; i < N_READINGS; i++)
     {
       gint64 before, ceiling;
 
@@ -76,8 +87,9 @@ START_TEST (ceiling_is_read_anew_on_another_processor)
       before = g_get_monotonic_time ();
       cpu = 1;
       ceiling = morrow__clock_ceiling ();
-      ck_assert_int_gt (ceiling, before);
+      n_anew += ceiling > before;
     }
+  ck_assert_uint_eq (n_anew, N_READINGS);
 }
 END_TEST
 

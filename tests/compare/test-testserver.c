@@ -111,9 +111,12 @@ ask (MorrowTestServer *server, const char *path, Answer *answer)
 static void
 assert_letters (const GString *body, gsize length)
 {
+  gsize n_right = 0;
+
   ck_assert_uint_eq (body->len, length);
-  for (gsize i = 0; i < length; i++)
-    ck_assert_int_eq (body->str[i], 'a' + i % 26);
+  while (n_right < length && body->str[n_right] == (char) ('a' + n_right % 26))
+    n_right++;
+  ck_assert_uint_eq (n_right, length);
 }
 
 /* A counter from /stats. */

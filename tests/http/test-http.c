@@ -89,13 +89,14 @@ START_TEST (http_get_takes_bodies_of_unknown_length_and_empty_ones)
   g_auto (Fetch) chunked = { 0 };
   g_auto (Fetch) empty = { 0 };
   const char *body;
-  gsize len;
+  gsize len, n_right = 0;
 
   fetch (_i, &chunked, test_server_get_url (server), "/chunked/1/100000");
   body = g_bytes_get_data (morrow_http_response_get_body (chunked.response), &len);
   ck_assert_uint_eq (len, 100000);
-  for (gsize i = 0; i < len; i++)
-    ck_assert_int_eq (body[i], 'a' + (int) (i % 26));
+  while (n_right < len && body[n_right] == (char) ('a' + n_right % 26))
+    n_right++;
+  ck_assert_uint_eq (n_right, len);
 
   fetch (_i, &empty, test_server_get_url (server), "/delay/0/0");
   ck_assert_uint_eq (g_bytes_get_size (morrow_http_response_get_body (empty.response)), 0);
