@@ -103,7 +103,7 @@ compare-limits: compare/morrow-compare compare/morrow-testserver compare/micro/m
 EXTRA_DIST += compare/limits
 
 # What basic operations cost, beside other runtimes: compare/micro/run builds the programs of those that are installed.
-noinst_PROGRAMS += compare/micro/morrow compare/micro/limits compare/micro/glib compare/micro/echo-client
+noinst_PROGRAMS += compare/micro/morrow compare/micro/morrow-static compare/micro/limits compare/micro/glib compare/micro/echo-client
 compare_micro_morrow_SOURCES = \
   compare/micro/morrow.c \
   compare/micro/bench.h \
@@ -113,6 +113,10 @@ compare_micro_morrow_SOURCES = \
 compare_micro_morrow_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 compare_micro_morrow_LDFLAGS = $(AM_LDFLAGS) -no-install
 compare_micro_morrow_LDADD = lib/libmorrow-1.la $(GLIB_LIBS) -lm
+# The same, without a call into another mapping.
+compare_micro_morrow_static_SOURCES = $(compare_micro_morrow_SOURCES)
+compare_micro_morrow_static_CPPFLAGS = $(compare_micro_morrow_CPPFLAGS)
+compare_micro_morrow_static_LDADD = lib/libmorrow-internal.la $(GLIB_LIBS) -lm
 compare_micro_limits_SOURCES = \
   compare/micro/limits.c \
   compare/micro/echo-epoll.c \
