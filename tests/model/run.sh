@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Explores the models of the lock-free structures with spin, every interleaving of each; then each once
-# more with its decisive detail left out, which must not pass.
+# more with its decisive detail left out, which must not pass.  They are the same in every build.
 
 . "$MORROW_SRCDIR/tests/meta/tap.sh"
 
+test "${MORROW_CHECK_MODELS-yes}" = yes || skip_all "MORROW_CHECK_MODELS says that they are explored elsewhere"
 command -v spin >/dev/null || skip_all "spin is not installed"
 make_scratch
 
@@ -13,7 +14,7 @@ explore ()
 {
   (cd "$scratch" && rm -f pan* &&
      spin ${2:+"$2"} -a "$MORROW_SRCDIR/tests/model/$1.pml" >spin.log 2>&1 &&
-     ${CC:-cc} -O2 -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c >>spin.log 2>&1 &&
+     ${CC:-cc} -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c >>spin.log 2>&1 &&
      ./pan -m200000 >pan.log) || { cat "$scratch/spin.log"; return 1; }
 
   grep -E 'errors:|pan:|error:' "$scratch/pan.log"
