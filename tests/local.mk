@@ -40,6 +40,7 @@ test_programs = \
   tests/http/test-http-names \
   tests/http/test-http-process \
   tests/http/test-http-shard \
+  tests/http/test-http-sigpipe \
   tests/http/test-http2 \
   tests/http/test-http2-frames \
   tests/http/test-show \
@@ -54,6 +55,7 @@ tests_http_test_http_crowd_LDADD = $(http_test_libs)
 tests_http_test_http_names_LDADD = $(http_test_libs)
 tests_http_test_http_process_LDADD = $(http_test_libs)
 tests_http_test_http_shard_LDADD = $(http_test_libs)
+tests_http_test_http_sigpipe_LDADD = $(http_test_libs)
 tests_http_test_http2_SOURCES = \
   tests/http/test-http2.c \
   compare/server/certificate.c

@@ -5,7 +5,9 @@
  * an exit status would be counted as one more error.
  *
  * Check runs each test in a child process, so make threads and executors inside the test.
- * CK_FORK=no runs them all in one process, for a debugger.
+ * CK_FORK=no runs them all in one process, for a debugger; so does valgrind, which would translate
+ * the same code anew for every child.  Where tests count on a process of their own, the program
+ * ends with MORROW_CHECK_MAIN_FORKING instead.
  *
  * Warnings and criticals are fatal, from whatever thread.  A test that wants one says so first:
  * morrow_check_expect_warning (), or morrow_check_expect_critical ().
@@ -197,6 +199,8 @@ morrow_check_run (Suite *(*make_suite) (void))
   g_snprintf (slowness, sizeof slowness, "%u", morrow_check_slowness ());
   g_setenv ("CK_DEFAULT_TIMEOUT", "30", FALSE);
   g_setenv ("CK_TIMEOUT_MULTIPLIER", slowness, FALSE);
+  if (RUNNING_ON_VALGRIND)
+    g_setenv ("CK_FORK", "no", FALSE);
   g_unsetenv ("G_DEBUG");
   g_log_set_always_fatal (G_LOG_FATAL_MASK);
   g_log_set_writer_func (morrow_check_write_log, NULL, NULL);
@@ -215,5 +219,13 @@ morrow_check_run (Suite *(*make_suite) (void))
   int \
   main (void) \
   { \
+    return morrow_check_run (suite_function); \
+  }
+
+#define MORROW_CHECK_MAIN_FORKING(suite_function) \
+  int \
+  main (void) \
+  { \
+    g_setenv ("CK_FORK", "yes", FALSE); \
     return morrow_check_run (suite_function); \
   }

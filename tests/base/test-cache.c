@@ -393,4 +393,4 @@ cache_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (cache_suite)
+MORROW_CHECK_MAIN_FORKING (cache_suite)

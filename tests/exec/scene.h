@@ -94,6 +94,7 @@ run_scene (MorrowCoroutineFunc func, gpointer data)
                                                                                                    \
   START_TEST (name)                                                                                \
   {                                                                                                \
+    forget_said ();                                                                                \
     run_scene (name##_scene, NULL);                                                                \
   }                                                                                                \
   END_TEST                                                                                         \

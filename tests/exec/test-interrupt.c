@@ -97,6 +97,7 @@ START_TEST (run_15_handler_of_the_application_stays)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
+  n_caught = 0;
   signal (SIGINT, catch_it);
   run_scene_on (executor, raise_and_yield, NULL);
   ck_assert_int_eq (n_caught, 1);
@@ -114,6 +115,7 @@ START_TEST (run_15_handler_that_was_put_in_place_during_the_run_stays)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
+  n_caught = 0;
   run_scene_on (executor, install_handler, NULL);
   raise (SIGINT);
   ck_assert_int_eq (n_caught, 1);

@@ -166,4 +166,4 @@ descriptors_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (descriptors_suite)
+MORROW_CHECK_MAIN_FORKING (descriptors_suite)

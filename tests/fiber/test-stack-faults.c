@@ -336,4 +336,4 @@ faults_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (faults_suite)
+MORROW_CHECK_MAIN_FORKING (faults_suite)

@@ -15,15 +15,19 @@
 static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t names_spoke = PTHREAD_COND_INITIALIZER;
 static gboolean names_may_speak;   /* Under the lock. */
+static guint names_n_used;         /* Under the lock: so many tests have begun. */
 static gint names_n_asked;         /* Any thread, atomically: all look-ups that have begun. */
 static gint names_n_silent;        /* Likewise: of those, the ones that were silent at first. */
 
 static void
 names_be_silent (void)
 {
+  guint test;
+
   g_atomic_int_inc (&names_n_silent);
   pthread_mutex_lock (&names_lock);
-  while (!names_may_speak)
+  test = names_n_used;
+  while (!names_may_speak && names_n_used == test)
     pthread_cond_wait (&names_spoke, &names_lock);
   pthread_mutex_unlock (&names_lock);
 }
@@ -44,9 +48,17 @@ names_resolve (const char *host, int *ret_code)
   return g_strdup (g_str_has_prefix (host, "both") ? "[::1],127.0.0.1" : "127.0.0.1");
 }
 
+/* From the beginning: none has asked. */
 static inline void
 names_use (void)
 {
+  pthread_mutex_lock (&names_lock);
+  names_may_speak = FALSE;
+  names_n_used++;
+  pthread_cond_broadcast (&names_spoke);
+  pthread_mutex_unlock (&names_lock);
+  g_atomic_int_set (&names_n_asked, 0);
+  g_atomic_int_set (&names_n_silent, 0);
   morrow__resolver_set_func (names_resolve);
 }
 

@@ -265,4 +265,4 @@ names_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (names_suite)
+MORROW_CHECK_MAIN_FORKING (names_suite)

@@ -376,4 +376,4 @@ shard_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (shard_suite)
+MORROW_CHECK_MAIN_FORKING (shard_suite)

@@ -146,7 +146,7 @@ framer_make_certificate (Framer *self)
   gnutls_datum_t certificate, key;
 
   ck_assert (certificate_make (&made, NULL));
-  self->certificate = g_strdup_printf ("%s/morrow-test-http2-%d.pem", g_get_tmp_dir (), getpid ());
+  self->certificate = make_certificate_file ();
   ck_assert (g_file_set_contents (self->certificate, made.certificate, -1, NULL));
   certificate = (gnutls_datum_t) { (unsigned char *) made.certificate, strlen (made.certificate) };
   key = (gnutls_datum_t) { (unsigned char *) made.key, strlen (made.key) };

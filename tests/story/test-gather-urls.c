@@ -39,6 +39,7 @@ set_up (void)
 static void
 tear_down (void)
 {
+  g_unsetenv ("MORROW_TESTSERVER");
   remove (list_path);
   remove (silent_path);
   remove (dir);

@@ -166,6 +166,7 @@ SCENE (cancel_goes_down_a_chain_of_tasks)
 {
   Chain chain;
 
+  n_given = 0;
   chain_init (&chain, MIN (chain_length (), MAX_TASKS), link_task);
   let_run ();
   cancel_chain (&chain, 1);
@@ -184,6 +185,7 @@ SCENE (cancel_goes_down_a_chain_of_everything)
 {
   Chain chain;
 
+  n_given = 0;
   chain_init (&chain, MIN (chain_length () / 4, MAX_TASKS), link_mixed);
   let_run ();
   cancel_chain (&chain, 1);
