@@ -21,7 +21,8 @@
  * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turn
  * is for others (rest-private.h), so that sources of lower priority, redrawing among them, are not starved.
  *
- * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies: it leaves them alone.
+ * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies, and so does a context:
+ * it leaves them alone, also what they have to tell, which would be lost to the parent. A task that goes on there may sleep.
  *
  * HOW LONG A timerfd is exact, but a system call each time that it is set; the time limit of epoll_pwait2 () costs
  * nothing, but the kernel may be late by a thousandth of it, and by 50 us at least. So the latter serves short times,
@@ -30,6 +31,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -188,10 +190,23 @@ wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microsecon
   return FALSE;
 }
 
+/* In a forked child, where no event can come. */
+static int
+sleep_in_child (gint64 deadline)
+{
+  gint64 left = MAX (deadline - morrow__clock_now (), 0);
+  struct timespec timeout = { left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000 };
+
+  return ppoll (NULL, 0, deadline != G_MAXINT64 ? &timeout : NULL, NULL);
+}
+
 /* Returns how many events came, until @deadline; less than 0 when a signal came. */
 static int
 wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 {
+  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+    return sleep_in_child (deadline);
+
   if (deadline != G_MAXINT64)
     {
       gint64 left = deadline - morrow__clock_now ();
@@ -199,8 +214,7 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 
       if (left <= 0)
         return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
-      if ((left <= SHORT_TIME || !morrow__executor_is_ours (&self->parent_instance)) &&
-          wait_short_time (self, events, left, &n))
+      if (left <= SHORT_TIME && wait_short_time (self, events, left, &n))
         return n;
       arm_timer_fd (self, deadline);
     }
@@ -225,8 +239,11 @@ gboolean
 morrow__reactor_poll (MorrowLoop *self)
 {
   struct epoll_event events[MORROW_LOOP_EVENTS];
+  int n = 0;
 
-  return serve_events (self, events, epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0));
+  if (G_LIKELY (morrow__executor_is_ours (&self->parent_instance)))
+    n = epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
+  return serve_events (self, events, n);
 }
 
 /* --- the context -------------------------------------------------------------------------------------------------- */
@@ -268,6 +285,8 @@ ask_context (MorrowLoop *self, gint64 *deadline)
   GPollFD fds[2];   /* ours, and its own */
   gint priority, timeout, n;
 
+  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+    return CONTEXT_QUIET;
   if (self->context_called)
     return CONTEXT_READY;
 

@@ -9,6 +9,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -105,6 +107,40 @@ START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
 
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+}
+END_TEST
+
+/* Before anything has been waited for: all that the loop and its context have is shared with the parent. */
+static gboolean
+sleep_in_child (gpointer data, GValue *result, GError **error)
+{
+  int status;
+  pid_t child = fork ();
+
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      signal (SIGALRM, SIG_DFL);   /* Check's handler ends everything */
+      alarm (10 * morrow_check_slowness ());
+      _exit (morrow_await (morrow_sleep (0.01), NULL) ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  return morrow_await (morrow_sleep (0.01), error);
+}
+
+/* _i: 0 without more, 1 where the context watches something, and so polls by itself. */
+START_TEST (task_that_forks_may_sleep_in_the_child)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (GSource) source = g_unix_fd_source_new (STDERR_FILENO, 0);
+
+  if (_i == 1)
+    g_source_attach (source, context);
+  run_scene_on (loop, sleep_in_child, NULL);
+  g_source_destroy (source);
 }
 END_TEST
 
@@ -330,6 +366,7 @@ faults_suite (void)
       tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
 #endif
     }
+  tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
 #ifndef MORROW_CHECK_TSAN
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
