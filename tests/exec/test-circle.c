@@ -322,7 +322,7 @@ sleep_in_child (gpointer data, GValue *result, GError **error)
     {
       signal (SIGALRM, SIG_DFL);   /* Check's handler ends everything */
       alarm (10);
-      _exit (morrow_await (morrow_sleep (0.001), NULL) ? 0 : 1);
+      morrow_check_end_child (morrow_await (morrow_sleep (0.001), NULL) ? 0 : 1);
     }
   pthread_mutex_unlock (&peers->lock);
   ck_assert_int_eq (waitpid (child, &status, 0), child);

@@ -359,7 +359,7 @@ forget_in_child (Eye *self)
     {
       morrow_fd_watch_set_condition (self->watch, 0);
       morrow_fd_watch_free (self->watch);
-      _exit (0);
+      morrow_check_end_child (0);
     }
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert (WIFEXITED (status) && WEXITSTATUS (status) == 0);

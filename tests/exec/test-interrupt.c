@@ -97,7 +97,6 @@ START_TEST (run_15_handler_of_the_application_stays)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
-  n_caught = 0;
   signal (SIGINT, catch_it);
   run_scene_on (executor, raise_and_yield, NULL);
   ck_assert_int_eq (n_caught, 1);
@@ -115,7 +114,6 @@ START_TEST (run_15_handler_that_was_put_in_place_during_the_run_stays)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
-  n_caught = 0;
   run_scene_on (executor, install_handler, NULL);
   raise (SIGINT);
   ck_assert_int_eq (n_caught, 1);
@@ -347,7 +345,7 @@ end_of_process (int model, MorrowCoroutineFunc func)
     {
       MorrowExecutor *executor = make_model (model);
 
-      _exit (morrow_run_on (executor, morrow_coroutine (func, NULL, NULL), NULL, NULL) ? 0 : 1);
+      morrow_check_end_child (morrow_run_on (executor, morrow_coroutine (func, NULL, NULL), NULL, NULL) ? 0 : 1);
     }
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   return WIFSIGNALED (status) ? WTERMSIG (status) : -WEXITSTATUS (status);
@@ -398,7 +396,7 @@ START_TEST (run_main_that_is_interrupted_dies_of_the_signal_after_its_cleanup)
   int status;
 
   if (child == 0)
-    _exit (morrow_run_main (raise_and_compute, NULL));
+    morrow_check_end_child (morrow_run_main (raise_and_compute, NULL));
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert (WIFSIGNALED (status));
   ck_assert_int_eq (WTERMSIG (status), SIGINT);
@@ -438,4 +436,4 @@ interrupt_suite (void)
   return suite;
 }
 
-MORROW_CHECK_MAIN (interrupt_suite)
+MORROW_CHECK_MAIN_FORKING (interrupt_suite)

@@ -84,7 +84,7 @@ START_TEST (executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_pa
   child = fork ();
   ck_assert_int_ge (child, 0);
   if (child == 0)
-    _exit (use_after_fork (executor));
+    morrow_check_end_child (use_after_fork (executor));
 
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
@@ -103,7 +103,7 @@ START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
   child = fork ();
   ck_assert_int_ge (child, 0);
   if (child == 0)
-    _exit (morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, NULL) ? 0 : 1);
+    morrow_check_end_child (morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, NULL) ? 0 : 1);
 
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
@@ -122,7 +122,7 @@ sleep_in_child (gpointer data, GValue *result, GError **error)
     {
       signal (SIGALRM, SIG_DFL);   /* Check's handler ends everything */
       alarm (10 * morrow_check_slowness ());
-      _exit (morrow_await (morrow_sleep (0.01), NULL) ? 0 : 1);
+      morrow_check_end_child (morrow_await (morrow_sleep (0.01), NULL) ? 0 : 1);
     }
 
   ck_assert_int_eq (waitpid (child, &status, 0), child);
@@ -219,7 +219,7 @@ START_TEST (child_has_a_lane_of_its_own_whatever_the_parents_did)
 
       ck_assert_int_ge (child, 0);
       if (child == 0)
-        _exit (morrow_run (morrow_coroutine (send_to_thread, NULL, NULL), NULL, NULL) ? 0 : 1);
+        morrow_check_end_child (morrow_run (morrow_coroutine (send_to_thread, NULL, NULL), NULL, NULL) ? 0 : 1);
       ck_assert_int_eq (waitpid (child, &status, 0), child);
       ck_assert_int_eq (status, 0);
     }
@@ -358,14 +358,11 @@ faults_suite (void)
   TCase *forks = morrow_check_add_case (suite, "fork");
   TCase *system = morrow_check_add_case (suite, "system");
 
-  if (!RUNNING_ON_VALGRIND)   /* which takes what the parent's threads hold for lost in the child */
-    {
-      tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
-      tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
+  tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
+  tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
 #ifndef MORROW_CHECK_TSAN
-      tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
+  tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
 #endif
-    }
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
 #ifndef MORROW_CHECK_TSAN
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);

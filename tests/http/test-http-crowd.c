@@ -297,7 +297,7 @@ START_TEST (a_child_process_does_not_use_its_parents_connections)
   fetch (SEQUENTIAL, &before, test_server_get_url (server), "/delay/0/10");
   child = fork ();
   if (child == 0)
-    _exit (fetch_as_child (server));
+    morrow_check_end_child (fetch_as_child (server));
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert (WIFEXITED (status));
   ck_assert_int_eq (WEXITSTATUS (status), 1);
@@ -325,7 +325,7 @@ START_TEST (a_child_process_does_not_wait_for_places_that_its_parent_has)
   ck_assert (enter_gate ());
   child = fork ();
   if (child == 0)
-    _exit (enter_gate () ? 0 : 1);
+    morrow_check_end_child (enter_gate () ? 0 : 1);
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert (WIFEXITED (status));
   ck_assert_int_eq (WEXITSTATUS (status), 0);

@@ -1112,7 +1112,7 @@ ask_child (gboolean (*func) (gpointer), gpointer data)
   int status;
 
   if (child == 0)
-    _exit (func (data) ? 0 : 1);
+    morrow_check_end_child (func (data) ? 0 : 1);
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   return WIFEXITED (status) && WEXITSTATUS (status) == 0;
 }
