@@ -43,9 +43,11 @@ typedef struct
 
 void     morrow__ring_init (MorrowRing *ring);
 
-/* Any thread.  FALSE when it is full. */
-gboolean morrow__ring_push (MorrowRing           *ring,
-                            const MorrowRingItem *item);
+/* Any thread: puts in an item of these parts, which travel in registers.  FALSE when it is full. */
+gboolean morrow__ring_push (MorrowRing     *ring,
+                            void          (*func) (gpointer data),
+                            gpointer        data,
+                            GDestroyNotify  data_free);
 
 /* Any thread: takes the oldest items out, at least one and at most @max, a power of two; of more than one, one in @n_shares
  * of what is there.  Returns: how many; 0 when there was none. */

@@ -44,7 +44,7 @@ morrow__ring_init (MorrowRing *ring)
 }
 
 gboolean
-morrow__ring_push (MorrowRing *ring, const MorrowRingItem *item)
+morrow__ring_push (MorrowRing *ring, void (*func) (gpointer data), gpointer data, GDestroyNotify data_free)
 {
   gsize number = atomic_load_explicit (&ring->tail, memory_order_relaxed);
   MorrowRingSlot *slot;
@@ -64,7 +64,7 @@ morrow__ring_push (MorrowRing *ring, const MorrowRingItem *item)
         break;
     }
 
-  slot->item = *item;
+  slot->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
   /* Release: pairs with the acquire in is_full (). */
   atomic_store_explicit (&slot->turn, number + 1, memory_order_release);
   return TRUE;

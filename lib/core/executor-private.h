@@ -50,7 +50,7 @@ struct _MorrowExecutorClass
 
   /* Any thread, by who has a reference: queues work to be run once. FALSE when it is to be posted as a job instead. May be
    * NULL. */
-  gboolean  (*submit)        (MorrowExecutor *self, const MorrowRingItem *work);
+  gboolean  (*submit)        (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
 
   guint     (*get_n_threads) (MorrowExecutor *self);
 

@@ -151,6 +151,23 @@ work_run (MorrowJob *job, gboolean closed)
   morrow__cache_free (sizeof (Work), self);
 }
 
+/* As MORROW_IS_EXECUTOR (), whose walk through the types takes longer than to queue work: what had its class was one the last
+ * time. */
+static inline gboolean
+is_executor (MorrowExecutor *self)
+{
+  static _Atomic (gpointer) known;   /* any thread, relaxed: a class, and these never go */
+  gpointer klass = self != NULL ? MORROW_EXECUTOR_GET_CLASS (self) : NULL;
+
+  if (G_LIKELY (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
+    return TRUE;
+  if (!MORROW_IS_EXECUTOR (self))
+    return FALSE;
+
+  atomic_store_explicit (&known, klass, memory_order_relaxed);
+  return TRUE;
+}
+
 /**
  * morrow_executor_submit:
  * @self: an executor
@@ -166,16 +183,17 @@ work_run (MorrowJob *job, gboolean closed)
 void
 morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
-  const MorrowRingItem item = { .func = func, .data = data, .data_free = data_free };
+  MorrowExecutorClass *klass;
   Work *work;
 
-  g_return_if_fail (MORROW_IS_EXECUTOR (self) && func != NULL);
+  g_return_if_fail (is_executor (self) && func != NULL);
 
-  if (MORROW_EXECUTOR_GET_CLASS (self)->submit != NULL && MORROW_EXECUTOR_GET_CLASS (self)->submit (self, &item))
+  klass = MORROW_EXECUTOR_GET_CLASS (self);
+  if (klass->submit != NULL && klass->submit (self, func, data, data_free))
     return;
 
   work = morrow__cache_alloc (sizeof (Work));
   work->job.run = work_run;
-  work->item = item;
+  work->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
   morrow__executor_post (self, &work->job);
 }

@@ -533,11 +533,11 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
 }
 
 static gboolean
-loop_pool_submit (MorrowExecutor *executor, const MorrowRingItem *work)
+loop_pool_submit (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
 
-  if (G_UNLIKELY (self->broken != NULL) || !morrow__ring_push (self->ring, work))
+  if (G_UNLIKELY (self->broken != NULL) || !morrow__ring_push (self->ring, func, data, data_free))
     return FALSE;
 
   wake_thief (self);

@@ -25,9 +25,7 @@ do_nothing (gpointer data)
 static gboolean
 push_number (MorrowRing *ring, guint number)
 {
-  const MorrowRingItem item = { .func = do_nothing, .data = GUINT_TO_POINTER (number), .data_free = do_nothing };
-
-  return morrow__ring_push (ring, &item);
+  return morrow__ring_push (ring, do_nothing, GUINT_TO_POINTER (number), do_nothing);
 }
 
 static void

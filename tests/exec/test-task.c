@@ -322,6 +322,24 @@ SCENE (tsk_11_callbacks_have_no_current_task)
   return TRUE;
 }
 
+/* Twice: once before there was an executor that is known to be one. */
+SCENE (work_for_what_is_no_executor_is_a_critical_and_is_not_done)
+{
+  g_autoptr (GObject) stranger = g_object_new (G_TYPE_OBJECT, NULL);
+
+  for (int i = 0; i < 2; i++)
+    {
+      morrow_check_expect_critical ("*is_executor*failed");
+      morrow_executor_submit ((MorrowExecutor *) stranger, work_whether_in_a_task, NULL, NULL);
+      morrow_check_expect_critical ("*is_executor*failed");
+      morrow_executor_submit (NULL, work_whether_in_a_task, NULL, NULL);
+      morrow_executor_submit (morrow_executor_get_current (), work_whether_in_a_task, NULL, NULL);
+    }
+  let_run ();
+  assert_said ("no task; no task");
+  return TRUE;
+}
+
 START_TEST (tsk_11_plain_thread_has_no_current_task)
 {
   ck_assert_ptr_null (morrow_current_task ());
@@ -510,6 +528,7 @@ task_suite (void)
   tcase_add_test (wait, tsk_07_future_returned_is_the_value_and_not_awaited);
   tcase_add_test (wait, tsk_09_pending_task_that_nobody_holds_goes_on);
   tcase_add_test (wait, tsk_11_callbacks_have_no_current_task);
+  tcase_add_test (wait, work_for_what_is_no_executor_is_a_critical_and_is_not_done);
   tcase_add_test (wait, tsk_11_plain_thread_has_no_current_task);
   tcase_add_test (wait, callback_that_awaits_gets_an_error);
   tcase_add_test (wait, plain_thread_that_awaits_or_yields_gets_an_error);
