@@ -39,6 +39,8 @@ morrow_sources = \
   lib/base/parker.c \
   lib/base/ring-private.h \
   lib/base/ring.c \
+  lib/base/room-private.h \
+  lib/base/room.c \
   lib/base/spin-private.h \
   lib/base/spin.c \
   lib/base/timers-private.h \

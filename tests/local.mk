@@ -17,6 +17,7 @@ test_programs = \
   tests/base/test-mpsc \
   tests/base/test-parker \
   tests/base/test-ring \
+  tests/base/test-room \
   tests/base/test-spin \
   tests/base/test-timers \
   tests/base/test-wakeup \
@@ -155,6 +156,7 @@ EXTRA_DIST += \
   tests/model/mpsc.pml \
   tests/model/pool.pml \
   tests/model/ring.pml \
+  tests/model/room.pml \
   tests/model/parker.pml \
   tests/exec/scene.h \
   tests/meta/hello.c \

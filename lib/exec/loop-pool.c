@@ -60,6 +60,7 @@
 
 #include <morrow/error.h>
 
+#include "base/room-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
 #include "exec/loop-pool-private.h"
@@ -83,6 +84,7 @@ struct _MorrowLoopPool
   atomic_uint            n_searching; /* P2 */
   atomic_int             napping;     /* P2: a loop naps */
   MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
+  MorrowRoom             room;        /* where who submits faster than they run it waits */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
   atomic_ulong           n_posted;    /* callbacks that were posted from outside */
   atomic_uint            n_sweeps;    /* loops that have yet to sweep, in this round */
@@ -441,6 +443,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
 
   if (n_run > 0)
     {
+      morrow__room_tell (&self->room, self->ring);
       morrow__spin_expect (&loop->spin);
       if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
         wake_sweeper (self);
@@ -532,12 +535,22 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
     }
 }
 
+/* From a thread that neither runs tasks nor a main loop at the moment: it may sleep. */
+static gboolean
+wait_for_room (MorrowLoopPool *self)
+{
+  return morrow__executor_current == NULL && g_main_depth () == 0 && morrow__room_wait (&self->room, self->ring);
+}
+
 static gboolean
 loop_pool_submit (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
 
-  if (G_UNLIKELY (self->broken != NULL) || !morrow__ring_push (self->ring, func, data, data_free))
+  if (G_UNLIKELY (self->broken != NULL))
+    return FALSE;
+  if (G_UNLIKELY (!morrow__ring_push (self->ring, func, data, data_free)) &&
+      (!wait_for_room (self) || !morrow__ring_push (self->ring, func, data, data_free)))
     return FALSE;
 
   wake_thief (self);
@@ -848,6 +861,7 @@ morrow_loop_pool_finalize (GObject *object)
 
   drop_work (self);
   g_aligned_free (self->ring);
+  morrow__room_clear (&self->room);
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
   morrow__peers_clear (&self->peers);
@@ -874,6 +888,7 @@ morrow_loop_pool_init (MorrowLoopPool *self)
 {
   self->ring = g_aligned_alloc (1, sizeof (MorrowRing), G_ALIGNOF (MorrowRing));
   morrow__ring_init (self->ring);
+  morrow__room_init (&self->room);
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
   morrow__peers_init (&self->peers, TRUE);

@@ -36,6 +36,8 @@ check "mpsc: one does if the consumer does not look again once it says that it s
   notices mpsc "invalid end state" -DHASTY
 check "ring: no interleaving loses an item, takes one twice or reads one half written" explore ring
 check "ring: one does if a slot is given back before it was read" notices ring "assertion violated"
+check "room: no interleaving leaves who waits for room asleep" explore room
+check "room: one does if who takes out looks too early at who waits" notices room "invalid end state"
 check "parker: no interleaving loses a wake-up" explore parker
 check "parker: one does if the wait does not look at the word" notices parker "invalid end state"
 check "parker: one does if who goes to poll does not look for a token" notices parker "invalid end state" -DBLIND
