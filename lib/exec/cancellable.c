@@ -192,7 +192,8 @@ make_link (MorrowFuture *future)
  * @self: a future
  *
  * Gives a #GCancellable that is cancelled when @self is, for what understands GIO's kind only. For a task that is
- * when it is asked to end, before it has ended; it is cancelled in the thread that cancels @self.
+ * when it is asked to end, before it has ended; it is cancelled in the thread that cancels @self. A coroutine that is
+ * dropped before it has started counts as cancelled.
  *
  * Returns: (transfer full): a cancellable
  */

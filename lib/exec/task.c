@@ -57,6 +57,7 @@ release_lazy (MorrowFuture *future, gpointer data)
 
   warn_never_awaited (self);
   release_data (&self->body);
+  morrow__future_settle_cancelled (future, NULL);   /* for its observers: nobody else can wait for it */
 }
 
 /* Nobody has started it. The data may be a coroutine, with one more in its data, and so on: so it is given a reference again,

@@ -277,6 +277,26 @@ START_TEST (both_ways_on_one_future_do_not_circle)
 }
 END_TEST
 
+START_TEST (dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other)
+{
+  MorrowFuture *dropped = morrow_coroutine (return_int, NULL, NULL);
+  g_autoptr (GCancellable) of_dropped = morrow_future_get_cancellable (dropped);
+  g_autoptr (GCancellable) of_next = NULL;
+  MorrowFuture *next;
+
+  morrow_check_expect_warning ("coroutine 'return_int' was never awaited*");
+  morrow_future_unref (dropped);
+  ck_assert (g_cancellable_is_cancelled (of_dropped));
+
+  next = morrow_coroutine (return_int, NULL, NULL);   /* in the memory of the one before */
+  of_next = morrow_future_get_cancellable (next);
+  ck_assert (of_next != of_dropped);
+  ck_assert (!g_cancellable_is_cancelled (of_next));
+  morrow_future_cancel (next);
+  morrow_future_unref (next);
+}
+END_TEST
+
 static Suite *
 cancellable_suite (void)
 {
@@ -300,6 +320,7 @@ cancellable_suite (void)
   tcase_add_test (with, cancellable_of_a_task_is_cancelled_when_it_is_asked_to_end);
   tcase_add_test (with, cancellable_got_after_the_request_is_cancelled);
   tcase_add_test (with, both_ways_on_one_future_do_not_circle);
+  tcase_add_test (with, dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other);
 
   return suite;
 }
