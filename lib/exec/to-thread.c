@@ -8,6 +8,7 @@
 
 #include "base/cache-private.h"
 #include "core/future-private.h"
+#include "core/relay-private.h"
 #include "exec/lane-private.h"
 
 typedef struct
@@ -28,12 +29,49 @@ release_data (Work *self)
 }
 
 static void
+warn_never_awaited (Work *self)
+{
+  const char *site = morrow__future_get_site (&self->future);
+
+  g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
+                    "MORROW_SITE", site != NULL ? site : "",
+                    "MESSAGE", "'%s', for a thread, was never awaited, made at %s",
+                    self->func_name != NULL ? self->func_name : "?", site != NULL ? site : "?");
+}
+
+static void
+release_lazy (MorrowFuture *future, gpointer data)
+{
+  Work *self = (Work *) future;
+
+  if (!morrow__future_is_settled (future))
+    warn_never_awaited (self);
+  release_data (self);
+  morrow__future_settle_cancelled (future, NULL);
+}
+
+/* Nobody has started it: as free_lazy () of task.c. */
+static void
+free_lazy (Work *self)
+{
+  /* Relaxed, both: nobody else can reach it. */
+  atomic_fetch_and_explicit (&self->future.aux, ~MORROW__LAZY, memory_order_relaxed);
+  atomic_store_explicit (&self->future.ref_count, 1, memory_order_relaxed);
+  morrow__relay_release (release_lazy, &self->future);
+  morrow_future_unref (&self->future);
+}
+
+static void
 work_free (MorrowFuture *future)
 {
   Work *self = (Work *) future;
 
-  if (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW__LAZY)
-    release_data (self);
+  if (G_UNLIKELY (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW__LAZY))
+    {
+      free_lazy (self);
+      return;
+    }
+
   morrow__future_clear (future);
   morrow__cache_free (sizeof (Work), self);
 }
@@ -109,7 +147,7 @@ static const MorrowFutureOps work_ops = { .kind = "thread", .start = work_start,
  * morrow_to_thread_at: (skip)
  * @func: (scope notified) (closure data) (destroy data_free): what to run
  * @data: (nullable): passed to @func
- * @data_free: (nullable): releases @data, on the thread, after @func
+ * @data_free: (nullable): releases @data, on the thread, after @func; where it is dropped, if nobody started it
  * @func_name: (nullable): what to call it, a string that lives as long as the program
  * @site: (nullable): where it is made, likewise
  *
@@ -138,9 +176,10 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  * morrow_to_thread: (skip)
  * @func: (scope notified) (closure data) (destroy data_free): what to run; it must not await
  * @data: (nullable): passed to @func
- * @data_free: (nullable): releases @data, on the thread, after @func
+ * @data_free: (nullable): releases @data, on the thread, after @func; where it is dropped, if nobody started it
  *
- * Runs @func on a thread for blocking work, under every executor. asyncio's `to_thread()`: lazy, as a coroutine is.
+ * Runs @func on a thread for blocking work, under every executor. asyncio's `to_thread()`: lazy, as a coroutine is, and
+ * it warns as one does when it is dropped before it has started.
  *
  * Cancelled, the future settles at once; @func is not run if it has not begun, and where it has, the thread runs on
  * and its result is dropped. The end of a run waits for such threads. Where no thread can be had, the future rejects

@@ -91,6 +91,37 @@ END_TEST
 static MorrowExecutor *asked;          /* the run's, which lasts as long as the thread */
 static gboolean was_called;            /* under the lock */
 
+START_TEST (work_that_is_dropped_unstarted_warns_as_a_coroutine_does)
+{
+  MorrowFuture *dropped = morrow_to_thread (hold_thread, &n_done, count_free);
+
+  morrow_check_expect_warning ("'hold_thread', for a thread, was never awaited, made at *test-lane.c:*");
+  morrow_future_unref (dropped);
+  ck_assert_uint_eq (n_freed, 1);
+}
+END_TEST
+
+START_TEST (work_that_is_dropped_after_its_cancel_does_not_warn)
+{
+  MorrowFuture *cancelled = morrow_to_thread (hold_thread, &n_done, count_free);
+
+  morrow_future_cancel (cancelled);
+  morrow_future_unref (cancelled);
+  ck_assert_uint_eq (n_freed, 1);
+}
+END_TEST
+
+START_TEST (work_that_is_dropped_unstarted_cancels_its_cancellable)
+{
+  MorrowFuture *dropped = morrow_to_thread (hold_thread, NULL, NULL);
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (dropped);
+
+  morrow_check_expect_warning ("'hold_thread', for a thread, was never awaited*");
+  morrow_future_unref (dropped);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+}
+END_TEST
+
 static void
 note_call (gpointer data)
 {
@@ -141,10 +172,14 @@ lane_suite (void)
 {
   Suite *suite = suite_create ("lane");
   TCase *cancel = tcase_create ("cancel");
+  TCase *dropped = morrow_check_add_case (suite, "dropped");
   TCase *join = tcase_create ("join");
 
   tcase_add_test (cancel, lane_does_not_do_what_was_cancelled_while_it_was_queued);
   suite_add_tcase (suite, cancel);
+  tcase_add_test (dropped, work_that_is_dropped_unstarted_warns_as_a_coroutine_does);
+  tcase_add_test (dropped, work_that_is_dropped_after_its_cancel_does_not_warn);
+  tcase_add_test (dropped, work_that_is_dropped_unstarted_cancels_its_cancellable);
   tcase_add_loop_test (join, run_that_joins_its_threads_runs_what_they_ask_of_it, 0, N_MODELS);
   suite_add_tcase (suite, join);
   return suite;

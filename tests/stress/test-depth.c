@@ -468,6 +468,20 @@ SCENE (chain_of_coroutines_that_nobody_starts_is_let_go_of)
   return TRUE;
 }
 
+SCENE (chain_of_work_for_threads_that_nobody_starts_is_let_go_of)
+{
+  guint n = chain_length () / 2;
+  MorrowFuture *outermost = NULL;
+
+  for (guint i = 0; i < n; i++)
+    {
+      outermost = morrow_to_thread (never_run, outermost, outermost != NULL ? (GDestroyNotify) morrow_future_unref : NULL);
+      morrow_check_expect_warning ("'never_run', for a thread, was never awaited*");
+    }
+  morrow_future_unref (outermost);
+  return TRUE;
+}
+
 static Suite *
 depth_suite (void)
 {
@@ -491,6 +505,7 @@ depth_suite (void)
   tcase_add_loop_test (settled, task_awaits_a_chain_of_combined_futures, 0, N_MODELS);
   tcase_add_test (settled, chain_of_values_is_let_go_of);
   tcase_add_test (settled, chain_of_coroutines_that_nobody_starts_is_let_go_of);
+  tcase_add_test (settled, chain_of_work_for_threads_that_nobody_starts_is_let_go_of);
 
   return suite;
 }
