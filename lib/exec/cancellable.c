@@ -9,14 +9,18 @@
 
 /* --- a GCancellable cancels a future ----------------------------------------------------------------------------- */
 
-/* References: one for the signal connection, one for being among the future's waiters. */
+/* References: one for the signal connection, one for being among the future's waiters.
+ *
+ * The connection holds the future, so that it cancels what is there. So a coroutine that is dropped unstarted, which never
+ * settles, would stay for good, and the GCancellable with it, were that held in turn: it is not, and when it goes, it lets go
+ * of the future. To let go as soon as the future is dropped, one would have to look for a connection at each last unref. */
 typedef struct
 {
   MorrowObserver  observer;      /* the future's */
   atomic_uint     ref_count;     /* any thread */
-  pthread_mutex_t          lock;
-  MorrowFuture   *future;        /* under the lock, owned: NULL once it has settled */
-  GCancellable   *cancellable;   /* immutable, owned */
+  pthread_mutex_t lock;
+  MorrowFuture   *future;        /* under the lock, owned: NULL once it has settled, or once the cancellable has gone */
+  GWeakRef        cancellable;   /* any thread, until it goes */
   gulong          handler;       /* written before the observer is hooked on */
 } CancelOn;
 
@@ -27,27 +31,38 @@ cancel_on_unref (CancelOn *self)
   if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 
-  g_clear_pointer (&self->future, morrow_future_unref);
-  g_object_unref (self->cancellable);
+  g_weak_ref_clear (&self->cancellable);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
-static void
-cancel_on_disconnected (gpointer data, GClosure *closure)
+static MorrowFuture *
+steal_future (CancelOn *self)
 {
-  cancel_on_unref (data);
-}
-
-static void
-cancel_on_cancelled (GCancellable *cancellable, gpointer data)
-{
-  CancelOn *self = data;
   MorrowFuture *future;
 
   pthread_mutex_lock (&self->lock);
   future = g_steal_pointer (&self->future);
   pthread_mutex_unlock (&self->lock);
+  return future;
+}
+
+/* Or the cancellable goes, and nobody will cancel the future by it. */
+static void
+cancel_on_disconnected (gpointer data, GClosure *closure)
+{
+  CancelOn *self = data;
+  MorrowFuture *future = steal_future (self);
+
+  if (future != NULL)
+    morrow_future_unref (future);
+  cancel_on_unref (self);
+}
+
+static void
+cancel_on_cancelled (GCancellable *cancellable, gpointer data)
+{
+  MorrowFuture *future = steal_future (data);
 
   if (future != NULL)
     {
@@ -63,14 +78,11 @@ static void
 cancel_on_settled (MorrowObserver *observer, MorrowFuture *settled)
 {
   CancelOn *self = (CancelOn *) observer;
-  MorrowFuture *future;
+  MorrowFuture *future = steal_future (self);
+  g_autoptr (GCancellable) cancellable = g_weak_ref_get (&self->cancellable);
 
-  pthread_mutex_lock (&self->lock);
-  future = g_steal_pointer (&self->future);
-  pthread_mutex_unlock (&self->lock);
-
-  if (self->handler != 0)
-    g_signal_handler_disconnect (self->cancellable, self->handler);
+  if (cancellable != NULL)
+    g_signal_handler_disconnect (cancellable, self->handler);
   if (future != NULL)
     morrow_future_unref (future);
   cancel_on_unref (self);
@@ -81,7 +93,9 @@ cancel_on_settled (MorrowObserver *observer, MorrowFuture *settled)
  * @self: a future
  * @cancellable: (nullable): what cancels it; %NULL for nothing
  *
- * Cancels @self when @cancellable is cancelled, at once if it is already. The connection goes when @self settles.
+ * Cancels @self when @cancellable is cancelled, at once if it is already. The connection goes when @self settles, and with
+ * @cancellable, which it does not hold. Until then it holds @self: a coroutine that is dropped unstarted warns, and is
+ * released, when @cancellable goes.
  */
 void
 morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
@@ -104,7 +118,7 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
   atomic_init (&link->ref_count, 2);
   pthread_mutex_init (&link->lock, NULL);
   link->future = morrow__future_ref (self);
-  link->cancellable = g_object_ref (cancellable);
+  g_weak_ref_init (&link->cancellable, cancellable);
   link->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (cancel_on_cancelled), link, cancel_on_disconnected, 0);
 
   if (!morrow__future_subscribe_observer (self, &link->observer))

@@ -12,6 +12,12 @@ is_connected (GCancellable *cancellable)
   return g_signal_has_handler_pending (cancellable, g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE), 0, TRUE);
 }
 
+static void
+note_release (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+}
+
 /* --- it cancels a future ----------------------------------------------------------------------- */
 
 START_TEST (cancellable_cancels_a_promise)
@@ -170,6 +176,39 @@ START_TEST (one_cancellable_cancels_many)
 }
 END_TEST
 
+START_TEST (coroutine_that_is_dropped_goes_with_the_cancellable)
+{
+  GCancellable *cancellable = g_cancellable_new ();
+  gboolean released = FALSE;
+  MorrowFuture *coroutine = morrow_coroutine (return_int, &released, note_release);
+
+  g_object_add_weak_pointer (G_OBJECT (cancellable), (gpointer *) &cancellable);
+  morrow_future_cancel_on (coroutine, cancellable);
+  morrow_future_unref (coroutine);
+  ck_assert (!released);
+
+  morrow_check_expect_warning ("coroutine 'return_int' was never awaited*");
+  g_object_unref (cancellable);
+  ck_assert_ptr_null (cancellable);
+  ck_assert (released);
+}
+END_TEST
+
+START_TEST (future_outlives_what_would_have_cancelled_it)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  GCancellable *cancellable = g_cancellable_new ();
+
+  morrow_future_cancel_on (future, cancellable);
+  g_object_unref (cancellable);
+  ck_assert (!morrow_future_is_settled (future));
+  morrow_promise_resolve_int (promise, 1);
+  ck_assert_int_eq (morrow_future_get_int (future), 1);
+  morrow_promise_unref (promise);
+}
+END_TEST
+
 /* --- a future's cancel cancels it -------------------------------------------------------------- */
 
 START_TEST (cancel_of_a_promise_cancels_its_cancellable)
@@ -313,6 +352,8 @@ cancellable_suite (void)
   tcase_add_test (on, cancellable_is_nobody_who_waits);
   tcase_add_test (on, cancellable_of_another_thread_wakes_the_task);
   tcase_add_test (on, one_cancellable_cancels_many);
+  tcase_add_test (on, coroutine_that_is_dropped_goes_with_the_cancellable);
+  tcase_add_test (on, future_outlives_what_would_have_cancelled_it);
 
   tcase_add_test (with, cancel_of_a_promise_cancels_its_cancellable);
   tcase_add_test (with, settling_leaves_the_cancellable_alone);

@@ -27,6 +27,7 @@ struct _Race
   void         (*there) (Race *race);   /* immutable: the half of the other */
   MorrowPromise *promise;
   MorrowFuture  *future;
+  GCancellable  *cancellable;
   MorrowExecutor *executor;
   MorrowJob      job;
   gboolean       here_won, there_won;
@@ -108,6 +109,38 @@ START_TEST (either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says)
   rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
   ck_assert_uint_eq (n_resolved + n_cancelled, race.meeting.n_rounds);
+}
+END_TEST
+
+static void
+drop_cancellable_there (Race *race)
+{
+  g_object_unref (race->cancellable);
+}
+
+START_TEST (future_that_settles_as_its_cancellable_goes_is_let_go)
+{
+  guint n_resolved = 0;
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = resolve_here;
+  race.there = drop_cancellable_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
+    {
+      race.future = new_pending (&race.promise);
+      race.cancellable = g_cancellable_new ();
+      morrow_future_cancel_on (race.future, race.cancellable);
+      run_round (&race);
+      n_resolved += morrow_future_get_int (race.future) == (gint) race.round;
+      morrow_promise_unref (race.promise);
+      morrow_future_unref (race.future);
+    }
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+  ck_assert_uint_eq (n_resolved, race.meeting.n_rounds);
 }
 END_TEST
 
@@ -433,6 +466,7 @@ races_suite (void)
   tcase_add_test (settle, either_resolve_or_cancel_wins_and_the_future_is_as_the_winner_says);
   tcase_add_test (settle, await_on_another_threads_loop_gets_the_value_whenever_it_comes);
   tcase_add_test (settle, wait_until_a_near_deadline_gets_the_value_or_times_out);
+  tcase_add_test (settle, future_that_settles_as_its_cancellable_goes_is_let_go);
   tcase_add_test (settle, value_is_freed_once_whoever_is_last_to_let_go);
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
