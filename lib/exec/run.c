@@ -47,6 +47,26 @@ end_run (MorrowExecutor *executor)
   atomic_store_explicit (&executor->running, FALSE, memory_order_release);
 }
 
+static gboolean
+is_lazy_task (MorrowFuture *future)
+{
+  return morrow__future_is_task (future) &&
+         atomic_load_explicit (&((MorrowTask *) future)->state, memory_order_relaxed) == MORROW_TASK_LAZY;
+}
+
+/* Lets go of what was to run. What nobody has started never will be, and is dropped without the warning of that; what runs
+ * is somebody else's. */
+static void
+drop_main (gpointer data)
+{
+  MorrowFuture *main = data;
+
+  if (is_lazy_task (main) ||
+      (!morrow__future_is_task (main) && (atomic_load_explicit (&main->aux, memory_order_relaxed) & MORROW__LAZY)))
+    morrow_future_cancel (main);
+  morrow_future_unref (main);
+}
+
 /* What is awaited by the run is a task; another future is wrapped in one. */
 static gboolean
 await_main (gpointer data, GValue *result, GError **error)
@@ -57,17 +77,7 @@ await_main (gpointer data, GValue *result, GError **error)
 static MorrowFuture *
 as_coroutine (MorrowFuture *main)
 {
-  if (morrow__future_is_task (main) && atomic_load_explicit (&((MorrowTask *) main)->state, memory_order_relaxed) == MORROW_TASK_LAZY)
-    return main;
-  return morrow_coroutine (await_main, main, (GDestroyNotify) morrow_future_unref);
-}
-
-/* Lets go of a coroutine that will not run, without the warning that it never did. */
-static void
-drop_main (MorrowFuture *main)
-{
-  morrow_future_cancel (main);
-  morrow_future_unref (main);
+  return is_lazy_task (main) ? main : morrow_coroutine (await_main, main, drop_main);
 }
 
 static gboolean
@@ -109,6 +119,8 @@ get_outcome (MorrowFuture *main, gboolean interrupted, GValue *result, GError **
  *
  * On the process's main thread, and where SIGINT has its default action, the first SIGINT cancels @main; when it ends
  * by that, the error is %MORROW_ERROR_INTERRUPTED. The second ends the process.
+ *
+ * A run that is refused leaves alone what runs already, and cancels a coroutine.
  *
  * Returns: %TRUE when @main has succeeded; %FALSE with its error, or with %MORROW_ERROR_ALREADY_RUNNING when this
  * thread runs a main already, or another one does on @executor

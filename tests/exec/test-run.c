@@ -118,6 +118,37 @@ START_TEST (run_02_run_inside_a_task_is_refused)
 }
 END_TEST
 
+/* A task, a plain future, and work for a thread, which nobody starts, and which is dropped without a warning of that. */
+static gboolean
+run_what_is_no_coroutine (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, pending, NULL));
+
+  let_run ();
+  ck_assert (!morrow_run (morrow_future_ref (task), NULL, NULL));
+  ck_assert (!morrow_run_on (data, morrow_future_ref (pending), NULL, NULL));
+  ck_assert (!morrow_run_on (data, morrow_to_thread (never, NULL, say_freed), NULL, NULL));
+  assert_said ("freed");
+
+  ck_assert_uint_eq (morrow_future_get_cancelling (task), 0);
+  ck_assert (!morrow_future_is_settled (pending));
+  morrow_promise_resolve_int (promise, 42);
+  morrow_promise_unref (promise);
+  return morrow_await_value (morrow_future_ref (task), result, error);
+}
+
+START_TEST (refused_run_leaves_alone_what_runs_already)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_loop_new (NULL);
+  g_auto (GValue) result = G_VALUE_INIT;
+
+  ck_assert (morrow_run_on (executor, morrow_coroutine (run_what_is_no_coroutine, executor, NULL), &result, NULL));
+  ck_assert_int_eq (g_value_get_int (&result), 42);
+}
+END_TEST
+
 /* A run that goes on until the future settles. */
 typedef struct
 {
@@ -893,6 +924,7 @@ run_suite (void)
   tcase_add_loop_test (gives, run_02_run_inside_a_run_is_refused_before_anything_is_made, 0, N_MODELS);
   tcase_add_loop_test (gives, run_02_run_inside_a_task_is_refused, 0, N_MODELS);
   tcase_add_loop_test (gives, second_run_on_an_executor_is_refused_and_the_first_goes_on, 0, N_MODELS);
+  tcase_add_test (gives, refused_run_leaves_alone_what_runs_already);
   tcase_add_loop_test (gives, run_03_run_takes_anything_that_can_be_awaited, 0, N_MODELS);
   tcase_add_test (gives, run_main_returns_0_when_main_succeeds);
   tcase_add_test (gives, run_main_prints_the_error_and_returns_1);
