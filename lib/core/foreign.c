@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A plain thread attaches a callback, and where would it run? Where GLib's own callbacks would: on the thread-default
- * GMainContext, which is the application's main loop unless somebody pushed another. Each job is a GSource of its
- * own: right for the odd callback, too dear for a model. */
+ * GMainContext, which is the application's main loop unless somebody pushed another. Each callback has an executor of its
+ * own, and its job is a GSource: right for the odd callback, too dear for a model. */
 
 #include "config.h"
 
@@ -11,7 +11,7 @@ typedef struct
 {
   MorrowExecutor parent_instance;
 
-  GMainContext  *context;          /* immutable, owned */
+  GMainContext  *context;          /* whoever posts the one job takes it: what is queued on a context does not keep it */
 } MorrowForeign;
 
 typedef MorrowExecutorClass MorrowForeignClass;
@@ -20,32 +20,50 @@ GType morrow_foreign_get_type (void);
 
 G_DEFINE_TYPE (MorrowForeign, morrow_foreign, MORROW_TYPE_EXECUTOR)
 
-static gboolean
-foreign_dispatch (gpointer data)
+typedef struct
 {
-  MorrowJob *job = data;
+  GSource    source;
+  MorrowJob *job;                  /* whoever dispatches or frees the source; NULL once it runs */
+} JobSource;
+
+static gboolean
+job_dispatch (GSource *source, GSourceFunc func, gpointer data)
+{
+  MorrowJob *job = g_steal_pointer (&((JobSource *) source)->job);
 
   job->run (job, FALSE);
   return G_SOURCE_REMOVE;
 }
 
+/* The context has gone without it. */
+static void
+job_finalize (GSource *source)
+{
+  MorrowJob *job = ((JobSource *) source)->job;
+
+  if (job != NULL)
+    job->run (job, TRUE);
+}
+
+static GSourceFuncs job_funcs = { .dispatch = job_dispatch, .finalize = job_finalize };
+
 static void
 foreign_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  MorrowForeign *self = (MorrowForeign *) executor;
-  GSource *source = g_idle_source_new ();
+  g_autoptr (GMainContext) context = g_steal_pointer (&((MorrowForeign *) executor)->context);
+  GSource *source = g_source_new (&job_funcs, sizeof (JobSource));
 
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, foreign_dispatch, job, NULL);
+  ((JobSource *) source)->job = job;
+  g_source_set_ready_time (source, 0);
   g_source_set_static_name (source, "morrow callback");
-  g_source_attach (source, self->context);
+  g_source_attach (source, context);
   g_source_unref (source);
 }
 
 static void
 morrow_foreign_finalize (GObject *object)
 {
-  g_main_context_unref (((MorrowForeign *) object)->context);
+  g_clear_pointer (&((MorrowForeign *) object)->context, g_main_context_unref);
   G_OBJECT_CLASS (morrow_foreign_parent_class)->finalize (object);
 }
 

@@ -125,6 +125,31 @@ START_TEST (callback_of_a_plain_thread_runs_on_its_main_context)
 }
 END_TEST
 
+/* A callback on a context that goes, before or after the callback is queued there. */
+START_TEST (callback_whose_context_goes_is_let_go)
+{
+  gboolean is_queued = _i;
+  GMainContext *context = g_main_context_new ();
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) then = NULL;
+
+  g_main_context_push_thread_default (context);
+  then = morrow_future_then (future, say_int, (gpointer) "then", say_freed);
+  g_main_context_pop_thread_default (context);
+  if (is_queued)
+    morrow_promise_resolve_int (promise, 1);
+  assert_said ("");
+  g_main_context_unref (context);
+  if (!is_queued)
+    morrow_promise_resolve_int (promise, 1);
+
+  assert_error (morrow_future_get_error (then), MORROW_ERROR, MORROW_ERROR_CLOSED);
+  assert_said ("then freed");
+  morrow_promise_unref (promise);
+}
+END_TEST
+
 static gboolean
 attach_more (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
 {
@@ -534,6 +559,7 @@ then_suite (void)
   tcase_add_test (when, fut_04_callback_attached_after_it_settled_still_runs_later);
   tcase_add_test (when, fut_04_callback_runs_on_the_loop_where_it_was_attached);
   tcase_add_test (when, callback_of_a_plain_thread_runs_on_its_main_context);
+  tcase_add_loop_test (when, callback_whose_context_goes_is_let_go, FALSE, TRUE + 1);
   tcase_add_test (when, callback_attached_in_a_callback_runs_after_it);
   tcase_add_test (when, callback_whose_future_is_dropped_still_runs);
   tcase_add_test (when, callback_on_a_coroutine_starts_it_as_a_task);
