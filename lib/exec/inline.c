@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sequential baseline: a task runs to its end, on the caller's stack, when it is created. What waits blocks the
- * thread. Callbacks are queued, and run when the thread would sleep, when a task has ended, or at the end of the run.
+ * thread. Callbacks are queued, and run when the thread would sleep, when it yields, or at the end of the run.
  *
  * So who creates a task waits for it, in the middle of its code, and the cancel of a task that waits is passed on to what
  * it waits for (CAN-4). But to create a task is no suspension point: the creator keeps its request until the next, and
- * what it creates before that is cancelled as well. */
+ * what it creates before that is cancelled as well.
+ *
+ * A task that a settling starts, the next of a gather with a limit, has no creator who waits for it, and who settles may be
+ * any thread, in the middle of anything: it is queued as callbacks are.
+ *
+ * What is queued is the business of the run's thread, while there is a run. Outside one it is that of whoever spawned
+ * something, until that has ended. */
 
 #include "config.h"
 
@@ -12,7 +18,7 @@
 
 #include <morrow/error.h>
 
-#include "base/mpsc-private.h"
+#include "core/relay-private.h"
 #include "exec/hopeless-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
@@ -20,12 +26,15 @@
 
 struct _MorrowInline
 {
-  MorrowExecutor             parent_instance;
+  MorrowExecutor  parent_instance;
 
-  MorrowMpsc                 inbox;   /* any thread: callbacks */
-  pthread_mutex_t            lock;
-  MorrowThreadHome          *home;    /* under the lock: the run's, NULL outside one; who posts unparks it */
-  gboolean                   closed;  /* under the lock: nobody can run it any more, so that nothing is queued */
+  pthread_mutex_t lock;        /* for all below */
+  MorrowQueue     posted;      /* callbacks, and tasks that a settling has started */
+  atomic_uint     n_posted;    /* any thread may look, relaxed: who posts unparks the homes afterwards */
+  GPtrArray      *homes;       /* MorrowThreadHome, those that tasks run on here; borrowed */
+  GThread        *run_thread;  /* the run's, NULL outside one */
+  gboolean        sweeping;    /* the run's main has ended */
+  gboolean        closed;      /* nobody can run it any more, so that nothing is queued */
 };
 
 /**
@@ -33,27 +42,11 @@ struct _MorrowInline
  *
  * The caller's own stack: a task runs to its end when it is created, and nothing runs at the same time. What the
  * other models are compared with.
+ *
+ * A task that is started as another future settles, the next of a gather with a limit, runs when the thread of the run would
+ * sleep, when a task yields there, or when main has ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowInline, morrow_inline, MORROW_TYPE_EXECUTOR)
-
-/* On the run's thread. TRUE when there was something. */
-static gboolean
-run_callbacks (MorrowInline *self, gboolean closed)
-{
-  MorrowQueue posted = MORROW__QUEUE_INIT;
-  MorrowQueueNode *node;
-  gboolean any = FALSE;
-
-  morrow__mpsc_take_all (&self->inbox, &posted);
-  while ((node = morrow__queue_pop (&posted)) != NULL)
-    {
-      MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
-
-      job->run (job, closed);
-      any = TRUE;
-    }
-  return any;
-}
 
 /* Passes on to @task what its creator was asked, or got from its own creator. This goes as deep as tasks lie on the stack
  * already. */
@@ -84,16 +77,157 @@ inherit_requests (MorrowThreadHome *home, MorrowTask *current)
   return any;
 }
 
+static void
+run_task (MorrowThreadHome *home, MorrowTask *task)
+{
+  task->future.outcome.pending.n_inherited = 0;
+  inherit_from (task, home->home.current);
+  morrow__thread_home_run (home, task);
+}
+
+/* --- what is queued ---------------------------------------------------------------------------------------------- */
+
+/* What is queued is this thread's business. Under the lock. */
+static gboolean
+is_mine (MorrowInline *self)
+{
+  return self->run_thread == NULL || self->run_thread == g_thread_self ();
+}
+
+/* Here the end of a run is waited for. */
+static gboolean
+is_sweeping (MorrowInline *self)
+{
+  gboolean sweeping;
+
+  pthread_mutex_lock (&self->lock);
+  sweeping = self->sweeping && is_mine (self);
+  pthread_mutex_unlock (&self->lock);
+  return sweeping;
+}
+
+/* The job of a task that a settling has started. */
+static void
+start_queued (MorrowJob *job, gboolean closed)
+{
+  MorrowTask *task = morrow__task_of_job (job);
+
+  morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
+  if (closed)
+    morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
+  else
+    {
+      if (is_sweeping ((MorrowInline *) morrow__executor_current))
+        morrow__task_sweep (task);
+      run_task (morrow__thread_home_here (), task);
+    }
+  morrow_future_unref (&task->future);
+}
+
+/* A callback runs outside any task, though perhaps on the stack of one. A task has that one for its creator: one that yields
+ * cannot be given its cancel before. */
+static void
+run_job (MorrowThreadHome *home, MorrowJob *job)
+{
+  MorrowTask *current = home->home.current;
+
+  if (job->run != start_queued)
+    home->home.current = NULL;
+  job->run (job, FALSE);
+  home->home.current = current;
+}
+
+static gboolean
+has_posted (MorrowInline *self)
+{
+  return atomic_load_explicit (&self->n_posted, memory_order_relaxed) > 0;
+}
+
+/* NULL when there is none, or, unless @anybody may, when it is another's business. One at a time: it may wait for the next. */
+static MorrowJob *
+take_posted (MorrowInline *self, gboolean anybody)
+{
+  MorrowQueueNode *node = NULL;
+
+  if (!has_posted (self))
+    return NULL;
+
+  pthread_mutex_lock (&self->lock);
+  if (anybody || is_mine (self))
+    node = morrow__queue_pop (&self->posted);
+  if (node != NULL)
+    atomic_fetch_sub_explicit (&self->n_posted, 1, memory_order_relaxed);
+  pthread_mutex_unlock (&self->lock);
+  return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
+}
+
+/* TRUE when there was something. */
+static gboolean
+run_posted (MorrowInline *self, MorrowThreadHome *home)
+{
+  gboolean any = FALSE;
+  MorrowJob *job;
+
+  while ((job = take_posted (self, FALSE)) != NULL)
+    {
+      run_job (home, job);
+      any = TRUE;
+    }
+  return any;
+}
+
+/* Nobody can run it any more. */
+static void
+drop_posted (MorrowInline *self)
+{
+  MorrowJob *job;
+
+  while ((job = take_posted (self, TRUE)) != NULL)
+    job->run (job, TRUE);
+}
+
+static void
+unpark (gpointer home)
+{
+  morrow__parker_unpark (&((MorrowThreadHome *) home)->parker);
+}
+
+/* Under the lock. One of them may take what is queued: each looks whether it is the one. */
+static void
+unpark_homes (MorrowInline *self)
+{
+  for (guint i = 0; i < self->homes->len; i++)
+    unpark (g_ptr_array_index (self->homes, i));
+}
+
+static void
+inline_post (MorrowExecutor *executor, MorrowJob *job)
+{
+  MorrowInline *self = MORROW_INLINE (executor);
+  gboolean closed;
+
+  pthread_mutex_lock (&self->lock);
+  closed = self->closed;
+  if (!closed)
+    {
+      morrow__queue_push (&self->posted, &job->node);
+      atomic_fetch_add_explicit (&self->n_posted, 1, memory_order_relaxed);
+      unpark_homes (self);
+    }
+  pthread_mutex_unlock (&self->lock);
+
+  if (closed)
+    job->run (job, TRUE);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------------------------- */
+
 static gboolean
 inline_idle (MorrowThreadHome *home)
 {
-  MorrowTask *current = home->home.current;
-  gboolean any;
+  gboolean any = run_posted (atomic_load_explicit (&home->executor, memory_order_relaxed), home);
 
-  home->home.current = NULL;                    /* callbacks run outside any task */
-  any = run_callbacks (atomic_load_explicit (&home->executor, memory_order_relaxed), FALSE);
-  home->home.current = current;
-  return inherit_requests (home, current) || any;
+  return inherit_requests (home, home->home.current) || any;
 }
 
 /* What runs on this very stack, below the one that waits, goes on when that has ended. */
@@ -132,30 +266,41 @@ inline_inherit (MorrowTask *task)
 
 static const MorrowBlocking blocking = { .before = inline_before, .idle = inline_idle, .yield = inline_idle, .inherit = inline_inherit };
 
-static void
-inline_post (MorrowExecutor *executor, MorrowJob *job)
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+static MorrowThreadHome *
+enter (MorrowInline *self)
 {
-  MorrowInline *self = MORROW_INLINE (executor);
-  gboolean closed;
+  MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
 
   pthread_mutex_lock (&self->lock);
-  closed = self->closed;
-  if (!closed)
-    morrow__mpsc_push (&self->inbox, &job->node);
-  if (self->home != NULL)
-    morrow__parker_unpark (&self->home->parker);
+  g_ptr_array_add (self->homes, home);
   pthread_mutex_unlock (&self->lock);
-
-  if (closed)
-    job->run (job, TRUE);
+  return home;
 }
 
 static void
-run_task (MorrowThreadHome *home, MorrowTask *task)
+leave (MorrowInline *self, MorrowThreadHome *home)
 {
-  task->future.outcome.pending.n_inherited = 0;
-  inherit_from (task, home->home.current);
-  morrow__thread_home_run (home, task);
+  pthread_mutex_lock (&self->lock);
+  g_ptr_array_remove_fast (self->homes, home);
+  pthread_mutex_unlock (&self->lock);
+  morrow__thread_home_leave (home);
+}
+
+/* On a thread that runs nothing else here: what @task has queued, or others meanwhile, is seen to before it leaves. The
+ * executor is held, since the task may drop the caller's reference. */
+static void
+run_outside (MorrowInline *self, MorrowTask *task)
+{
+  MorrowThreadHome *home;
+
+  morrow__executor_hold (&self->parent_instance);
+  home = enter (self);
+  run_task (home, task);
+  run_posted (self, home);
+  leave (self, home);
+  morrow__executor_release (&self->parent_instance);
 }
 
 static void
@@ -163,66 +308,65 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowTask *task = (MorrowTask *) future;
 
+  if (G_UNLIKELY (morrow__relay.depth > 0))
+    {
+      task->job.run = start_queued;
+      inline_post (executor, &task->job);
+      return;
+    }
+
   morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
   if (morrow__executor_current == executor && morrow__home != NULL)
     run_task (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
   else
-    {
-      MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
-
-      run_task (home, task);
-      morrow__thread_home_leave (home);
-    }
+    run_outside (MORROW_INLINE (executor), task);
   morrow_future_unref (future);
 }
 
+/* Begins a run, its sweep, or, where @thread is NULL, ends it: then others who wait here have to see to what is queued. */
 static void
-set_home (MorrowInline *self, MorrowThreadHome *home)
+set_run (MorrowInline *self, GThread *thread, gboolean sweeping)
 {
   pthread_mutex_lock (&self->lock);
-  self->home = home;
+  self->run_thread = thread;
+  self->sweeping = sweeping;
+  unpark_homes (self);
   pthread_mutex_unlock (&self->lock);
 }
 
-static void
-unpark (gpointer home)
-{
-  morrow__parker_unpark (&((MorrowThreadHome *) home)->parker);
-}
-
-/* Until no callback is queued, and no thread works for this executor: each may make more of the other. It is asked for threads
+/* Until nothing is queued, and no thread works for this executor: each may make more of the other. It is asked for threads
  * again before each sleep, since one token may have been for a callback and for the last of them. */
 static void
 finish (MorrowInline *self, MorrowThreadHome *home)
 {
   gboolean busy;
 
+  set_run (self, g_thread_self (), TRUE);
   do
     {
-      while (run_callbacks (self, FALSE))
-        ;
+      run_posted (self, home);
       busy = morrow__lane_is_busy (&self->parent_instance, unpark, home);
-      if (busy && morrow__mpsc_is_empty (&self->inbox))
+      if (busy && !has_posted (self))
         morrow__parker_park (&home->parker);
     }
-  while (busy || !morrow__mpsc_is_empty (&self->inbox));
+  while (busy || has_posted (self));
 }
 
 static gboolean
 inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupted, GError **error)
 {
   MorrowInline *self = MORROW_INLINE (executor);
-  MorrowThreadHome *home = morrow__thread_home_enter (executor, &blocking);
+  MorrowThreadHome *home = enter (self);
   MorrowInterrupt interrupt;
 
-  set_home (self, home);
+  set_run (self, g_thread_self (), FALSE);
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   run_task (home, (MorrowTask *) main);
   finish (self, home);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
-  set_home (self, NULL);
-  morrow__thread_home_leave (home);
+  set_run (self, NULL, FALSE);
+  leave (self, home);
   return TRUE;
 }
 
@@ -234,7 +378,7 @@ inline_abandon (MorrowExecutor *executor)
   pthread_mutex_lock (&self->lock);
   self->closed = TRUE;
   pthread_mutex_unlock (&self->lock);
-  run_callbacks (self, TRUE);
+  drop_posted (self);
 }
 
 static void
@@ -242,7 +386,8 @@ morrow_inline_finalize (GObject *object)
 {
   MorrowInline *self = MORROW_INLINE (object);
 
-  run_callbacks (self, TRUE);
+  drop_posted (self);
+  g_ptr_array_unref (self->homes);
   pthread_mutex_destroy (&self->lock);
   G_OBJECT_CLASS (morrow_inline_parent_class)->finalize (object);
 }
@@ -260,8 +405,9 @@ morrow_inline_class_init (MorrowInlineClass *klass)
 static void
 morrow_inline_init (MorrowInline *self)
 {
-  morrow__mpsc_init (&self->inbox);
   pthread_mutex_init (&self->lock, NULL);
+  morrow__queue_init (&self->posted);
+  self->homes = g_ptr_array_new ();
 }
 
 /**

@@ -38,8 +38,8 @@
  *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
  *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
  *   the task. To wake it is what queues the job, on a loop, and nobody touches the waiter any more ("Waiters" in
- *   future-private.h). A task that yields, or is parked on a pause, has no waiter. Threads' tasks have no job: a pool's queue
- *   has a link in its place.
+ *   future-private.h). A task that yields, or is parked on a pause, has no waiter. Threads' tasks have no job, but to start
+ *   where they cannot at once (inline.c): a pool's queue has a link in its place.
  *   The loop's list of those who live there goes through their stacks (MorrowResident), which are touched anyway. */
 
 #pragma once
@@ -103,7 +103,7 @@ struct _MorrowTask
 
   union
   {
-    MorrowJob              job;             /* a loop's, while queued to start or to go on */
+    MorrowJob              job;             /* a loop's, while queued to start or to go on; MorrowInline's, while queued to start */
     MorrowWaiter           waiter;          /* the awaited future's, while parked */
     MorrowList             link;            /* while POOLED: in the pool's queue, under its lock */
   };

@@ -242,6 +242,177 @@ START_TEST (can_05_task_that_ignores_the_cancel_of_its_creator_can_be_cancelled_
 }
 END_TEST
 
+/* --- started by a settling --------------------------------------------------------------------- */
+
+static gboolean
+say_whether_this_is_the_thread (gpointer data, GValue *result, GError **error)
+{
+  say (g_thread_self () == data ? "here" : "elsewhere");
+  return morrow_yield (error);
+}
+
+static gpointer
+resolve_promise (gpointer promise)
+{
+  morrow_promise_resolve (promise);
+  say ("resolved");
+  return NULL;
+}
+
+/* Gathers @promise's future and, one at a time, a coroutine. */
+static MorrowFuture *
+gather_one_by_one (MorrowPromise **promise, MorrowCoroutineFunc func, gpointer data)
+{
+  MorrowFuture *futures[] = { new_pending (promise), morrow_coroutine (func, data, NULL) };
+
+  return morrow_gather_full (futures, G_N_ELEMENTS (futures), MORROW_GATHER_DEFAULT, 1);
+}
+
+static gboolean
+settle_the_first_elsewhere (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  MorrowFuture *gathered = gather_one_by_one (&promise, say_whether_this_is_the_thread, g_thread_self ());
+
+  g_thread_join (g_thread_new ("settles", resolve_promise, promise));
+  return morrow_await (gathered, error);
+}
+
+START_TEST (next_of_a_gather_runs_on_the_thread_of_the_run_whoever_settles_the_one_before)
+{
+  run_inline (settle_the_first_elsewhere, NULL);
+  assert_said ("resolved; here");
+}
+END_TEST
+
+static gboolean
+settle_the_first (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  MorrowFuture *gathered = gather_one_by_one (&promise, say_data, (gpointer) "next");
+
+  resolve_promise (promise);
+  return morrow_await (gathered, error);
+}
+
+START_TEST (next_of_a_gather_does_not_run_inside_the_call_that_settles_the_one_before)
+{
+  run_inline (settle_the_first, NULL);
+  assert_said ("resolved; next");
+}
+END_TEST
+
+static gboolean
+sleep_in_both (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *futures[] = { morrow_sleep (0.0001), morrow_coroutine (say_before_and_after_a_sleep, (gpointer) "next", NULL) };
+
+  return morrow_await (morrow_gather_full (futures, G_N_ELEMENTS (futures), MORROW_GATHER_DEFAULT, 1), error);
+}
+
+START_TEST (next_of_a_gather_may_sleep_after_a_sleep)
+{
+  run_inline (sleep_in_both, NULL);
+  assert_said ("next begins; next ends");
+}
+END_TEST
+
+static gboolean
+leave_the_next (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+
+  morrow_future_unref (gather_one_by_one (&promise, say_data, (gpointer) "next"));
+  resolve_promise (promise);
+  return TRUE;
+}
+
+START_TEST (next_of_a_gather_that_main_has_not_waited_for_is_swept)
+{
+  run_inline (leave_the_next, NULL);
+  assert_said ("resolved");
+}
+END_TEST
+
+/* What a gather is left with that outlives its executor. */
+typedef struct
+{
+  MorrowPromise *promise;
+  MorrowFuture  *gathered;
+} Left;
+
+static gboolean
+leave_the_gather (gpointer data, GValue *result, GError **error)
+{
+  Left *left = data;
+
+  left->gathered = gather_one_by_one (&left->promise, say_data, (gpointer) "next");
+  return TRUE;
+}
+
+START_TEST (next_of_a_gather_is_refused_once_nobody_can_run_it)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) gathered = NULL;
+  Left left;
+
+  run_inline (leave_the_gather, &left);
+  promise = left.promise;
+  gathered = left.gathered;
+  resolve_promise (promise);
+  assert_error (morrow_future_get_error (gathered), MORROW_ERROR, MORROW_ERROR_CLOSED);
+  assert_said ("resolved");
+}
+END_TEST
+
+static gboolean
+cancel_who_yields_below (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) gathered = gather_one_by_one (&promise, cancel_below_and_wait, morrow_current_task ());
+  g_autoptr (GError) why = NULL;
+
+  morrow_promise_resolve (promise);
+  ck_assert (!morrow_yield (&why));
+  assert_cancelled (why);
+  return TRUE;
+}
+
+START_TEST (cancel_of_a_task_that_yields_goes_to_what_a_settling_has_started_on_top_of_it)
+{
+  run_inline (cancel_who_yields_below, NULL);
+  assert_said ("enough, 1");
+}
+END_TEST
+
+/* --- callbacks --------------------------------------------------------------------------------- */
+
+/* data: where a future is, borrowed. */
+static gboolean
+create_who_awaits_it (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_create_task (morrow_coroutine (await_it, *(MorrowFuture **) data, NULL)));
+  return TRUE;
+}
+
+static gboolean
+attach_two (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) settled = new_int (1);
+  g_autoptr (MorrowFuture) first = NULL, second = NULL;
+
+  first = morrow_future_then (settled, create_who_awaits_it, &second, NULL);
+  second = morrow_future_then (settled, say_callback, NULL, NULL);
+  return morrow_future_await (second, error);
+}
+
+START_TEST (callback_may_create_a_task_that_waits_for_the_next_callback)
+{
+  run_inline (attach_two, NULL);
+  assert_said ("called");
+}
+END_TEST
+
 /* --- outside a run ----------------------------------------------------------------------------- */
 
 START_TEST (spawn_outside_a_run_runs_here_and_now)
@@ -255,23 +426,140 @@ START_TEST (spawn_outside_a_run_runs_here_and_now)
 }
 END_TEST
 
+START_TEST (callback_that_is_left_over_runs_before_the_spawn_returns)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+
+  morrow_future_unref (morrow_executor_spawn (executor, morrow_coroutine (attach_and_return, NULL, NULL)));
+  assert_said ("returns; called");
+}
+END_TEST
+
+static gboolean
+await_callback (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) sleeps = morrow_sleep (0.0001);
+
+  return morrow_await (morrow_future_then (sleeps, say_callback, NULL, NULL), error);
+}
+
+START_TEST (task_that_is_spawned_outside_a_run_is_woken_for_its_callback)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+  g_autoptr (MorrowFuture) task = NULL;
+
+  task = morrow_executor_spawn (executor, morrow_coroutine (await_callback, NULL, NULL));
+  ck_assert (morrow_future_is_settled (task));
+  assert_said ("called");
+}
+END_TEST
+
+static gboolean
+yield_once (gpointer data, GValue *result, GError **error)
+{
+  return morrow_yield (error);
+}
+
+static gpointer
+spawn_who_yields (gpointer executor)
+{
+  morrow_future_unref (morrow_executor_spawn (executor, morrow_coroutine (yield_once, NULL, NULL)));
+  say ("spawned");
+  return NULL;
+}
+
+static gboolean
+attach_beside_a_spawn (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) settled = new_int (1);
+  g_autoptr (MorrowFuture) called = morrow_future_then (settled, say_callback, NULL, NULL);
+
+  g_thread_join (g_thread_new ("spawns", spawn_who_yields, morrow_executor_get_current ()));
+  return morrow_future_await (called, error);
+}
+
+START_TEST (callback_of_a_run_is_left_to_it_by_who_spawns_beside_it)
+{
+  run_inline (attach_beside_a_spawn, NULL);
+  assert_said ("spawned; called");
+}
+END_TEST
+
+/* A spawn that lasts longer than the run beside it. */
+typedef struct
+{
+  MorrowExecutor *executor;
+  MorrowPromise  *promise;
+  MorrowPromise  *attached;   /* resolved once it waits, or is about to */
+} Longer;
+
+static gboolean
+attach_and_wait_longer (gpointer data, GValue *result, GError **error)
+{
+  Longer *longer = data;
+  g_autoptr (MorrowFuture) future = morrow_promise_get_future (longer->promise);
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, say_callback, NULL, NULL);
+
+  morrow_promise_resolve (longer->attached);
+  return morrow_future_await (called, error);
+}
+
+static gpointer
+spawn_longer (gpointer data)
+{
+  Longer *longer = data;
+
+  morrow_future_unref (morrow_executor_spawn (longer->executor, morrow_coroutine (attach_and_wait_longer, longer, NULL)));
+  return NULL;
+}
+
+START_TEST (callback_is_for_who_spawned_beside_a_run_once_that_has_ended)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+  g_autoptr (MorrowPromise) promise = morrow_promise_new (), attached = NULL;
+  g_autoptr (MorrowFuture) is_attached = new_pending (&attached);
+  Longer longer = { executor, promise, attached };
+  GThread *thread = g_thread_new ("spawns", spawn_longer, &longer);
+
+  run_scene_on (executor, await_it, is_attached);
+  morrow_promise_resolve (promise);
+  g_thread_join (thread);
+  assert_said ("called");
+}
+END_TEST
+
 static Suite *
 inline_suite (void)
 {
   Suite *suite = suite_create ("inline");
   TCase *order = morrow_check_add_case (suite, "order");
   TCase *cancelled = morrow_check_add_case (suite, "cancelled");
+  TCase *started = morrow_check_add_case (suite, "started by a settling");
+  TCase *outside = morrow_check_add_case (suite, "outside a run");
 
   tcase_add_test (order, task_runs_to_its_end_when_it_is_created);
   tcase_add_test (order, task_that_was_created_is_the_current_one_until_it_has_ended);
   tcase_add_test (order, callback_runs_when_the_thread_would_sleep);
   tcase_add_test (order, callback_that_is_left_over_runs_at_the_end_of_the_run);
   tcase_add_test (order, task_that_awaits_one_below_it_on_the_stack_is_told_that_it_is_hopeless);
-  tcase_add_test (order, spawn_outside_a_run_runs_here_and_now);
+  tcase_add_test (order, callback_may_create_a_task_that_waits_for_the_next_callback);
 
   tcase_add_test (cancelled, can_04_cancel_goes_up_to_what_the_task_has_created_and_comes_back);
   tcase_add_test (cancelled, what_a_task_creates_before_it_is_given_its_cancel_is_cancelled_too);
   tcase_add_test (cancelled, can_05_task_that_ignores_the_cancel_of_its_creator_can_be_cancelled_again);
+
+  tcase_add_test (started, next_of_a_gather_runs_on_the_thread_of_the_run_whoever_settles_the_one_before);
+  tcase_add_test (started, next_of_a_gather_does_not_run_inside_the_call_that_settles_the_one_before);
+  tcase_add_test (started, next_of_a_gather_may_sleep_after_a_sleep);
+  tcase_add_test (started, next_of_a_gather_that_main_has_not_waited_for_is_swept);
+  tcase_add_test (started, next_of_a_gather_is_refused_once_nobody_can_run_it);
+  tcase_add_test (started, cancel_of_a_task_that_yields_goes_to_what_a_settling_has_started_on_top_of_it);
+
+  tcase_add_test (outside, spawn_outside_a_run_runs_here_and_now);
+  tcase_add_test (outside, callback_that_is_left_over_runs_before_the_spawn_returns);
+  tcase_add_test (outside, task_that_is_spawned_outside_a_run_is_woken_for_its_callback);
+  tcase_add_test (outside, callback_of_a_run_is_left_to_it_by_who_spawns_beside_it);
+  tcase_add_test (outside, callback_is_for_who_spawned_beside_a_run_once_that_has_ended);
 
   return suite;
 }
