@@ -569,6 +569,8 @@ drop (gpointer data)
   return NULL;
 }
 
+static __thread MorrowThreadPool *working_for;   /* this thread: whose worker it is, or NULL; borrowed */
+
 /* The last reference may go on one of the pool's own threads, with a callback, which cannot wait for itself: another
  * thread then waits for it. It is started once this one is out of the unref. */
 static __thread MorrowThreadPool *farewell;   /* this thread: owned */
@@ -589,6 +591,7 @@ worker_main (gpointer data)
   MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
   Work work;
 
+  working_for = self;
   home->is_worker = TRUE;
   while (take_work (self, &work))
     {
@@ -808,7 +811,7 @@ morrow_thread_pool_dispose (GObject *object)
 {
   MorrowThreadPool *self = MORROW_THREAD_POOL (object);
 
-  if (g_ptr_array_find (self->threads, g_thread_self (), NULL))
+  if (working_for == self)   /* those that there are may still be added to */
     {
       farewell = g_object_ref (self);
       return;
