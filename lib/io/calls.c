@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The system's calls on a descriptor, in a task. Each is tried first, and waits only when the system would block, or
  * when the last one has told that it would: a read of a TCP socket that came up short has emptied it. Of other kinds
- * that cannot be said: a packet, a line or a message with descriptors ends a read too. */
+ * that cannot be said: a packet, a line or a message with descriptors ends a read too; nor of one that has had something
+ * urgent, whose place in the data ends one as well.
+ *
+ * Only a read and a write tell that a side is dry. What is urgent, errors, and what a peek begins with lie elsewhere; and poll ()
+ * may say no where a write would be taken. An edge that has passed is not told of again: a side that is held to be dry for
+ * these would never be tried. */
 
 #include "config.h"
 
@@ -22,6 +27,7 @@ typedef struct
 {
   const char      *name;
   int              events;    /* what it waits for, as poll () has it */
+  guint            dry;       /* the sides of which EAGAIN tells that they are, and that are waited for first when they are */
   gboolean         is_read;   /* of everything that there is, into buffer */
   gpointer         buffer;
   gsize            size;
@@ -40,7 +46,7 @@ static inline void
 note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
 {
   if (n > 0 && (gsize) n < call->size && self->kind == MORROW_FD_TCP &&
-      here != NULL && self->slot != NULL && self->slot->loop == here && !self->slot->is_unsteady)
+      here != NULL && self->slot != NULL && self->slot->loop == here && !self->slot->is_unsteady && !self->has_mark)
     self->slot->dry |= MORROW_SIDE_IN;
 }
 
@@ -56,8 +62,8 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
   if (!morrow__fd_begin (self, sides, here, error))
     return -1;
 
-  wait = morrow__fd_is_dry (self, sides, here);
-  while (!wait || morrow__fd_wait (self, call->events, here, deadline, error))
+  wait = morrow__fd_is_dry (self, call->dry, here);
+  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, deadline, error))
     {
       n = once (self, call);
       wait = n < 0 && errno == EAGAIN;
@@ -69,11 +75,28 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     set_error (call->name, errno, error);
   else if (call->is_read)
     note_short_read (self, call, n, here);
+  else if (call->events == POLLPRI)
+    self->has_mark = TRUE;
   morrow__fd_end (self, sides);
   return n;
 }
 
 /* --- reading and writing ----------------------------------------------------------------------------------------- */
+
+/* What a recv () with @flags waits for. */
+static inline int
+recv_events (int flags)
+{
+  if (G_UNLIKELY (flags & MSG_ERRQUEUE))
+    return POLLERR;
+  return flags & MSG_OOB ? POLLPRI : POLLIN;
+}
+
+static inline guint
+recv_dry (int flags)
+{
+  return flags & (MSG_ERRQUEUE | MSG_OOB | MSG_PEEK) ? 0 : MORROW_SIDE_IN;
+}
 
 static gssize
 recv_once (MorrowFd *self, const Call *call)
@@ -97,7 +120,10 @@ recv_once (MorrowFd *self, const Call *call)
 gssize
 morrow_fd_recv (MorrowFd *self, gpointer buffer, gsize size, int flags, gint64 deadline, GError **error)
 {
-  Call call = { .name = "recv", .events = POLLIN, .is_read = flags == 0, .buffer = buffer, .size = size, .flags = flags };
+  Call call = {
+    .name = "recv", .events = recv_events (flags), .dry = recv_dry (flags), .is_read = flags == 0,
+    .buffer = buffer, .size = size, .flags = flags
+  };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
@@ -126,7 +152,9 @@ send_once (MorrowFd *self, const Call *call)
 gssize
 morrow_fd_send (MorrowFd *self, gconstpointer buffer, gsize size, int flags, gint64 deadline, GError **error)
 {
-  Call call = { .name = "send", .events = POLLOUT, .buffer = (gpointer) buffer, .size = size, .flags = flags };
+  Call call = {
+    .name = "send", .events = POLLOUT, .dry = MORROW_SIDE_OUT, .buffer = (gpointer) buffer, .size = size, .flags = flags
+  };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
@@ -156,7 +184,7 @@ read_once (MorrowFd *self, const Call *call)
 gssize
 morrow_fd_read (MorrowFd *self, gpointer buffer, gsize size, gint64 deadline, GError **error)
 {
-  Call call = { .name = "read", .events = POLLIN, .is_read = TRUE, .buffer = buffer, .size = size };
+  Call call = { .name = "read", .events = POLLIN, .dry = MORROW_SIDE_IN, .is_read = TRUE, .buffer = buffer, .size = size };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
@@ -187,7 +215,7 @@ write_once (MorrowFd *self, const Call *call)
 gssize
 morrow_fd_write (MorrowFd *self, gconstpointer buffer, gsize size, gint64 deadline, GError **error)
 {
-  Call call = { .name = "write", .events = POLLOUT, .buffer = (gpointer) buffer, .size = size };
+  Call call = { .name = "write", .events = POLLOUT, .dry = MORROW_SIDE_OUT, .buffer = (gpointer) buffer, .size = size };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
@@ -245,7 +273,7 @@ accept_once (MorrowFd *self, const Call *call)
 int
 morrow_fd_accept (MorrowFd *self, struct sockaddr *address, socklen_t *length, gint64 deadline, GError **error)
 {
-  Call call = { .name = "accept", .events = POLLIN, .address = address, .length = length };
+  Call call = { .name = "accept", .events = POLLIN, .dry = MORROW_SIDE_IN, .address = address, .length = length };
 
   g_return_val_if_fail (self != NULL, -1);
 
@@ -290,7 +318,7 @@ finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **erro
   /* A task may be woken for nothing, by a cancel that is taken back at once. */
   do
     {
-      if (!morrow__fd_wait (self, POLLOUT, here, deadline, error))
+      if (!morrow__fd_wait (self, POLLOUT, 0, here, deadline, error))
         return -1;
     }
   while (!poll_now (self, POLLOUT));
@@ -369,8 +397,10 @@ wait_until_ready (gpointer data, GValue *result, GError **error)
 
   do
     events = poll_now (self->fd, self->events);
-  while (events == 0 && morrow__fd_wait (self->fd, self->events, here, G_MAXINT64, error));
+  while (events == 0 && morrow__fd_wait (self->fd, self->events, 0, here, G_MAXINT64, error));
 
+  if (events & POLLPRI)
+    self->fd->has_mark = TRUE;   /* it is read by a call that is not here */
   morrow__fd_end (self->fd, sides);
   return events != 0 && morrow_return_int (result, events);
 }

@@ -34,7 +34,8 @@ struct _MorrowFd
   atomic_uint       ref_count;   /* any thread */
   atomic_uint       use;         /* any thread: see "Who may" */
   int               fd;          /* immutable */
-  guint16           kind;        /* immutable: MorrowFdKind */
+  guint8            kind;        /* immutable: MorrowFdKind */
+  guint8            has_mark;    /* whoever reads: something urgent was read, or found, and a read may end at its mark */
   guint16           blocking;    /* immutable: why it could not be made non-blocking, as errno has it; else 0 */
   MorrowSlot       *slot;        /* written under the lock by whoever has both sides; read under it, or on a loop by who has one */
   MorrowThreadHome *pollers[2];  /* under the lock: those that wait for a side; never freed */
@@ -46,10 +47,10 @@ struct _MorrowFd
 gboolean morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error);
 void     morrow__fd_end   (MorrowFd *self, guint sides);
 
-/* Within, when the system would block: waits for poll ()'s @events, which are of the call's sides. May return early.
- * FALSE, and the error, when a cancel came instead, or the deadline, when the descriptor was closed, or when it cannot
- * be waited for. */
-gboolean morrow__fd_wait  (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error);
+/* Within, when the system would block: waits for poll ()'s @events, which are of the call's sides; @dry are those of them of
+ * which a read or a write has just told that they are. May return early. FALSE, and the error, when a cancel came instead, or
+ * the deadline, when the descriptor was closed, or when it cannot be waited for. */
+gboolean morrow__fd_wait  (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error);
 
 /* Likewise, where nobody tells when it is worth to try again: waits for so many microseconds. A close is noticed after it. */
 gboolean morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error);
@@ -57,7 +58,7 @@ gboolean morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline,
 static inline guint
 morrow__fd_sides (int events)
 {
-  return (events & (POLLIN | POLLPRI) ? MORROW_SIDE_IN : 0) | (events & POLLOUT ? MORROW_SIDE_OUT : 0);
+  return (events & (POLLIN | POLLPRI | POLLERR) ? MORROW_SIDE_IN : 0) | (events & POLLOUT ? MORROW_SIDE_OUT : 0);
 }
 
 /* Whether a wait is to come before the call. A callback cannot wait: it tries, whatever is known. */

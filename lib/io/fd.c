@@ -262,7 +262,7 @@ take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 }
 
 static gboolean
-wait_on_loop (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error)
+wait_on_loop (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error)
 {
   guint sides = morrow__fd_sides (events);
   MorrowSlot *slot;
@@ -274,8 +274,7 @@ wait_on_loop (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GEr
     }
 
   slot = take_slot (self, sides, here, error);
-  /* That there is nothing urgent says nothing of the rest. */
-  if (slot == NULL || !morrow__slot_wait (slot, sides, morrow__fd_sides (events & ~POLLPRI), deadline, error))
+  if (slot == NULL || !morrow__slot_wait (slot, sides, dry, deadline, error))
     return FALSE;
   return G_LIKELY (!is_closed (self)) || set_closed_error (error);
 }
@@ -324,13 +323,13 @@ can_wait (GError **error)
 }
 
 gboolean
-morrow__fd_wait (MorrowFd *self, int events, MorrowLoop *here, gint64 deadline, GError **error)
+morrow__fd_wait (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error)
 {
   if (!can_wait (error))
     return FALSE;
 
   if (here != NULL)
-    return wait_on_loop (self, events, here, deadline, error);
+    return wait_on_loop (self, events, dry, here, deadline, error);
   return wait_on_thread (self, events, morrow__thread_home_here (), deadline, error);
 }
 

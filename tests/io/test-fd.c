@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -520,6 +521,14 @@ wait_in_vain (MorrowFd *fd)
   assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
 }
 
+/* On a loop: it has been told of all that had come when this was called. */
+static void
+wait_for_edges (void)
+{
+  for (guint i = 0; i < 3; i++)
+    ck_assert (morrow_await (morrow_sleep (0.001), NULL));
+}
+
 static gboolean
 find_the_end (gpointer data, GValue *result, GError **error)
 {
@@ -743,8 +752,121 @@ SCENE (data_are_read_after_a_wait_for_something_urgent)
   ck_assert (!morrow_future_is_settled (urgent));
   morrow_future_cancel (urgent);
   await_cancelled (urgent);
-  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, g_get_monotonic_time () + 10 * G_USEC_PER_SEC, error), 1);
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, 0, NEVER, error), 1);
   ck_assert_int_eq (byte, 'b');
+  close (fds[1]);
+  return TRUE;
+}
+
+/* What is behind it comes with no edge of its own. */
+SCENE (data_behind_something_urgent_that_was_read_before_the_loop_saw_it_are_found)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  char byte;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  ck_assert_int_eq (write (fds[1], "-", 1), 1);
+  ck_assert_int_eq (recv_some (fd, 1), 1);   /* there may be more, for all that is known */
+  ck_assert_int_eq (write (fds[1], "ab", 2), 2);
+  ck_assert_int_eq (send (fds[1], "x", 1, MSG_OOB), 1);
+  ck_assert_int_eq (write (fds[1], "cd", 2), 2);
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, MSG_OOB, NEVER, error), 1);
+  ck_assert_int_eq (byte, 'x');
+  wait_for_edges ();
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  close (fds[1]);
+  return TRUE;
+}
+
+/* Likewise, by a call that is not here. */
+SCENE (data_behind_something_urgent_that_was_found_ready_are_found)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  char byte;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  ck_assert_int_eq (write (fds[1], "ab", 2), 2);
+  ck_assert_int_eq (send (fds[1], "x", 1, MSG_OOB), 1);
+  ck_assert_int_eq (write (fds[1], "cd", 2), 2);
+  ck_assert (morrow_await_int (morrow_fd_ready (fd, G_IO_PRI), error) & G_IO_PRI);
+  ck_assert_int_eq (recv (fds[0], &byte, 1, MSG_OOB), 1);
+  wait_for_edges ();
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  ck_assert_int_eq (recv_some (fd, 100), 2);
+  close (fds[1]);
+  return TRUE;
+}
+
+/* The system says at once that there is nothing and will be nothing. */
+SCENE (nothing_urgent_is_an_error_whatever_the_last_read_found)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (GError) local_error = NULL;
+  char byte;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  wait_in_vain (fd);
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, MSG_OOB, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  close (fds[1]);
+  return TRUE;
+}
+
+/* Which has places of its own: that nothing is there says nothing of what a read takes. */
+static void
+recv_in_vain (MorrowFd *fd, int flags)
+{
+  g_autoptr (GError) local_error = NULL;
+  char buffer[100];
+
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, flags, g_get_monotonic_time () + 100, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
+static gboolean
+look_for_errors (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  recv_in_vain (fd, MSG_ERRQUEUE);
+  ck_assert_int_eq (recv_some (fd, 100), 5);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (data_are_read_after_a_look_for_errors_in_vain)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, look_for_errors, NULL);
+}
+END_TEST
+
+SCENE (data_are_read_after_a_peek_beyond_them_in_vain)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  const int offset = 5;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  ck_assert_int_eq (setsockopt (fds[0], SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset), 0);
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  recv_in_vain (fd, MSG_PEEK);
+  ck_assert_int_eq (recv_some (fd, 100), 5);
   close (fds[1]);
   return TRUE;
 }
@@ -942,6 +1064,31 @@ SCENE (reader_and_writer_wait_side_by_side)
   ck_assert (!morrow_future_is_settled (in));
   ck_assert_int_eq (write (fds[1], "hello", 5), 5);
   await_ok (in);
+  close (fds[1]);
+  return TRUE;
+}
+
+/* A local socket has room for a send long before poll () says so. */
+SCENE (side_that_was_found_not_ready_is_tried_all_the_same)
+{
+  static const char zeros[512];
+  struct pollfd poll_fd = { .events = POLLOUT };
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) ready = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  poll_fd.fd = fds[0];
+  while (poll (&poll_fd, 1, 0) == 1)
+    ck_assert_int_gt (write (fds[0], zeros, sizeof zeros), 0);
+  ready = morrow_create_task (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT));
+  let_run ();
+  ck_assert (!morrow_future_is_settled (ready));
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  await_ok (ready);
+  ck_assert_int_eq (morrow_future_get_int (ready), G_IO_IN);
+  ck_assert_int_eq (morrow_fd_send (fd, "hello", 5, 0, NEVER, error), 5);
   close (fds[1]);
   return TRUE;
 }
@@ -1161,7 +1308,7 @@ fork_and_wait (gpointer data, GValue *result, GError **error)
   wait_in_vain (fd);
   ck_assert (ask_child (in_child[GPOINTER_TO_INT (data)], fd));
   ck_assert_int_eq (write (fds[1], "x", 1), 1);
-  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, g_get_monotonic_time () + 10 * G_USEC_PER_SEC, error), 1);
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, NEVER, error), 1);
   close (fds[1]);
   return TRUE;
 }
@@ -1427,6 +1574,11 @@ make_suite (void)
   tcase_add_test (calls, peeked_data_are_still_there);
   tcase_add_test (calls, data_behind_something_urgent_are_found);
   tcase_add_test (calls, data_are_read_after_a_wait_for_something_urgent);
+  tcase_add_test (calls, data_behind_something_urgent_that_was_read_before_the_loop_saw_it_are_found);
+  tcase_add_test (calls, data_behind_something_urgent_that_was_found_ready_are_found);
+  tcase_add_test (calls, nothing_urgent_is_an_error_whatever_the_last_read_found);
+  tcase_add_loop_test (calls, data_are_read_after_a_look_for_errors_in_vain, 0, N_MODELS);
+  tcase_add_test (calls, data_are_read_after_a_peek_beyond_them_in_vain);
   tcase_add_loop_test (calls, descriptor_that_cannot_be_made_non_blocking_is_of_no_use, 0, N_MODELS);
   tcase_add_loop_test (calls, read_of_a_socket_does_not_block_whatever_others_make_of_it, 0, N_MODELS);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
@@ -1436,6 +1588,7 @@ make_suite (void)
   tcase_add_loop_test (ready, readiness_is_that_of_the_moment, 0, N_MODELS);
   tcase_add_test (ready, both_sides_are_waited_for_at_once);
   tcase_add_test (ready, reader_and_writer_wait_side_by_side);
+  tcase_add_test (ready, side_that_was_found_not_ready_is_tried_all_the_same);
   tcase_add_test (ready, readiness_nobody_waits_for_warns_as_a_coroutine_does);
 
   tcase_add_test (life, task_whose_data_are_always_there_leaves_others_their_turn);
