@@ -42,6 +42,12 @@ set_error (const char *name, int code, GError **error)
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: %s", name, g_strerror (code));
 }
 
+static gboolean
+is_late (const GError *error)
+{
+  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
 static inline void
 note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
 {
@@ -50,12 +56,14 @@ note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
     self->slot->dry |= MORROW_SIDE_IN;
 }
 
-/* Does @call by @once, which does it without blocking. */
+/* Does @call by @once, which does it without blocking. What came in time counts though others had the thread until after the
+ * deadline: so one that has passed while the call waited is followed by a last attempt. */
 static inline __attribute__ ((always_inline)) gssize
 perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const Call *call), gint64 deadline, GError **error)
 {
   MorrowLoop *here = morrow__loop_here ();
   guint sides = morrow__fd_sides (call->events);
+  GError *wait_error = NULL;
   gssize n = -1;
   gboolean wait;
 
@@ -63,11 +71,11 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     return -1;
 
   wait = morrow__fd_is_dry (self, call->dry, here);
-  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, deadline, error))
+  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, deadline, &wait_error) || is_late (wait_error))
     {
       n = once (self, call);
       wait = n < 0 && errno == EAGAIN;
-      if (!wait)
+      if (!wait || wait_error != NULL)
         break;
     }
 
@@ -77,6 +85,8 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     note_short_read (self, call, n, here);
   else if (call->events == POLLPRI)
     self->has_mark = TRUE;
+  if (G_UNLIKELY (wait_error != NULL))
+    g_propagate_error (wait ? error : NULL, wait_error);
   morrow__fd_end (self, sides);
   return n;
 }
@@ -312,16 +322,25 @@ begin_to_connect (MorrowFd *self, const struct sockaddr *address, socklen_t leng
 static int
 finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **error)
 {
+  GError *wait_error = NULL;
+  gboolean made = FALSE;
   int code = 0;
   socklen_t length = sizeof code;
 
-  /* A task may be woken for nothing, by a cancel that is taken back at once. */
-  do
+  /* A task may be woken for nothing, by a cancel that is taken back at once; and the deadline may have passed while others had
+   * the thread. */
+  while (!made)
     {
-      if (!morrow__fd_wait (self, POLLOUT, 0, here, deadline, error))
-        return -1;
+      gboolean woken = morrow__fd_wait (self, POLLOUT, 0, here, deadline, &wait_error);
+
+      made = (woken || is_late (wait_error)) && poll_now (self, POLLOUT);
+      if (!woken && !made)
+        {
+          g_propagate_error (error, wait_error);
+          return -1;
+        }
     }
-  while (!poll_now (self, POLLOUT));
+  g_clear_error (&wait_error);
 
   if (getsockopt (self->fd, SOL_SOCKET, SO_ERROR, &code, &length) != 0)
     code = errno;

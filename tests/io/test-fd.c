@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock-private.h"
 #include "exec/models.h"
 #include "loopback.h"
 
@@ -410,6 +411,51 @@ be_allowed (gpointer data, GValue *result, GError **error)
 START_TEST (wait_ends_when_the_call_can_be_done)
 {
   run_wait (_i, be_allowed);
+}
+END_TEST
+
+/* What somebody else runs on the thread of a task that waits. */
+typedef struct
+{
+  Wait  *wait;
+  gint64 deadline;
+} Long;
+
+static gboolean
+allow_and_take_long (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Long *self = data;
+
+  wait_allow (self->wait);
+  morrow__clock_advance (self->deadline + 1 - morrow__clock_now ());
+  return TRUE;
+}
+
+static gboolean
+be_allowed_meanwhile (gpointer data, GValue *result, GError **error)
+{
+  Long work = { .wait = data, .deadline = morrow__clock_now () + 10 * G_USEC_PER_SEC };
+  g_autoptr (MorrowFuture) now = new_int (1);
+  g_autoptr (MorrowFuture) then = morrow_future_then (now, allow_and_take_long, &work, NULL);
+  gssize n = wait_call (work.wait, work.deadline, error);
+
+  if (n < 0)
+    return FALSE;
+  if (work.wait->call == CALL_ACCEPT)
+    close (n);
+  await_ok (then);
+  return TRUE;
+}
+
+/* Not on a pool of loops, where the callback is another's, and the clock jumps for who sleeps. */
+START_TEST (what_came_in_time_counts_though_the_thread_was_taken_until_after_the_deadline)
+{
+  if (_i % N_MODELS == MODEL_LOOPS)
+    return;
+
+  morrow__clock_set_virtual (TRUE);
+  run_wait (_i, be_allowed_meanwhile);
+  morrow__clock_set_virtual (FALSE);
 }
 END_TEST
 
@@ -1559,6 +1605,8 @@ make_suite (void)
   tcase_add_loop_test (waits, wait_ends_by_a_cancel_from_another_thread, 0, N_WAITS);
   tcase_add_loop_test (waits, wait_ends_by_a_close_from_another_thread, 0, N_WAITS);
   tcase_add_loop_test (waits, wait_ends_when_the_call_can_be_done, 0, N_WAITS);
+  tcase_add_loop_test (waits, what_came_in_time_counts_though_the_thread_was_taken_until_after_the_deadline, 0,
+                       CALL_CONNECT * N_MODELS);
 
   tcase_add_loop_test (parked, parked_task_is_cancelled_by_another, 0, N_CALLS);
   tcase_add_loop_test (parked, parked_task_is_told_of_a_close, 0, N_CALLS);
