@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a loop asks of the pool that it is a part of. All on the loop's own thread. */
+/* What a loop asks of the pool that it is a part of; on the loop's own thread, but for what says otherwise. */
 
 #pragma once
 
@@ -25,6 +25,10 @@ gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);
 void     morrow__loop_pool_woken       (MorrowLoop *loop);
 gboolean morrow__loop_pool_nap         (MorrowLoop *loop);
 gboolean morrow__loop_pool_naps_on     (MorrowLoop *loop);
+
+/* From any thread, while the loop is open: it is given a task, or a job, by itself. */
+void     morrow__loop_pool_count_start (MorrowLoop *loop);
+void     morrow__loop_pool_count_post  (MorrowLoop *loop);
 
 gboolean morrow__loop_pool_is_sweeping (MorrowLoop *loop);
 void     morrow__loop_pool_task_ended  (MorrowLoop *loop);

@@ -41,7 +41,8 @@
  *   Both are counted by each loop for itself; the ended are summed up first, then the started: equal sums mean that in
  *   between there was none.
  *   Main's loop, which waits for that, is woken by each task that ends while it sweeps, and by each loop once it has
- *   swept: a task that had ended without seeing that somebody sweeps is then counted.
+ *   swept: a task that had ended without seeing that somebody sweeps is then counted. What it has been given itself, by who
+ *   asked morrow_loop_get_current () for it, it sweeps and waits for as any loop does.
  *
  *   Nobody counts the callbacks, and the pieces of submitted work, that have ended. The sweep is a job behind them: when
  *   a loop has swept, what it had before has ended. Each of them, and each task, and each thread that was given work,
@@ -469,6 +470,25 @@ morrow__loop_pool_task_ended (MorrowLoop *loop)
     wake_sweeper (loop->pool);
 }
 
+/* On another thread than its loop's what comes counts as from outside. */
+void
+morrow__loop_pool_count_start (MorrowLoop *loop)
+{
+  if (morrow__home == &loop->home)
+    add_own (&loop->n_started);
+  else
+    atomic_fetch_add_explicit (&loop->pool->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
+}
+
+void
+morrow__loop_pool_count_post (MorrowLoop *loop)
+{
+  if (morrow__home == &loop->home)
+    add_own (&loop->n_posted);
+  else
+    atomic_fetch_add_explicit (&loop->pool->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_posted () */
+}
+
 /* Each thread outside deals out in turn, for itself. */
 static MorrowLoop *
 next_loop (MorrowLoopPool *self)
@@ -600,7 +620,8 @@ has_leftovers (gpointer data)
 
   /* Acquire: pairs with the release in sweep_run (). */
   return atomic_load_explicit (&self->n_sweeps, memory_order_acquire) > 0 || has_tasks (self) ||
-         !morrow__ring_is_empty (self->ring) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner);
+         !morrow__ring_is_empty (self->ring) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner) ||
+         morrow__loop_has_tasks (runner);   /* last: what all these have given it is there */
 }
 
 static gulong
@@ -654,6 +675,7 @@ finish (MorrowLoopPool *self, MorrowLoop *runner)
     {
       n_made = count_made (self);
       post_sweeps (self);
+      morrow__loop_sweep (runner);
       morrow__loop_turn_while (runner, has_leftovers, runner);
     }
   while (count_made (self) != n_made);
@@ -691,6 +713,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__peers_leave (runner);
   morrow__loop_drain (runner);
+  morrow__loop_close (runner);
   morrow__loop_yield_thread (runner);
   g_object_unref (runner);
   return TRUE;

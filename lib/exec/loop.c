@@ -12,7 +12,7 @@
 #include "base/cache-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
-#include "exec/loop-private.h"
+#include "exec/loop-pool-private.h"
 
 /* Memory for small objects that a run leaves to the next, in bytes; what it had beyond that goes back to the system. */
 #define KEPT_AFTER_RUN ((gsize) 1024 * 1024)
@@ -145,55 +145,100 @@ morrow__loop_post_held (MorrowLoop *self, MorrowJob *job)
     push_posted (self, job);
 }
 
+/* L2: whether the loop is open, and stays so until end_posting (). */
+static inline gboolean
+begin_posting (MorrowLoop *self)
+{
+  /* Sequentially consistent, both: L2, pair with the exchange and the load in morrow__loop_close (). */
+  atomic_fetch_add_explicit (&self->posting, 1, memory_order_seq_cst);
+  return self->broken == NULL && !atomic_load_explicit (&self->closed, memory_order_seq_cst);
+}
+
+static inline void
+end_posting (MorrowLoop *self)
+{
+  /* Release: pairs with the load of posting in morrow__loop_close (). */
+  atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
+}
+
 /* From any thread, by who knows only that the loop is there now. */
 void
 morrow__loop_post (MorrowLoop *self, MorrowJob *job)
 {
-  gboolean closed;
+  gboolean is_open;
 
   if (G_LIKELY (morrow__home == &self->home))
     {
-      morrow__loop_post_held (self, job);
+      morrow__queue_push (&self->ready, &job->node);
       return;
     }
 
-  /* Sequentially consistent, both: L2, pair with the exchange and the load in morrow__loop_close (). The release on the
-   * way out pairs with that load too. */
-  atomic_fetch_add_explicit (&self->posting, 1, memory_order_seq_cst);
-  closed = self->broken != NULL || atomic_load_explicit (&self->closed, memory_order_seq_cst);
-  if (!closed)
+  is_open = begin_posting (self);
+  if (is_open)
     push_posted (self, job);
-  atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
+  end_posting (self);
 
-  if (closed)
+  if (!is_open)
     job->run (job, TRUE);   /* last: it may let go of the loop */
+}
+
+/* Likewise, of what one of a pool's loops is given by itself: the pool, which is there until that closes, has to @count it. */
+static void
+post_to_member (MorrowLoop *self, MorrowJob *job, void (*count) (MorrowLoop *loop))
+{
+  gboolean is_open = begin_posting (self);
+
+  if (is_open)
+    {
+      count (self);
+      morrow__loop_post_held (self, job);
+    }
+  end_posting (self);
+
+  if (!is_open)
+    job->run (job, TRUE);
 }
 
 /* The hold that the caller has may be the job's, which goes with it; and what is held may have been abandoned. */
 static void
 loop_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  morrow__loop_post ((MorrowLoop *) executor, job);
+  MorrowLoop *self = (MorrowLoop *) executor;
+
+  if (G_UNLIKELY (self->pool != NULL))
+    post_to_member (self, job, morrow__loop_pool_count_post);
+  else
+    morrow__loop_post (self, job);
 }
 
-/* A hosted loop turns as long as its context does, whoever still has a reference of it: its tasks hold it. */
+/* A hosted loop turns as long as its context does, whoever still has a reference of it: its tasks hold it. Any other may have
+ * been abandoned, and one of a pool's be older than that. */
 static void
-loop_start (MorrowExecutor *executor, MorrowFuture *task)
+loop_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
+  MorrowTask *task = (MorrowTask *) future;
 
   if (G_UNLIKELY (self->broken != NULL))
     {
-      morrow__task_abandon ((MorrowTask *) task, g_error_copy (self->broken));
-      morrow_future_unref (task);
+      morrow__task_abandon (task, g_error_copy (self->broken));
+      morrow_future_unref (future);
+      return;
+    }
+
+  if (G_UNLIKELY (self->pool != NULL))
+    {
+      morrow__task_inherit_spared (task, self->executor);
+      morrow__loop_mark_start (task);
+      post_to_member (self, &task->job, morrow__loop_pool_count_start);
       return;
     }
 
   if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
-    morrow__task_inherit_spared ((MorrowTask *) task, executor);
+    morrow__task_inherit_spared (task, self->executor);
   if (self->hosted)
     morrow__executor_hold (executor);
-  morrow__loop_start (self, (MorrowTask *) task);
+  morrow__loop_start (self, task);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
@@ -205,6 +250,12 @@ morrow__loop_take_thread (MorrowLoop *self, GError **error)
   if (self->broken != NULL)
     {
       g_propagate_error (error, g_error_copy (self->broken));
+      return FALSE;
+    }
+  /* Sequentially consistent, as all that is done with it: one that belonged to a pool, and is older than that. */
+  if (atomic_load_explicit (&self->closed, memory_order_seq_cst))
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
       return FALSE;
     }
   if (!g_main_context_acquire (self->context))

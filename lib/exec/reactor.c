@@ -568,12 +568,13 @@ struct _MorrowLoopSource
 };
 
 /* The loop itself has the context iterated, for the others; or a task does, which is no place to run others; or a forked
- * child does, which has none of the loop's business. */
+ * child does, which has none of the loop's business; or somebody does when the loop has been closed. */
 static gboolean
 stands_aside (MorrowLoop *self)
 {
+  /* Relaxed: where the loop is closed while its context turns, it is by the thread that turns it. */
   return (self->stand_aside != 0 && self->stand_aside == g_main_depth () + 1) || self->home.current != NULL ||
-         !morrow__executor_is_ours (&self->parent_instance);
+         !morrow__executor_is_ours (&self->parent_instance) || atomic_load_explicit (&self->closed, memory_order_relaxed);
 }
 
 static gboolean

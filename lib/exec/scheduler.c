@@ -192,12 +192,12 @@ morrow__loop_mark_start (MorrowTask *task)
   task->job.run = start_run;
 }
 
-/* Queues a task that has not started; from any thread, by who holds the executor. */
+/* Queues a task that has not started; from any thread. */
 void
 morrow__loop_start (MorrowLoop *self, MorrowTask *task)
 {
   morrow__loop_mark_start (task);
-  morrow__loop_post_held (self, &task->job);
+  morrow__loop_post (self, &task->job);
 }
 
 /* --- what a task may not leave behind ------------------------------------------------------------------------------ */

@@ -580,6 +580,40 @@ SCENE (gather_with_a_limit_of_settled_ones_is_done_at_once)
   return TRUE;
 }
 
+typedef struct
+{
+  MorrowPromise *promise;
+  MorrowFuture  *gather;
+} Late;
+
+static gboolean
+leave_gather (gpointer data, GValue *result, GError **error)
+{
+  Late *self = data;
+  MorrowFuture *children[2] = { new_pending (&self->promise), morrow_coroutine (say_data, (gpointer) "second", NULL) };
+
+  self->gather = morrow_gather_full (children, 2, MORROW_GATHER_DEFAULT, 1);
+  return TRUE;
+}
+
+START_TEST (gather_with_a_limit_that_outlives_its_loop_is_told_that_it_is_closed)
+{
+  g_autoptr (GError) error = NULL;
+  Late late;
+  gboolean ok;
+
+  forget_said ();
+  run_scene (leave_gather, &late);
+  morrow_promise_resolve (late.promise);
+  ok = morrow_future_wait (late.gather, &error);
+  ck_assert (!ok);
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  assert_said ("");
+  morrow_future_unref (late.gather);
+  morrow_promise_unref (late.promise);
+}
+END_TEST
+
 SCENE (gather_of_gathers_a_thousand_deep_settles)
 {
   MorrowPromise *promise;
@@ -656,6 +690,7 @@ gather_suite (void)
   tcase_add_test (limit, gather_with_a_limit_goes_on_after_a_failure);
   tcase_add_test (limit, gather_with_a_limit_when_cancelled_starts_no_more);
   tcase_add_test (limit, gather_with_a_limit_of_settled_ones_is_done_at_once);
+  tcase_add_test (limit, gather_with_a_limit_that_outlives_its_loop_is_told_that_it_is_closed);
 
   tcase_add_test (where, gather_of_gathers_a_thousand_deep_settles);
   tcase_add_test (where, gather_on_a_plain_thread_waits_for_promises);

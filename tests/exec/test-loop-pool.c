@@ -406,6 +406,139 @@ START_TEST (runs_of_two_threads_on_one_pool_take_turns)
 }
 END_TEST
 
+/* --- what one loop is given by itself ------------------------------------------------------------- */
+
+static MorrowExecutor *
+current_loop (void)
+{
+  return MORROW_EXECUTOR (morrow_loop_get_current ());
+}
+
+static gboolean
+spawn_here_and_await (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_executor_spawn (current_loop (), morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL)), error);
+}
+
+static gboolean
+spawn_on_both (gpointer data, GValue *result, GError **error)
+{
+  return spawn_here_and_await (NULL, NULL, error) &&
+         morrow_await (morrow_create_task (morrow_coroutine (spawn_here_and_await, NULL, NULL)), error);
+}
+
+START_TEST (run_ends_although_a_task_was_spawned_on_one_loop_of_its_pool)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+
+  run_scene_on (pool, spawn_on_both, NULL);
+  run_scene_on (pool, spawn_on_both, NULL);
+}
+END_TEST
+
+static gboolean
+spawn_waiter_here (gpointer data, GValue *result, GError **error)
+{
+  spawn_forgotten (current_loop (), wait_for_ever, data);
+  return TRUE;
+}
+
+static gboolean
+leave_waiters_on_both (gpointer data, GValue *result, GError **error)
+{
+  return spawn_waiter_here (data, NULL, error) &&
+         morrow_await (morrow_create_task (morrow_coroutine (spawn_waiter_here, data, NULL)), error);
+}
+
+START_TEST (task_that_was_spawned_on_one_loop_of_a_pool_is_swept)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+  Waiters waiters = { 0 };
+
+  run_scene_on (pool, leave_waiters_on_both, &waiters);
+  ck_assert_uint_eq (atomic_load (&waiters.n_cancelled), atomic_load (&waiters.n_waiting));
+}
+END_TEST
+
+static gboolean
+keep_loop (gpointer data, GValue *result, GError **error)
+{
+  *(MorrowExecutor **) data = g_object_ref (current_loop ());
+  return TRUE;
+}
+
+static gboolean
+keep_both_loops (gpointer data, GValue *result, GError **error)
+{
+  MorrowExecutor **kept = data;
+
+  return keep_loop (&kept[0], NULL, error) && morrow_await (morrow_create_task (morrow_coroutine (keep_loop, &kept[1], NULL)), error);
+}
+
+/* While its pool lives. */
+START_TEST (task_that_a_thread_spawns_on_one_loop_of_a_pool_is_cancelled_with_the_pool)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (2), *kept[2];
+  g_autoptr (MorrowFuture) waiter = NULL, returner = NULL;
+  Waiters waiters = { 0 };
+  gboolean ok;
+
+  run_scene_on (pool, keep_both_loops, kept);
+  returner = morrow_executor_spawn (kept[1], morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
+  ok = morrow_future_wait (returner, NULL);
+  ck_assert (ok);
+  waiter = morrow_executor_spawn (kept[1], morrow_coroutine (wait_for_ever, &waiters, NULL));
+  g_object_unref (pool);
+  ck_assert (morrow_future_is_cancelled (waiter));
+  ck_assert_uint_eq (atomic_load (&waiters.n_cancelled), atomic_load (&waiters.n_waiting));
+  g_object_unref (kept[0]);
+  g_object_unref (kept[1]);
+}
+END_TEST
+
+static void
+never_run (gpointer data)
+{
+  ck_abort ();
+}
+
+static void
+set_flag (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+}
+
+static void
+assert_closed (MorrowExecutor *loop)
+{
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
+  g_autoptr (GError) spawned = NULL, run = NULL;
+  gboolean freed = FALSE, ok;
+
+  ok = morrow_future_wait (task, &spawned);
+  ck_assert (!ok);
+  assert_error (spawned, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  ok = morrow_run_on (loop, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL), NULL, &run);
+  ck_assert (!ok);
+  assert_error (run, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  morrow_executor_submit (loop, never_run, &freed, set_flag);
+  ck_assert (freed);
+  ck_assert (!g_main_context_iteration (morrow_loop_get_context (MORROW_LOOP (loop)), FALSE));
+}
+
+START_TEST (loop_that_is_kept_beyond_its_pool_or_its_run_is_closed)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (1), *kept[2];
+
+  run_scene_on (pool, keep_both_loops, kept);
+  assert_closed (kept[0]);
+  g_object_unref (pool);
+  assert_closed (kept[1]);
+  g_object_unref (kept[0]);
+  g_object_unref (kept[1]);
+}
+END_TEST
+
 /* --- submitted work ---------------------------------------------------------------------------- */
 
 typedef struct
@@ -889,6 +1022,7 @@ loop_pool_suite (void)
   Suite *suite = suite_create ("loop-pool");
   TCase *stealing = morrow_check_add_case (suite, "stealing");
   TCase *order = morrow_check_add_case (suite, "order");
+  TCase *alone = morrow_check_add_case (suite, "alone");
   TCase *submitted = morrow_check_add_case (suite, "submitted");
   TCase *searching = morrow_check_add_case (suite, "searching");
   TCase *naps = morrow_check_add_case (suite, "naps");
@@ -901,6 +1035,11 @@ loop_pool_suite (void)
 
   tcase_add_test (order, loop_of_a_pool_starts_its_newest_task_first);
   tcase_add_test (order, neither_new_tasks_nor_yielding_ones_starve);
+
+  tcase_add_test (alone, run_ends_although_a_task_was_spawned_on_one_loop_of_its_pool);
+  tcase_add_test (alone, task_that_was_spawned_on_one_loop_of_a_pool_is_swept);
+  tcase_add_test (alone, task_that_a_thread_spawns_on_one_loop_of_a_pool_is_cancelled_with_the_pool);
+  tcase_add_test (alone, loop_that_is_kept_beyond_its_pool_or_its_run_is_closed);
 
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
