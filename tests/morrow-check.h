@@ -22,6 +22,7 @@
 #include <check.h>
 #include <glib.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -188,6 +189,14 @@ morrow_check_add_case (Suite *suite, const char *name)
 }
 
 /* --- children ---------------------------------------------------------------------------------- */
+
+/* In the child of a fork (): one that hangs is ended.  Check's handler of the signal would end its parent as well. */
+static inline void
+morrow_check_limit_child (void)
+{
+  signal (SIGALRM, SIG_DFL);
+  alarm (10 * morrow_check_slowness ());
+}
 
 /* Ends the child of a fork ().  Valgrind would take what the parent's threads hold for lost there, and
  * loses sight of a process that becomes another program. */

@@ -29,7 +29,8 @@
  *
  * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is
  * held during a system call that gives memory back.  fork () takes them all, so that a child finds
- * whole what it goes on with.
+ * whole what it goes on with, and forgets the threads that it has not: what their bins held counts
+ * as in use there.
  *
  * The cache is off, and every object comes from malloc, under AddressSanitizer, ThreadSanitizer and
  * Valgrind, so that they see each use after free, and with MORROW_CACHE=malloc in the
@@ -146,7 +147,7 @@ static struct
   guint      n_unused;          /* whose last so many slabs were never used. */
 } spares;
 
-/* A lock of its own, held inside of none. */
+/* A lock of its own, held inside of none.  Those of this process. */
 static struct
 {
   GMutex     lock;
@@ -454,6 +455,17 @@ let_all_go (void)
     g_mutex_unlock (&depots[i].lock);
 }
 
+/* In a new child, whose only thread this is: the others' memory is used again for those that it
+ * makes. */
+static void
+begin_child (void)
+{
+  morrow__list_init (&threads.list);
+  if (thread_state == THREAD_CACHING)
+    morrow__list_append (&threads.list, &this_thread.link);
+  let_all_go ();
+}
+
 static void
 process_init (void)
 {
@@ -466,7 +478,7 @@ process_init (void)
   morrow__list_init (&spares.untouched);
   morrow__list_init (&threads.list);
   pthread_key_create (&thread_key, thread_end);
-  pthread_atfork (hold_all, let_all_go, let_all_go);
+  pthread_atfork (hold_all, let_all_go, begin_child);
 }
 
 static void

@@ -19,7 +19,8 @@
 enum
 {
   OBJECT_SIZE = 128,
-  N_FORKS = 200
+  N_FORKS = 200,
+  N_BYSTANDERS = 12
 };
 
 #define N_OBJECTS ((gsize) 400000 / morrow_check_slowness ())
@@ -345,6 +346,79 @@ START_TEST (child_finds_the_cache_whole_whatever_other_threads_did_with_it)
 }
 END_TEST
 
+/* Threads that use the cache, and are still there when the process forks. */
+typedef struct
+{
+  gint   n_begun;
+  GMutex end;
+} Bystanders;
+
+static gpointer
+use_cache_and_stay (gpointer data)
+{
+  Bystanders *self = data;
+
+  use_all_classes ();
+  g_atomic_int_inc (&self->n_begun);
+  g_mutex_lock (&self->end);
+  g_mutex_unlock (&self->end);
+  return NULL;
+}
+
+static gpointer
+use_cache_once (gpointer data)
+{
+  use_all_classes ();
+  return NULL;
+}
+
+/* In the child, whose threads get the memory that the parent's had: stacks with what belongs to a thread. */
+static void
+use_cache_on_new_threads (void)
+{
+  GThread *threads[N_BYSTANDERS];
+
+  for (guint i = 0; i < N_BYSTANDERS; i++)
+    threads[i] = g_thread_new ("new", use_cache_once, NULL);
+  for (guint i = 0; i < N_BYSTANDERS; i++)
+    g_thread_join (threads[i]);
+  morrow__cache_live ();   /* which looks at all threads */
+}
+
+START_TEST (child_forgets_the_threads_of_its_parent)
+{
+  Bystanders bystanders = { .n_begun = 0 };
+  GThread *threads[N_BYSTANDERS];
+  int status;
+  pid_t child;
+
+  if (!is_caching ())
+    return;
+
+  g_mutex_lock (&bystanders.end);
+  for (guint i = 0; i < N_BYSTANDERS; i++)
+    threads[i] = g_thread_new ("bystander", use_cache_and_stay, &bystanders);
+  while (g_atomic_int_get (&bystanders.n_begun) < N_BYSTANDERS)
+    g_thread_yield ();
+
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      for (guint i = 0; i < 3; i++)
+        use_cache_on_new_threads ();
+      _exit (0);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+
+  g_mutex_unlock (&bystanders.end);
+  for (guint i = 0; i < N_BYSTANDERS; i++)
+    g_thread_join (threads[i]);
+}
+END_TEST
+
 /* Each test has its own process, where the cache was not yet used. */
 START_TEST (environment_turns_the_cache_off)
 {
@@ -385,6 +459,7 @@ cache_suite (void)
   tcase_add_test (threads, thread_that_ends_gives_back_what_it_keeps);
   tcase_add_test (threads, destructors_of_a_thread_may_still_alloc_and_free);
   tcase_add_test (threads, child_finds_the_cache_whole_whatever_other_threads_did_with_it);
+  tcase_add_test (threads, child_forgets_the_threads_of_its_parent);
   suite_add_tcase (suite, threads);
 
   tcase_add_test (off, environment_turns_the_cache_off);

@@ -320,8 +320,7 @@ sleep_in_child (gpointer data, GValue *result, GError **error)
   child = fork ();
   if (child == 0)
     {
-      signal (SIGALRM, SIG_DFL);   /* Check's handler ends everything */
-      alarm (10);
+      morrow_check_limit_child ();
       morrow_check_end_child (morrow_await (morrow_sleep (0.001), NULL) ? 0 : 1);
     }
   pthread_mutex_unlock (&peers->lock);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -122,8 +121,7 @@ sleep_in_child (gpointer data, GValue *result, GError **error)
   ck_assert_int_ge (child, 0);
   if (child == 0)
     {
-      signal (SIGALRM, SIG_DFL);   /* Check's handler ends everything */
-      alarm (10 * morrow_check_slowness ());
+      morrow_check_limit_child ();
       morrow_check_end_child (morrow_await (morrow_sleep (0.01), NULL) ? 0 : 1);
     }
 
