@@ -101,7 +101,17 @@ morrow__task_ref_host (MorrowTask *self)
   return (MorrowTask *) morrow__future_ref_held (&self->future, &self->host->future);   /* T2 */
 }
 
-/* What runs in place is a part of its host. FALSE when it has ended. */
+/* @cancel: what @self had in the field when the request was there. For a request that SIGINT's handler has made, which can do
+ * no more, that is when somebody looks at it. */
+static void
+cancel_linked (MorrowTask *self, guint cancel)
+{
+  if (G_UNLIKELY (cancel & MORROW__CANCEL_LINKED))
+    morrow__cancellable_cancel (&self->future);
+}
+
+/* What runs in place is a part of its host. FALSE when it has ended. It counts the request too, for who asks for its
+ * GCancellable at this moment. */
 static gboolean
 cancel_host (MorrowTask *self, const char *message)
 {
@@ -110,6 +120,8 @@ cancel_host (MorrowTask *self, const char *message)
   if (host == NULL)
     return FALSE;
 
+  /* Acquire and release: pairs with morrow_future_get_cancellable (). */
+  cancel_linked (self, atomic_fetch_add_explicit (&self->cancel, MORROW__CANCEL_ONE, memory_order_acq_rel));
   morrow_future_cancel_with_message (&host->future, message);
   morrow_future_unref (&host->future);
   return TRUE;
@@ -158,8 +170,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
                                                  memory_order_seq_cst, memory_order_relaxed))
     ;
 
-  if (G_UNLIKELY (cancel & MORROW__CANCEL_LINKED))
-    morrow__cancellable_cancel (future);
+  cancel_linked (self, cancel);
 
   home = morrow__task_get_home (self);
   if (home == morrow__home && home != NULL)
@@ -169,11 +180,25 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   return TRUE;
 }
 
+/* The task whose count is that of @future: its host, where it runs in place. NULL for a future that is no task. */
+static MorrowTask *
+ref_counted (MorrowFuture *future)
+{
+  MorrowTask *host;
+
+  if (!morrow__future_is_task (future))
+    return NULL;
+
+  host = morrow__task_get_host ((MorrowTask *) future) != NULL ? morrow__task_ref_host ((MorrowTask *) future) : NULL;
+  return host != NULL ? host : (MorrowTask *) morrow__future_ref (future);
+}
+
 /**
  * morrow_future_get_cancelling:
  * @self: a future
  *
- * Tells how many requests to cancel a task have not been undone. asyncio's `cancelling()`.
+ * Tells how many requests to cancel a task have not been undone; of a coroutine that runs in place, as part of a task,
+ * how many to cancel that. asyncio's `cancelling()`.
  *
  * Returns: the number; 0 for a future that is no task
  */
@@ -181,37 +206,28 @@ guint
 morrow_future_get_cancelling (MorrowFuture *self)
 {
   MorrowHome *home = morrow__home;
+  MorrowTask *task;
+  guint n;
 
   g_return_val_if_fail (self != NULL, 0);
 
-  if (!morrow__future_is_task (self))
+  task = ref_counted (self);
+  if (task == NULL)
     return 0;
-  if (home != NULL && home->klass->inherit != NULL && home->current == (MorrowTask *) self)
+
+  if (home != NULL && home->klass->inherit != NULL && home->current == task)
     home->klass->inherit (home, home->current);
-  return atomic_load_explicit (&((MorrowTask *) self)->cancel, memory_order_relaxed) / MORROW__CANCEL_ONE;
+  n = atomic_load_explicit (&task->cancel, memory_order_relaxed) / MORROW__CANCEL_ONE;
+  morrow_future_unref (&task->future);
+  return n;
 }
 
-/**
- * morrow_future_uncancel:
- * @self: a future
- *
- * Undoes one request to cancel a task, as whoever caught the error and goes on must do. When it was the last, and the
- * task has not been given it yet, it is withdrawn. asyncio's `uncancel()`.
- *
- * Returns: how many requests remain
- */
-guint
-morrow_future_uncancel (MorrowFuture *self)
+/* Undoes one request, if there is one. Returns: how many remain. */
+static guint
+undo_request (MorrowTask *task)
 {
-  MorrowTask *task = (MorrowTask *) self;
-  guint cancel, undone;
+  guint cancel = atomic_load_explicit (&task->cancel, memory_order_relaxed), undone;
 
-  g_return_val_if_fail (self != NULL, 0);
-
-  if (!morrow__future_is_task (self))
-    return 0;
-
-  cancel = atomic_load_explicit (&task->cancel, memory_order_relaxed);
   do
     {
       if (cancel < MORROW__CANCEL_ONE)
@@ -226,15 +242,45 @@ morrow_future_uncancel (MorrowFuture *self)
   return undone / MORROW__CANCEL_ONE;
 }
 
+/**
+ * morrow_future_uncancel:
+ * @self: a future
+ *
+ * Undoes one request to cancel a task, as whoever caught the error and goes on must do; or to cancel the task that @self
+ * runs in place in. When it was the last, and the task has not been given it yet, it is withdrawn. asyncio's `uncancel()`.
+ *
+ * Returns: how many requests remain
+ */
+guint
+morrow_future_uncancel (MorrowFuture *self)
+{
+  MorrowTask *task;
+  guint n;
+
+  g_return_val_if_fail (self != NULL, 0);
+
+  task = ref_counted (self);
+  if (task == NULL)
+    return 0;
+
+  if (&task->future != self)
+    undo_request ((MorrowTask *) self);   /* which counts what was asked of it */
+  n = undo_request (task);
+  morrow_future_unref (&task->future);
+  return n;
+}
+
 gboolean
 morrow__task_take_request (MorrowTask *self, GError **error)
 {
   g_autofree char *message = NULL;
-
   /* Acquire: pairs with the exchange in morrow__task_cancel (), for the message and what else the asker did. */
-  if (!(atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_acquire) & MORROW__CANCEL_PENDING))
+  guint cancel = atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_acquire);
+
+  if (!(cancel & MORROW__CANCEL_PENDING))
     return FALSE;                       /* withdrawn meanwhile */
 
+  cancel_linked (self, cancel);
   message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
   g_propagate_error (error, morrow__cancelled_error (message));
   return TRUE;
@@ -337,6 +383,8 @@ deliver (MorrowFuture *future, gpointer bits)
 
   if (!(cancel & GPOINTER_TO_UINT (bits)))
     return;
+  if (cancel & MORROW__CANCEL_PENDING)
+    cancel_linked (self, cancel);
   if (self->paused)
     morrow__pause_end (self->pause);   /* it goes on, and finds the request pending */
   if (awaited == NULL || self->interruption != MORROW_NOT_INTERRUPTED)
@@ -400,6 +448,7 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator)
     return FALSE;
   *n_inherited = cancel / MORROW__CANCEL_ONE;
 
+  cancel_linked (creator, cancel);
   message = atomic_exchange_explicit (&creator->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
   morrow_future_cancel_with_message (&self->future, message);
   return_message (creator, message);

@@ -206,8 +206,9 @@ make_link (MorrowFuture *future)
  * @self: a future
  *
  * Gives a #GCancellable that is cancelled when @self is, for what understands GIO's kind only. For a task that is
- * when it is asked to end, before it has ended; it is cancelled in the thread that cancels @self. A coroutine that is
- * dropped before it has started counts as cancelled.
+ * when it is asked to end, before it has ended; it is cancelled in the thread that cancels @self, or in its own when
+ * SIGINT does. A coroutine that runs in place is asked when somebody cancels it, rather than the task that it is part of;
+ * one that is dropped before it has started counts as cancelled.
  *
  * Returns: (transfer full): a cancellable
  */
@@ -222,8 +223,8 @@ morrow_future_get_cancellable (MorrowFuture *self)
   if (cancellable == NULL)
     cancellable = make_link (self);
 
-  /* Acquire and release: pairs with the exchange of the same word in morrow__task_cancel (). Whichever comes second sees
-   * the other, and cancels. */
+  /* Acquire and release: pairs with the exchange of the same word in morrow__task_cancel (), and with the additions in
+   * cancel_host () and in SIGINT's handler. Whichever comes second sees the other, and cancels. */
   if (morrow__future_is_task (self) &&
       atomic_fetch_or_explicit (&((MorrowTask *) self)->cancel, MORROW__CANCEL_LINKED, memory_order_acq_rel) / MORROW__CANCEL_ONE > 0)
     g_cancellable_cancel (cancellable);

@@ -316,6 +316,84 @@ START_TEST (both_ways_on_one_future_do_not_circle)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowFuture *inner, *host;   /* borrowed */
+  GCancellable *early, *late;   /* of inner: got before it runs, and once it was asked to end */
+} InPlace;
+
+static gboolean
+be_asked_in_place (gpointer data, GValue *result, GError **error)
+{
+  InPlace *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+
+  self->host = morrow_current_task ();
+  await_cancelled (never_settles);
+  ck_assert (g_cancellable_is_cancelled (self->early));
+  ck_assert_uint_eq (morrow_future_get_cancelling (self->inner), 1);
+  ck_assert_uint_eq (morrow_future_get_cancelling (self->host), 1);
+  ck_assert_uint_eq (morrow_future_uncancel (self->inner), 0);
+  ck_assert_uint_eq (morrow_future_get_cancelling (self->host), 0);
+  return TRUE;
+}
+
+static gboolean
+ask_in_place (gpointer data, GValue *result, GError **error)
+{
+  InPlace *self = data;
+
+  ck_assert (!g_cancellable_is_cancelled (self->early));
+  ck_assert (morrow_future_cancel (self->inner));
+  ck_assert (g_cancellable_is_cancelled (self->early));
+  self->late = morrow_future_get_cancellable (self->inner);
+  ck_assert (g_cancellable_is_cancelled (self->late));
+  return TRUE;
+}
+
+SCENE (what_runs_in_place_is_asked_to_end_as_its_host_is)
+{
+  InPlace self = { 0 };
+  g_autoptr (MorrowFuture) inner = morrow_coroutine (be_asked_in_place, &self, NULL);
+  g_autoptr (MorrowFuture) asker = morrow_create_task (morrow_coroutine (ask_in_place, &self, NULL));
+
+  self.inner = inner;
+  self.early = morrow_future_get_cancellable (inner);
+  await_ok (inner);
+  await_ok (asker);
+  ck_assert_uint_eq (morrow_future_get_cancelling (inner), 0);
+  g_object_unref (self.early);
+  g_object_unref (self.late);
+  return TRUE;
+}
+
+/* Nobody has asked for the GCancellable when the request comes. */
+static gboolean
+ask_before_it_is_linked (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = NULL;
+
+  ck_assert (morrow_future_cancel (data));
+  cancellable = morrow_future_get_cancellable (data);
+  ck_assert (g_cancellable_is_cancelled (cancellable));
+  return TRUE;
+}
+
+SCENE (cancellable_got_after_the_request_to_what_runs_in_place_is_cancelled)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) inner = morrow_coroutine (await_it, future, NULL);
+  g_autoptr (MorrowFuture) asker = morrow_create_task (morrow_coroutine (ask_before_it_is_linked, inner, NULL));
+
+  await_cancelled (inner);
+  morrow_future_uncancel (morrow_current_task ());
+  await_ok (asker);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
 START_TEST (dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other)
 {
   MorrowFuture *dropped = morrow_coroutine (return_int, NULL, NULL);
@@ -360,6 +438,8 @@ cancellable_suite (void)
   tcase_add_test (with, cancellable_of_what_was_cancelled_is_cancelled);
   tcase_add_test (with, cancellable_of_a_task_is_cancelled_when_it_is_asked_to_end);
   tcase_add_test (with, cancellable_got_after_the_request_is_cancelled);
+  tcase_add_test (with, what_runs_in_place_is_asked_to_end_as_its_host_is);
+  tcase_add_test (with, cancellable_got_after_the_request_to_what_runs_in_place_is_cancelled);
   tcase_add_test (with, both_ways_on_one_future_do_not_circle);
   tcase_add_test (with, dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other);
 

@@ -332,6 +332,51 @@ START_TEST (executor_can_run_again_after_an_interrupt)
 }
 END_TEST
 
+/* By a wait, by a yield, and by what main creates, which waits: under MorrowInline before main goes on. */
+static gboolean
+wait_and_look (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (morrow_current_task ());
+
+  interrupt_soon ();
+  ck_assert (!morrow_await (morrow_sleep (3600), error));
+  say ("%d", g_cancellable_is_cancelled (cancellable));
+  return FALSE;
+}
+
+static gboolean
+yield_and_look (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (morrow_current_task ());
+
+  raise (SIGINT);
+  ck_assert (!morrow_yield (error));
+  say ("%d", g_cancellable_is_cancelled (cancellable));
+  return FALSE;
+}
+
+static gboolean
+create_and_look (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (morrow_current_task ());
+  g_autoptr (MorrowFuture) sleeper = morrow_create_task (morrow_coroutine (sleep_long_after_interrupt, NULL, NULL));
+  gboolean ok = morrow_future_await (sleeper, error);
+
+  say ("%d", g_cancellable_is_cancelled (cancellable));
+  return ok;
+}
+
+START_TEST (sigint_cancels_the_cancellable_of_main)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  assert_interrupted (executor, wait_and_look);
+  assert_interrupted (executor, yield_and_look);
+  assert_interrupted (executor, create_and_look);
+  assert_said ("1; 1; 1");
+}
+END_TEST
+
 /* --- the second one ---------------------------------------------------------------------------- */
 
 /* How a process ends that runs main on the model given: the number of the signal, or minus the status. */
@@ -426,6 +471,7 @@ interrupt_suite (void)
   tcase_add_loop_test (first, run_22_sigint_reaches_a_main_that_spins, 0, N_MODELS);
   tcase_add_loop_test (first, sigint_reaches_what_main_awaits_in_place, 0, N_MODELS);
   tcase_add_loop_test (first, run_16_sigint_reaches_what_main_gathers, 0, N_MODELS);
+  tcase_add_loop_test (first, sigint_cancels_the_cancellable_of_main, 0, N_MODELS);
   tcase_add_loop_test (first, executor_can_run_again_after_an_interrupt, 0, N_MODELS);
 
   tcase_add_checked_fixture (second, set_default_action, NULL);
