@@ -348,11 +348,14 @@ home_here (void)
   return morrow__container_of (morrow__home, MorrowThreadHome, home);
 }
 
+static void bid_farewell (void);
+
 static void
 run_claimed (MorrowThreadPool *self, MorrowResident *resident)
 {
   morrow__thread_home_run (home_here (), resident->task);
   task_ended (self, resident);
+  bid_farewell ();
 }
 
 /* Claims it, to run it on top of the task that waits here. Under the lock it is on top from the moment that it is claimed. */
@@ -428,6 +431,7 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   MorrowThreadPool *self = executor_of (&home->home);
   gboolean hope;
 
+  bid_farewell ();                              /* the sweep may be what it waits for */
   pthread_mutex_lock (&self->lock);
   g_hash_table_insert (self->waiting, task, awaited);
   if (home->is_worker && home->parked->len == 1)
@@ -460,6 +464,7 @@ run_callback (MorrowThreadHome *home, MorrowJob *job)
   job->run (job, FALSE);
   home->home.current = current;
   callback_ended (executor_of (&home->home));
+  bid_farewell ();
 }
 
 static gboolean
@@ -571,15 +576,20 @@ drop (gpointer data)
 
 static __thread MorrowThreadPool *working_for;   /* this thread: whose worker it is, or NULL; borrowed */
 
-/* The last reference may go on one of the pool's own threads, with a callback, which cannot wait for itself: another
- * thread then waits for it. It is started once this one is out of the unref. */
+/* The last reference may go on one of the pool's own threads, with a callback or in a task, which cannot wait for itself:
+ * another thread then waits for it. It is started once this one is out of the unref: when that callback or task has ended,
+ * on the stack of another maybe, or waits. */
 static __thread MorrowThreadPool *farewell;   /* this thread: owned */
 
 static void
 bid_farewell (void)
 {
-  GThread *thread = g_thread_try_new ("morrow-end", drop, g_steal_pointer (&farewell), NULL);
+  GThread *thread;
 
+  if (G_LIKELY (farewell == NULL))
+    return;
+
+  thread = g_thread_try_new ("morrow-end", drop, g_steal_pointer (&farewell), NULL);
   if (thread != NULL)
     g_thread_unref (thread);                    /* where none can be had, the pool stays */
 }
@@ -599,8 +609,6 @@ worker_main (gpointer data)
         run_callback (home, work.callback);
       else
         run_claimed (self, &work.resident);
-      if (G_UNLIKELY (farewell != NULL))
-        bid_farewell ();
     }
   morrow__thread_home_leave (home);
   return NULL;

@@ -738,6 +738,81 @@ START_TEST (pool_whose_last_reference_goes_on_its_own_thread_ends)
 }
 END_TEST
 
+/* A pool of one worker, and what drops the last reference of it. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  MorrowFuture   *never;     /* settles */
+  atomic_int      is_last;   /* the reference of the pool */
+} Dropped;
+
+static void
+drop_last (Dropped *self)
+{
+  while (!atomic_load (&self->is_last))
+    g_thread_yield ();
+  g_clear_object (&self->pool);
+}
+
+static gboolean
+drop_in_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  drop_last (data);
+  return TRUE;
+}
+
+/* The callback runs on the stack of this, which waits. */
+static gboolean
+have_a_callback_drop_the_pool (gpointer data, GValue *result, GError **error)
+{
+  Dropped *self = data;
+  g_autoptr (MorrowFuture) settled = new_int (1);
+
+  morrow_future_unref (morrow_future_then (settled, drop_in_callback, self, NULL));
+  return morrow_future_await (self->never, error);
+}
+
+static gboolean
+drop_the_pool (gpointer data, GValue *result, GError **error)
+{
+  drop_last (data);
+  return morrow_future_await (((Dropped *) data)->never, error);
+}
+
+static void
+assert_task_ends_that_drops_its_pool (MorrowCoroutineFunc func)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = NULL;
+  g_autoptr (GError) error = NULL;
+  MorrowExecutor *pool = morrow_thread_pool_new (1);
+  Dropped dropped = { pool, never, FALSE };
+  guint n_threads = count_threads ();
+  atomic_int is_alive = TRUE;
+
+  g_object_weak_ref (G_OBJECT (pool), clear_flag, &is_alive);
+  task = morrow_executor_spawn (g_object_ref (pool), morrow_coroutine (func, &dropped, NULL));
+  g_object_unref (pool);
+  atomic_store (&dropped.is_last, TRUE);
+  ck_assert (!morrow_future_wait (task, &error));
+  assert_cancelled (error);
+  while (atomic_load (&is_alive) || count_threads () > n_threads + 1)
+    g_thread_yield ();
+}
+
+START_TEST (task_is_swept_on_top_of_which_a_callback_drops_its_pool)
+{
+  assert_task_ends_that_drops_its_pool (have_a_callback_drop_the_pool);
+}
+END_TEST
+
+START_TEST (task_is_swept_that_drops_its_pool_and_waits)
+{
+  assert_task_ends_that_drops_its_pool (drop_the_pool);
+}
+END_TEST
+
 static Suite *
 thread_pool_suite (void)
 {
@@ -773,6 +848,8 @@ thread_pool_suite (void)
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_that_is_dropped_does_the_work_that_was_submitted);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
+  tcase_add_test (end, task_is_swept_on_top_of_which_a_callback_drops_its_pool);
+  tcase_add_test (end, task_is_swept_that_drops_its_pool_and_waits);
 
   return suite;
 }
