@@ -33,6 +33,7 @@ morrow_sources = \
   lib/base/clock.c \
   lib/base/deque-private.h \
   lib/base/deque.c \
+  lib/base/fork-private.h \
   lib/base/list-private.h \
   lib/base/mpsc-private.h \
   lib/base/parker-private.h \

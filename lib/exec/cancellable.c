@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/fork-private.h"
 #include "exec/task-private.h"
 
 /* --- a GCancellable cancels a future ----------------------------------------------------------------------------- */
@@ -130,7 +131,7 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
 /* --- a future's cancel cancels a GCancellable -------------------------------------------------------------------- */
 
 /* Few futures have one: they stand in a table, from when they are asked for it until they settle. */
-static pthread_mutex_t links_lock = PTHREAD_MUTEX_INITIALIZER;
+MORROW__FORK_LOCK (links_lock)
 static GHashTable *links;        /* under links_lock: MorrowFuture to GCancellable, owned by the observers */
 
 typedef struct

@@ -3,31 +3,11 @@
 
 #include "config.h"
 
-#include <pthread.h>
-
+#include "base/fork-private.h"
 #include "exec/rest-private.h"
 
-static pthread_mutex_t rests_lock = PTHREAD_MUTEX_INITIALIZER;
+MORROW__FORK_LOCK (rests_lock)
 static MorrowRest *rests;   /* under rests_lock: one for each context that has a loop */
-
-/* Around a fork (): the child finds the list whole, and the lock free. */
-static void
-hold_rests (void)
-{
-  pthread_mutex_lock (&rests_lock);
-}
-
-static void
-let_rests_go (void)
-{
-  pthread_mutex_unlock (&rests_lock);
-}
-
-static void
-watch_forks (void)
-{
-  pthread_atfork (hold_rests, let_rests_go, let_rests_go);
-}
 
 /* Under the lock. */
 static MorrowRest *
@@ -49,10 +29,8 @@ find_or_add (GMainContext *context)
 MorrowRest *
 morrow__rest_join (GMainContext *context)
 {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   MorrowRest *self;
 
-  pthread_once (&once, watch_forks);
   pthread_mutex_lock (&rests_lock);
   self = find_or_add (context);
   self->n_loops++;

@@ -14,16 +14,15 @@
 
 #include "config.h"
 
-#include <pthread.h>
-
 #include <sched.h>
 
 #include <morrow/error.h>
 
 #include "base/clock-private.h"
+#include "base/fork-private.h"
 #include "exec/thread-home-private.h"
 
-static pthread_mutex_t free_lock = PTHREAD_MUTEX_INITIALIZER;
+MORROW__FORK_LOCK (free_lock)
 static MorrowThreadHome *free_homes;   /* under free_lock */
 
 static MorrowThreadHome *

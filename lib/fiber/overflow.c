@@ -14,10 +14,10 @@
 
 #include "fiber/overflow-private.h"
 
+#include "base/fork-private.h"
 #include "fiber/fiber-private.h"
 #include "fiber/stack-pool-private.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static const int signals[] = { SIGSEGV, SIGBUS };
 
 /* Under the lock; the handler reads previous without it, which is well, since it is written before the handler can
  * run and never while it is installed. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+MORROW__FORK_LOCK (lock)
 static guint n_watchers;
 static struct sigaction previous[G_N_ELEMENTS (signals)];
 

@@ -28,8 +28,8 @@
 
 #include "fiber/stack-pool-private.h"
 
+#include "base/fork-private.h"
 #include "fiber/stack-memory-private.h"
-
 
 #define MAX_SLAB_STACKS 512
 #define MAX_SLAB_SIZE   ((gsize) 128 * 1024 * 1024)
@@ -41,7 +41,7 @@
 #define MIN_REFILL      4
 
 /* All pools, under the lock: reports of overflows look for theirs. */
-static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+MORROW__FORK_LOCK (pools_lock)
 static MorrowStackPool *pools;
 
 /* --- slots: the arithmetic of a slab ------------------------------------------------------------------------- */
@@ -289,32 +289,11 @@ morrow__stack_class_retire (MorrowStackClass *self)
 
 /* --- pools ------------------------------------------------------------------------------------------------- */
 
-/* A child of a fork goes on with the pools of the thread that forked, so it must find the list whole and the lock free. */
-static void
-hold_pools (void)
-{
-  pthread_mutex_lock (&pools_lock);
-}
-
-static void
-let_pools_go (void)
-{
-  pthread_mutex_unlock (&pools_lock);
-}
-
-static void
-watch_forks (void)
-{
-  pthread_atfork (hold_pools, let_pools_go, let_pools_go);
-}
-
 MorrowStackPool *
 morrow__stack_pool_new (void)
 {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   MorrowStackPool *self = g_new0 (MorrowStackPool, 1);
 
-  pthread_once (&once, watch_forks);
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
     {
       self->classes[i].size = (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i);

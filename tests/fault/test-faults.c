@@ -17,6 +17,8 @@
 
 #include "exec/lane-private.h"
 #include "exec/models.h"
+#include "exec/thread-home-private.h"
+#include "fiber/overflow-private.h"
 
 static atomic_bool stacks_fail;
 static atomic_bool threads_fail;
@@ -232,6 +234,92 @@ START_TEST (child_has_a_lane_of_its_own_whatever_the_parents_did)
 }
 END_TEST
 
+/* What is done under locks of the process, again and again. */
+static void
+use_home (gpointer future)
+{
+  static const MorrowBlocking blocking = { .yield = NULL };
+
+  morrow__thread_home_leave (morrow__thread_home_enter (NULL, &blocking));
+}
+
+static void
+ask_for_cancellable (gpointer future)
+{
+  g_object_unref (morrow_future_get_cancellable (future));
+}
+
+static void
+watch_for_overflows (gpointer data)
+{
+  morrow__overflow_unwatch (morrow__overflow_watch ());
+}
+
+static void (*const lock_users[]) (gpointer) = { use_home, ask_for_cancellable, watch_for_overflows };
+
+typedef struct
+{
+  void       (*use_lock) (gpointer future);
+  MorrowFuture *future;
+  gint          stop;
+} LockUser;
+
+static gpointer
+use_lock_until (gpointer data)
+{
+  LockUser *self = data;
+
+  while (!g_atomic_int_get (&self->stop))
+    self->use_lock (self->future);
+  return NULL;
+}
+
+/* Asserts nothing while the others run: see above. Returns: the status of the first that failed. */
+static int
+use_lock_in_children (LockUser *user)
+{
+  int status = 0;
+
+  for (guint i = 0; status == 0 && i < N_FORKS / 2 / morrow_check_slowness (); i++)
+    {
+      pid_t child = fork ();
+
+      if (child < 0)
+        return -1;
+      if (child == 0)
+        {
+          morrow_check_limit_child ();
+          user->use_lock (user->future);
+          morrow_check_end_child (0);
+        }
+      waitpid (child, &status, 0);
+    }
+  return status;
+}
+
+/* _i: which lock. */
+START_TEST (child_finds_each_lock_free_whoever_had_it)
+{
+  MorrowPromise *promise;
+  LockUser user = { .use_lock = lock_users[_i], .future = new_pending (&promise) };
+  GThread *threads[2];
+  int status;
+
+  g_object_unref (morrow_future_get_cancellable (user.future));   /* from now on it has one */
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("user", use_lock_until, &user);
+  status = use_lock_in_children (&user);
+  g_atomic_int_set (&user.stop, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  ck_assert_int_eq (status, 0);
+
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  morrow_future_unref (user.future);
+}
+END_TEST
+
 #endif
 
 #ifndef MORROW_CHECK_TSAN   /* which does not allow that functions are replaced */
@@ -370,6 +458,7 @@ faults_suite (void)
   tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
+  tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
 #endif
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
