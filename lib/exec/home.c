@@ -5,9 +5,20 @@
 
 #include <sched.h>
 
+#include "base/fork-private.h"
 #include "exec/home-private.h"
 
 static atomic_uint n_visitors;   /* any thread; H1 */
+
+/* Nobody forks during a visit of its own, which runs no code of the user's. */
+static void
+forget_visitors (void)
+{
+  /* Relaxed: the child has no other thread yet. */
+  atomic_store_explicit (&n_visitors, 0, memory_order_relaxed);
+}
+
+MORROW__IN_EACH_CHILD (forget_visitors)
 
 void
 morrow__home_visit (void)

@@ -18,10 +18,21 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/fork-private.h"
 #include "exec/interrupt-private.h"
 
 static atomic_int n_handlers;                /* any thread; I1 */
 static _Atomic (MorrowInterrupt *) active;   /* the run's thread writes, the handler reads; I1; all of it is the same process's */
+
+/* Those that were running on other threads; one on this thread has returned. */
+static void
+forget_handlers (void)
+{
+  /* Relaxed: the child has no other thread yet. */
+  atomic_store_explicit (&n_handlers, 0, memory_order_relaxed);
+}
+
+MORROW__IN_EACH_CHILD (forget_handlers)
 
 static void
 end_process (int signal_number)

@@ -111,6 +111,43 @@ START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
 }
 END_TEST
 
+/* Comes to a home as if to cancel a task there, and stays until the barrier is passed again. */
+static gpointer
+visit_homes (gpointer barrier)
+{
+  morrow__home_visit ();
+  pthread_barrier_wait (barrier);
+  pthread_barrier_wait (barrier);
+  morrow__home_leave_visit ();
+  return NULL;
+}
+
+/* At its end a loop waits for its visitors. */
+START_TEST (child_ends_a_loop_whoever_was_about_to_cancel_a_task_in_its_parent)
+{
+  pthread_barrier_t barrier;
+  GThread *visitor;
+  int status;
+  pid_t child;
+
+  pthread_barrier_init (&barrier, NULL, 2);
+  visitor = g_thread_new ("visitor", visit_homes, &barrier);
+  pthread_barrier_wait (&barrier);
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      morrow_check_end_child (morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, NULL) ? 0 : 1);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+  pthread_barrier_wait (&barrier);
+  g_thread_join (visitor);
+  pthread_barrier_destroy (&barrier);
+}
+END_TEST
+
 #ifndef MORROW_CHECK_TSAN   /* which does not know the parent's fibers in the child */
 
 /* Before anything has been waited for: all that the loop and its context have is shared with the parent. */
@@ -456,6 +493,7 @@ faults_suite (void)
 
   tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
   tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
+  tcase_add_test (forks, child_ends_a_loop_whoever_was_about_to_cancel_a_task_in_its_parent);
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
   tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
