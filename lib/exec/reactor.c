@@ -48,6 +48,8 @@
 #define PORTION         16     /* jobs between two looks at the clock there, at most, */
 #define PORTION_TIME    50     /* and how many microseconds they should take at most */
 #define NAP_TIME        100    /* microseconds that a loop of a pool naps: what a wake-up takes, and some more (loop-pool.c) */
+#define CROWD           256    /* events that are taken at once when a timer is due and more may have come than a look brings, */
+#define CROWD_ROUNDS    16     /* and how often */
 #define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
@@ -222,12 +224,31 @@ wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
   return epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, -1);
 }
 
+/* More may have come than a look brings, and a timer is due: what came before its time is dealt with before it. The rounds
+ * are counted, since a descriptor with a watch may be ready however often it is told of. */
+static void
+serve_crowd (MorrowLoop *self)
+{
+  struct epoll_event events[CROWD];
+  guint rounds = 0;
+  int n;
+
+  do
+    {
+      n = epoll_wait (self->epoll_fd, events, CROWD, 0);
+      dispatch_events (self, events, n);
+    }
+  while (n == CROWD && ++rounds < CROWD_ROUNDS);
+}
+
 /* Deals with what has come: descriptors, then timers. Returns: whether descriptors were ready. */
 static gboolean
 serve_events (MorrowLoop *self, struct epoll_event *events, int n)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
+  if (G_UNLIKELY (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
+    serve_crowd (self);
   fire_due (self, self->last_poll);
   if (n > 1)
     morrow__loop_warm (self);

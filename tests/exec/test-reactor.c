@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -435,6 +436,76 @@ SCENE (sleep_after_a_cancelled_earlier_one_ends_in_time)
   return TRUE;
 }
 
+enum
+{
+  N_READY = 100   /* more than a loop is told of at once */
+};
+
+/* Descriptors that are ready, and a time that has come. */
+typedef struct
+{
+  MorrowFdWatch *watches[N_READY];
+  int            fds[N_READY];
+  MorrowPromise *due;          /* owned until it is */
+  guint          n_ready;      /* descriptors that the loop has told of */
+  guint          n_ready_then; /* when it was due */
+} Ready;
+
+static void
+count_ready (int fd, GIOCondition condition, gpointer data)
+{
+  Ready *self = data;
+
+  for (guint i = 0; i < N_READY; i++)
+    {
+      if (self->fds[i] == fd)
+        morrow_fd_watch_set_condition (self->watches[i], 0);
+    }
+  self->n_ready++;
+}
+
+static void
+note_ready (gpointer data)
+{
+  Ready *self = data;
+
+  self->n_ready_then = self->n_ready;
+  morrow_promise_resolve (self->due);
+  g_clear_pointer (&self->due, morrow_promise_unref);
+}
+
+/* An eventfd that is ready, under many numbers. */
+static void
+watch_ready (Ready *self)
+{
+  for (guint i = 0; i < N_READY; i++)
+    {
+      self->fds[i] = i == 0 ? eventfd (1, EFD_CLOEXEC) : dup (self->fds[0]);
+      ck_assert_int_ge (self->fds[i], 0);
+      self->watches[i] = morrow_fd_watch_new (morrow_loop_get_current (), self->fds[i], G_IO_IN, count_ready, self);
+    }
+}
+
+SCENE (what_is_ready_comes_before_a_time_that_has_come)
+{
+  Ready ready = { 0 };
+  MorrowTimeout *timeout = morrow_timeout_new (morrow_loop_get_current (), note_ready, &ready);
+  g_autoptr (MorrowFuture) due = new_pending (&ready.due);
+
+  watch_ready (&ready);
+  morrow_timeout_set (timeout, g_get_monotonic_time ());
+  await_ok (due);
+  ck_assert_uint_eq (ready.n_ready_then, N_READY);
+
+  morrow_timeout_free (timeout);
+  for (guint i = 0; i < N_READY; i++)
+    {
+      morrow_fd_watch_free (ready.watches[i]);
+      close (ready.fds[i]);
+    }
+  return TRUE;
+}
+
 /* --- threads ----------------------------------------------------------------------------------- */
 
 #define N_ROUNDS (2000 / morrow_check_slowness ())
@@ -741,6 +812,7 @@ make_suite (void)
   tcase_add_test (sleeping, idle_loop_does_not_wake_up);
   tcase_add_test (sleeping, short_and_long_sleeps_end_in_their_order_and_not_early);
   tcase_add_test (sleeping, sleep_after_a_cancelled_earlier_one_ends_in_time);
+  tcase_add_test (sleeping, what_is_ready_comes_before_a_time_that_has_come);
 
   tcase_add_test (threads, posts_back_and_forth_between_two_threads_are_counted_exactly);
   tcase_add_test (threads, sources_are_served_while_replies_are_looked_for);
