@@ -129,11 +129,12 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
 
+/* What is before the clock's beginning is at it: the time that is left can be told. */
 void
 morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
 {
   morrow__timers_remove (&self->timers, &alarm->timer);
-  morrow__timers_insert (&self->timers, &alarm->timer, deadline);
+  morrow__timers_insert (&self->timers, &alarm->timer, MAX (deadline, 0));
 }
 
 void

@@ -506,6 +506,15 @@ SCENE (what_is_ready_comes_before_a_time_that_has_come)
   return TRUE;
 }
 
+/* From which nothing can be subtracted. */
+SCENE (sleep_until_the_least_of_times_ends_at_once)
+{
+  g_autoptr (MorrowFuture) least = morrow_sleep_until (G_MININT64);
+
+  await_ok (least);
+  return TRUE;
+}
+
 /* --- threads ----------------------------------------------------------------------------------- */
 
 #define N_ROUNDS (2000 / morrow_check_slowness ())
@@ -813,6 +822,7 @@ make_suite (void)
   tcase_add_test (sleeping, short_and_long_sleeps_end_in_their_order_and_not_early);
   tcase_add_test (sleeping, sleep_after_a_cancelled_earlier_one_ends_in_time);
   tcase_add_test (sleeping, what_is_ready_comes_before_a_time_that_has_come);
+  tcase_add_test (sleeping, sleep_until_the_least_of_times_ends_at_once);
 
   tcase_add_test (threads, posts_back_and_forth_between_two_threads_are_counted_exactly);
   tcase_add_test (threads, sources_are_served_while_replies_are_looked_for);
