@@ -515,6 +515,7 @@ static void
 poll_context (MorrowLoop *self)
 {
   g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (GPollFD));
+  gint64 before = self->last_poll;
   gint priority, timeout, n;
   gboolean ready;
 
@@ -528,6 +529,8 @@ poll_context (MorrowLoop *self)
   ready = g_main_context_check (self->context, priority, (GPollFD *) fds->data, n);
   if (ready)
     g_main_context_dispatch (self->context);
+  if (ready && self->last_poll == before)
+    morrow__reactor_poll (self);   /* our source has had to stand back, and may have to each time */
 }
 
 /* Nothing is ready: returns when something may be. */

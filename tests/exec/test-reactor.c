@@ -6,6 +6,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -210,6 +211,59 @@ SCENE (descriptor_source_of_a_high_priority_is_served_by_a_loop_that_is_awake)
   await_ok (enough);
   close (urgent.served.pipe[0]);
   close (urgent.served.pipe[1]);
+  return TRUE;
+}
+
+/* Of a high priority, and always ready. */
+typedef struct
+{
+  int      peer;   /* what is written to at the third call, or -1 */
+  guint    n;      /* calls */
+  GSource *source; /* owned */
+} Urgent;
+
+static gboolean
+go_on_and_on (int fd, GIOCondition condition, gpointer data)
+{
+  Urgent *self = data;
+
+  if (++self->n == 3 && self->peer >= 0)
+    ck_assert_int_eq (write (self->peer, "x", 1), 1);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+urgent_begin (Urgent *self, int fd, int peer)
+{
+  *self = (Urgent) { .peer = peer, .source = g_unix_fd_source_new (fd, G_IO_IN) };
+  g_source_set_priority (self->source, G_PRIORITY_HIGH);
+  g_source_set_callback (self->source, G_SOURCE_FUNC (go_on_and_on), self, NULL);
+  g_source_attach (self->source, g_main_context_get_thread_default ());
+}
+
+static void
+urgent_end (Urgent *self)
+{
+  g_source_destroy (self->source);
+  g_source_unref (self->source);
+}
+
+SCENE (descriptors_and_timers_are_served_beside_a_descriptor_source_of_a_high_priority_that_is_always_ready)
+{
+  int ready = eventfd (1, EFD_CLOEXEC), ends[2];
+  g_autoptr (MorrowFd) fd = NULL;
+  Urgent urgent;
+  char byte;
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  fd = morrow_fd_new (ends[0]);
+  urgent_begin (&urgent, ready, ends[1]);
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, G_MAXINT64, error), 1);
+  ck_assert (morrow_await (morrow_sleep (0.001), error));
+  ck_assert_uint_ge (urgent.n, 3);
+  urgent_end (&urgent);
+  close (ends[1]);
+  close (ready);
   return TRUE;
 }
 
@@ -810,6 +864,7 @@ make_suite (void)
   tcase_add_test (sources, descriptor_source_is_served_beside_tasks_that_never_wait);
   tcase_add_test (sources, timeout_is_served_by_a_loop_that_is_awake);
   tcase_add_test (sources, descriptor_source_of_a_high_priority_is_served_by_a_loop_that_is_awake);
+  tcase_add_test (sources, descriptors_and_timers_are_served_beside_a_descriptor_source_of_a_high_priority_that_is_always_ready);
   tcase_add_test (sources, descriptor_source_after_descriptor_source_is_served);
   tcase_add_test (sources, source_attached_by_another_thread_wakes_the_loop);
   tcase_add_test (sources, poll_function_of_the_user_is_the_one_that_polls);
