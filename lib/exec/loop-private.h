@@ -57,6 +57,13 @@ struct _MorrowPollable
   void (*ready) (MorrowPollable *self, guint32 events);   /* immutable; on the loop's thread */
 };
 
+/* What a thread had before it turned to a loop, with whoever turns it there. */
+typedef struct
+{
+  MorrowHome     *home;
+  MorrowExecutor *executor;
+} MorrowOuter;
+
 struct _MorrowLoop
 {
   MorrowExecutor   parent_instance;
@@ -96,11 +103,9 @@ struct _MorrowLoop
   guint            out_of_fuel;    /* the tick at which this batch may run no more jobs */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
-  guint            entered;        /* how deep in morrow__loop_enter () */
   atomic_int       sweeping;       /* what starts now is swept at once; any, relaxed: who starts a task asks, and need know only
                                       if it runs here */
-  MorrowHome      *outer_home;     /* what this thread had before the outermost of them */
-  MorrowExecutor  *outer_executor;
+  MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
   MorrowTask      *starting;       /* what the fiber that is switched to is to run */
@@ -150,8 +155,8 @@ void        morrow__loop_wake_up      (gpointer self);
 void        morrow__loop_run_until    (MorrowLoop *self, MorrowFuture *future);
 void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_post_held    (MorrowLoop *self, MorrowJob *job);
-void        morrow__loop_enter        (MorrowLoop *self);
-void        morrow__loop_leave        (MorrowLoop *self);
+void        morrow__loop_enter        (MorrowLoop *self, MorrowOuter *outer);
+void        morrow__loop_leave        (const MorrowOuter *outer);
 void        morrow__loop_close        (MorrowLoop *self);
 
 /* scheduler.c */

@@ -97,28 +97,21 @@ morrow__loop_unbind (MorrowLoop *self)
   self->thread = NULL;
 }
 
-/* Makes this the loop of the thread; may nest. */
+/* Makes this the loop of the thread, whatever was that before: another, this one, or none. */
 void
-morrow__loop_enter (MorrowLoop *self)
+morrow__loop_enter (MorrowLoop *self, MorrowOuter *outer)
 {
-  if (self->entered++ > 0)
-    return;
-
   bind_to_thread (self);
-  self->outer_home = morrow__home;
-  self->outer_executor = morrow__executor_current;
+  *outer = (MorrowOuter) { morrow__home, morrow__executor_current };
   morrow__home = &self->home;
   morrow__executor_current = self->executor;
 }
 
 void
-morrow__loop_leave (MorrowLoop *self)
+morrow__loop_leave (const MorrowOuter *outer)
 {
-  if (--self->entered > 0)
-    return;
-
-  morrow__home = self->outer_home;
-  morrow__executor_current = self->outer_executor;
+  morrow__home = outer->home;
+  morrow__executor_current = outer->executor;
 }
 
 /* --- posting ----------------------------------------------------------------------------------------------------- */
@@ -265,14 +258,14 @@ morrow__loop_take_thread (MorrowLoop *self, GError **error)
     }
 
   g_main_context_push_thread_default (self->context);
-  morrow__loop_enter (self);
+  morrow__loop_enter (self, &self->before_run);
   return TRUE;
 }
 
 void
 morrow__loop_yield_thread (MorrowLoop *self)
 {
-  morrow__loop_leave (self);
+  morrow__loop_leave (&self->before_run);
   morrow__loop_unbind (self);
   g_main_context_pop_thread_default (self->context);
   g_main_context_release (self->context);

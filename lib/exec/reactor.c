@@ -698,12 +698,13 @@ static gboolean
 loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+  MorrowOuter outer;
 
   g_object_ref (self);
-  morrow__loop_enter (self);
+  morrow__loop_enter (self, &outer);
   if (turn_hosted (self))
     self->rest->state = MORROW_REST_DUE;
-  morrow__loop_leave (self);
+  morrow__loop_leave (&outer);
   g_object_unref (self);
 
   return G_SOURCE_CONTINUE;

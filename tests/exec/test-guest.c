@@ -239,6 +239,80 @@ SCENE (context_of_a_loop_is_the_default_of_its_thread)
   return TRUE;
 }
 
+/* --- two guests of one context ----------------------------------------------------------------- */
+
+/* Each turns the context inside the other: a callback of the first, a callback or a task of the second, then the first. */
+typedef struct
+{
+  MorrowExecutor *first;
+  MorrowExecutor *second;
+  gboolean        second_in_task;
+  gboolean        first_over;      /* the first's task has ended */
+  gboolean        second_over;
+} Guests;
+
+static gboolean
+sleep_at_home (gpointer data, GValue *result, GError **error)
+{
+  Guests *self = data;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      ck_assert_ptr_eq (morrow_executor_get_current (), self->first);
+      ck_assert (morrow_await (morrow_sleep (0.001), error));
+    }
+  ck_assert_ptr_eq (morrow_executor_get_current (), self->first);
+  self->first_over = TRUE;
+  return TRUE;
+}
+
+static void
+turn_inside_the_second (gpointer data)
+{
+  Guests *self = data;
+
+  morrow_future_unref (morrow_executor_spawn (self->first, morrow_coroutine (sleep_at_home, self, NULL)));
+  while (!self->first_over)
+    g_main_context_iteration (NULL, TRUE);
+  ck_assert_ptr_eq (morrow_executor_get_current (), self->second);
+  self->second_over = TRUE;
+}
+
+static gboolean
+turn_inside_a_task_of_the_second (gpointer data, GValue *result, GError **error)
+{
+  turn_inside_the_second (data);
+  return TRUE;
+}
+
+static void
+turn_inside_the_first (gpointer data)
+{
+  Guests *self = data;
+
+  if (self->second_in_task)
+    morrow_future_unref (morrow_executor_spawn (self->second, morrow_coroutine (turn_inside_a_task_of_the_second, self, NULL)));
+  else
+    morrow_executor_submit (self->second, turn_inside_the_second, self, NULL);
+  while (!self->second_over)
+    g_main_context_iteration (NULL, TRUE);
+  ck_assert_ptr_eq (morrow_executor_get_current (), self->first);
+}
+
+START_TEST (guests_that_turn_the_context_inside_each_other_stay_apart)
+{
+  g_autoptr (MorrowExecutor) first = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowExecutor) second = morrow_loop_new (g_main_context_default ());
+  Guests guests = { .first = first, .second = second, .second_in_task = _i };
+
+  morrow_executor_submit (first, turn_inside_the_first, &guests, NULL);
+  while (!guests.second_over)
+    g_main_context_iteration (NULL, TRUE);
+  turn_until_idle (NULL);
+  ck_assert_ptr_null (morrow_executor_get_current ());
+}
+END_TEST
+
 /* --- descriptors ------------------------------------------------------------------------------- */
 
 typedef struct _Eye Eye;
@@ -611,6 +685,7 @@ make_suite (void)
   Suite *suite = suite_create ("guest");
   TCase *beside = morrow_check_add_case (suite, "beside");
   TCase *life = morrow_check_add_case (suite, "life");
+  TCase *guests = morrow_check_add_case (suite, "guests");
   TCase *watches = morrow_check_add_case (suite, "watches");
   TCase *timeouts = morrow_check_add_case (suite, "timeouts");
 
@@ -622,6 +697,8 @@ make_suite (void)
   tcase_add_test (life, guest_that_is_let_go_ends_its_tasks_first);
   tcase_add_test (life, loop_tells_the_context_that_it_was_made_for);
   tcase_add_test (life, context_of_a_loop_is_the_default_of_its_thread);
+
+  tcase_add_loop_test (guests, guests_that_turn_the_context_inside_each_other_stay_apart, 0, 2);
 
   tcase_add_test (watches, watch_is_called_while_the_descriptor_is_ready_until_it_is_freed);
   tcase_add_test (watches, watch_that_another_ones_callback_freed_is_not_called);
