@@ -606,10 +606,13 @@ static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+  gboolean aside = stands_aside (self);
   gint64 next;
 
   *timeout = -1;
-  if (stands_aside (self))
+  /* What has come for the loop stays in its set meanwhile, and would keep the context from sleeping. */
+  ((MorrowLoopSource *) source)->poll.events = aside ? 0 : G_IO_IN;
+  if (aside)
     return FALSE;
   if (morrow__rest_prepare (self->rest))
     {

@@ -194,6 +194,61 @@ START_TEST (quiet_guest_does_not_wake_the_main_loop)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowFd *fd;     /* owned */
+  int       peer;   /* owned */
+  guint     n_polls;
+} Dialogue;
+
+static gboolean
+wait_for_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_read (((Dialogue *) data)->fd, &byte, 1, G_MAXINT64, error) == 1;
+}
+
+/* As a synchronous call does. What comes for the loop's other tasks comes when it has ended. */
+static gboolean
+hold_dialogue (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GMainLoop) inner = g_main_loop_new (NULL, FALSE);
+  Dialogue *self = data;
+
+  ck_assert_int_eq (write (self->peer, "x", 1), 1);
+  g_timeout_add (50, quit_main, inner);
+  n_polls = 0;
+  g_main_loop_run (inner);
+  self->n_polls = n_polls;
+  return TRUE;
+}
+
+START_TEST (main_loop_that_a_task_runs_sleeps_though_something_has_come_for_another)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowFuture) other = NULL;
+  g_autoptr (MorrowFuture) task = NULL;
+  Dialogue dialogue = { 0 };
+  int ends[2];
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  dialogue.fd = morrow_fd_new (ends[0]);
+  dialogue.peer = ends[1];
+  other = morrow_executor_spawn (loop, morrow_coroutine (wait_for_a_byte, &dialogue, NULL));
+  turn_until_idle (NULL);
+  g_main_context_set_poll_func (NULL, count_polls);
+  task = morrow_executor_spawn (loop, morrow_coroutine (hold_dialogue, &dialogue, NULL));
+  while (!morrow_future_is_settled (task) || !morrow_future_is_settled (other))
+    g_main_context_iteration (NULL, TRUE);
+  ck_assert_uint_le (dialogue.n_polls, 3);
+  ck_assert_int_eq (morrow_future_get_status (other), MORROW_FUTURE_RESOLVED);
+  morrow_fd_unref (dialogue.fd);
+  turn_until_idle (NULL);
+  close (ends[1]);
+}
+END_TEST
+
 START_TEST (guest_without_tasks_goes_with_its_last_reference)
 {
   MorrowExecutor *loop = morrow_loop_new (g_main_context_default ());
@@ -693,6 +748,7 @@ make_suite (void)
   tcase_add_test (beside, sources_of_all_priorities_and_tasks_that_never_wait_all_go_on);
 
   tcase_add_test (life, quiet_guest_does_not_wake_the_main_loop);
+  tcase_add_test (life, main_loop_that_a_task_runs_sleeps_though_something_has_come_for_another);
   tcase_add_test (life, guest_without_tasks_goes_with_its_last_reference);
   tcase_add_test (life, guest_that_is_let_go_ends_its_tasks_first);
   tcase_add_test (life, loop_tells_the_context_that_it_was_made_for);
