@@ -18,8 +18,8 @@
  *   source is one among the others, as in:
  *
  * A dispatch inside an application's main loop: the set's own descriptor is polled by the context, through the one
- * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turn
- * is for others (rest-private.h), so that sources of lower priority, redrawing among them, are not starved.
+ * GSource that a loop is. The dispatch is bounded in time; and when something is still ready after it, the next turns
+ * are for others (rest-private.h), so that sources of lower priority, redrawing among them, are not starved.
  *
  * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies, and so does a context:
  * it leaves them alone, also what they have to tell, which would be lost to the parent. A task that goes on there may sleep.
@@ -706,7 +706,7 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
   g_object_ref (self);
   morrow__loop_enter (self, &outer);
   if (turn_hosted (self))
-    self->rest->state = MORROW_REST_DUE;
+    morrow__rest_begin (self->rest);
   morrow__loop_leave (&outer);
   g_object_unref (self);
 

@@ -116,14 +116,14 @@ let_run (void)
     }
 }
 
-/* Turns a context until nothing is ready.  A turn in which nothing is done may be one in which its loops stand back for
+/* Turns a context until nothing is ready.  Two turns in which nothing is done may be those in which its loops stand back for
  * others, after a dispatch that has used up its time. */
 static inline void
 turn_until_idle (GMainContext *context)
 {
   guint n_idle = 0;
 
-  while (n_idle < 2)
+  while (n_idle < 3)
     n_idle = g_main_context_iteration (context, FALSE) ? 0 : n_idle + 1;
 }
 

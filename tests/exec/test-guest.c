@@ -106,7 +106,24 @@ keep_going (gpointer data, GValue *result, GError **error)
 }
 
 static void
-keep_house (House *house)
+turn_main_loop (House *house)
+{
+  g_main_loop_run (house->main);
+}
+
+/* As some do that have no main loop: all sources are asked, and it is left at that, before each turn. */
+static void
+turn_while_pending (House *house)
+{
+  while (house->n_tasks > 0)
+    {
+      if (g_main_context_pending (NULL))
+        g_main_context_iteration (NULL, FALSE);
+    }
+}
+
+static void
+keep_house (House *house, void (*turn) (House *house))
 {
   g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
   MorrowFuture *tasks[N_TASKS];
@@ -116,7 +133,7 @@ keep_house (House *house)
   for (guint i = 0; i < N_TASKS; i++)
     tasks[i] = morrow_executor_spawn (loop, morrow_coroutine (keep_going, house, NULL));
 
-  g_main_loop_run (house->main);
+  turn (house);
   for (guint i = 0; i < N_TASKS; i++)
     {
       ck_assert_int_eq (morrow_future_get_status (tasks[i]), MORROW_FUTURE_RESOLVED);
@@ -137,7 +154,17 @@ START_TEST (source_of_any_priority_and_tasks_that_never_wait_both_go_on)
   House house = { 0 };
   GSource *source = add_regular (&house, priorities[_i], priorities[_i] < G_PRIORITY_DEFAULT ? 2 : 1);
 
-  keep_house (&house);
+  keep_house (&house, turn_main_loop);
+  remove_source (source);
+}
+END_TEST
+
+START_TEST (source_of_a_low_priority_goes_on_where_a_turn_is_taken_while_something_is_pending)
+{
+  House house = { 0 };
+  GSource *source = add_regular (&house, priorities[_i], 1);
+
+  keep_house (&house, turn_while_pending);
   remove_source (source);
 }
 END_TEST
@@ -149,7 +176,7 @@ START_TEST (sources_of_all_priorities_and_tasks_that_never_wait_all_go_on)
 
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
     sources[i] = add_regular (&house, priorities[i], 3);
-  keep_house (&house);
+  keep_house (&house, turn_main_loop);
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
     remove_source (sources[i]);
 }
@@ -745,6 +772,8 @@ make_suite (void)
   TCase *timeouts = morrow_check_add_case (suite, "timeouts");
 
   tcase_add_loop_test (beside, source_of_any_priority_and_tasks_that_never_wait_both_go_on, 0, G_N_ELEMENTS (priorities));
+  tcase_add_loop_test (beside, source_of_a_low_priority_goes_on_where_a_turn_is_taken_while_something_is_pending, 2,
+                       G_N_ELEMENTS (priorities));
   tcase_add_test (beside, sources_of_all_priorities_and_tasks_that_never_wait_all_go_on);
 
   tcase_add_test (life, quiet_guest_does_not_wake_the_main_loop);

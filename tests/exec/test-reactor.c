@@ -675,14 +675,15 @@ post_burst (gpointer data)
   return NULL;
 }
 
-/* A dispatch that its time limit has ended is followed by a turn for others, in which nothing of the loop's is done: after
- * the last of the work there may be one to come, and the loop does not sleep before it. */
+/* A dispatch that its time limit has ended is followed by two turns for others, in which nothing of the loop's is done: after
+ * the last of the work there may be these to come, and the loop does not sleep before them. */
 static void
 finish_burst (GMainContext *context, const Burst *burst, guint round)
 {
   while (burst->n_done < round * N_BURST)
     g_main_context_iteration (context, FALSE);
-  g_main_context_iteration (context, FALSE);
+  for (guint i = 0; i < MORROW_REST_TURNS; i++)
+    g_main_context_iteration (context, FALSE);
 }
 
 /* A loop that is about to be polled has said that it sleeps: the descriptor that wakes it counts who rang. */
