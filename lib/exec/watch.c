@@ -37,8 +37,11 @@ static void
 watch_ready (MorrowPollable *pollable, guint32 events)
 {
   MorrowFdWatch *self = morrow__container_of (pollable, MorrowFdWatch, pollable);
+  /* It may have been changed since the event was taken from the system. */
+  GIOCondition condition = io_condition (events) & (self->condition | G_IO_ERR | G_IO_HUP);
 
-  self->func (self->fd, io_condition (events), self->data);
+  if (condition != 0)
+    self->func (self->fd, condition, self->data);
 }
 
 /**

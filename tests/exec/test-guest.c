@@ -404,7 +404,7 @@ struct _Eye
   MorrowFdWatch *watch;    /* NULL when it was freed */
   int            ends[2];  /* connected: the first is watched */
   guint          n;        /* calls */
-  Eye           *other;    /* whose watch is freed too; or NULL */
+  Eye           *other;    /* whose watch is freed too, or asked for nothing; or NULL */
 };
 
 /* Has its end readable, too. */
@@ -555,6 +555,29 @@ SCENE (watch_is_called_for_the_condition_that_was_set_last)
   let_turn ();
   assert_said ("inout");
   eye_close (&eye);
+  return TRUE;
+}
+
+/* What has come for the other has been taken from the system by now. */
+static void
+say_for_both (int fd, GIOCondition condition, gpointer data)
+{
+  morrow_fd_watch_set_condition (((Eye *) data)->other->watch, 0);
+  say_condition (fd, condition, data);
+}
+
+SCENE (watch_is_not_called_for_what_another_ones_callback_has_ruled_out)
+{
+  Eye one, two;
+
+  eye_open (&one, G_IO_IN, say_for_both);
+  eye_open (&two, G_IO_IN, say_for_both);
+  one.other = &two;
+  two.other = &one;
+  let_turn ();
+  assert_said ("in");
+  eye_close (&one);
+  eye_close (&two);
   return TRUE;
 }
 
@@ -790,6 +813,7 @@ make_suite (void)
   tcase_add_test (watches, watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called);
   tcase_add_test (watches, watch_that_a_forked_child_freed_is_still_called);
   tcase_add_test (watches, watch_is_called_for_the_condition_that_was_set_last);
+  tcase_add_test (watches, watch_is_not_called_for_what_another_ones_callback_has_ruled_out);
   tcase_add_test (watches, watch_for_nothing_hears_of_a_hang_up);
   tcase_add_test (watches, closed_descriptor_cannot_be_watched);
   tcase_add_test (watches, watch_of_a_closed_descriptor_can_be_freed_and_its_number_watched_again);
