@@ -143,17 +143,55 @@ morrow__alarm_unset (MorrowLoop *self, MorrowAlarm *alarm)
   morrow__timers_remove (&self->timers, &alarm->timer);
 }
 
-static void
-fire_due (MorrowLoop *self, gint64 now)
+/* Fires what is due at @due, @n timers at most. Returns: whether there were as many. */
+static gboolean
+fire_some (MorrowLoop *self, gint64 due, guint n)
 {
-  MorrowTimer *timer;
-
-  while ((timer = morrow__timers_pop_due (&self->timers, now)) != NULL)
+  for (; n > 0; n--)
     {
-      MorrowAlarm *alarm = morrow__container_of (timer, MorrowAlarm, timer);
+      MorrowTimer *timer = morrow__timers_pop_due (&self->timers, due);
+      MorrowAlarm *alarm;
 
+      if (timer == NULL)
+        return FALSE;
+      alarm = morrow__container_of (timer, MorrowAlarm, timer);
       alarm->fire (alarm);
     }
+  return TRUE;
+}
+
+static void
+fire_due (MorrowLoop *self, gint64 due)
+{
+  while (fire_some (self, due, G_MAXUINT))
+    ;
+}
+
+/* How many jobs, or timers, may come before the next look at the clock, when the last @n took so long. */
+static guint
+next_portion (guint n, gint64 took)
+{
+  if (took <= PORTION_TIME)
+    return MIN (2 * n, PORTION);
+  return MAX (1, n * PORTION_TIME / took);
+}
+
+/* Inside somebody's main loop: what is left at @until is still due at the next turn. */
+static void
+fire_due_until (MorrowLoop *self, gint64 due, gint64 until)
+{
+  gint64 before, now = due;
+  guint n = 1;
+
+  do
+    {
+      if (!fire_some (self, due, n))
+        return;
+      before = now;
+      now = morrow__clock_now ();
+      n = next_portion (n, now - before);
+    }
+  while (now < until);
 }
 
 /* Has the timerfd wake the loop at @deadline, or sooner. */
@@ -242,30 +280,40 @@ serve_crowd (MorrowLoop *self)
   while (n == CROWD && ++rounds < CROWD_ROUNDS);
 }
 
-/* Deals with what has come: descriptors, then timers. Returns: whether descriptors were ready. */
+/* Deals with what has come: descriptors, then timers; some of these, where the time is over at @until. Returns: whether
+ * descriptors were ready. */
 static gboolean
-serve_events (MorrowLoop *self, struct epoll_event *events, int n)
+serve_events (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
   if (G_UNLIKELY (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
     serve_crowd (self);
-  fire_due (self, self->last_poll);
+  if (until == G_MAXINT64)
+    fire_due (self, self->last_poll);
+  else
+    fire_due_until (self, self->last_poll, until);
   if (n > 1)
     morrow__loop_warm (self);
   return n > 0;
 }
 
-/* Whether descriptors were ready. */
-gboolean
-morrow__reactor_poll (MorrowLoop *self)
+static gboolean
+poll_until (MorrowLoop *self, gint64 until)
 {
   struct epoll_event events[MORROW_LOOP_EVENTS];
   int n = 0;
 
   if (G_LIKELY (morrow__executor_is_ours (&self->parent_instance)))
     n = epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
-  return serve_events (self, events, n);
+  return serve_events (self, events, n, until);
+}
+
+/* Whether descriptors were ready. */
+gboolean
+morrow__reactor_poll (MorrowLoop *self)
+{
+  return poll_until (self, G_MAXINT64);
 }
 
 /* --- the context -------------------------------------------------------------------------------------------------- */
@@ -462,7 +510,7 @@ sleep_until (MorrowLoop *self, gint64 deadline)
 
   n = wait_until (self, events, deadline);
   wake_up (self);
-  serve_events (self, events, n);
+  serve_events (self, events, n, G_MAXINT64);
   morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
   if (self->pool != NULL)
     morrow__loop_pool_woken (self);
@@ -495,7 +543,7 @@ nap_until (MorrowLoop *self, gint64 deadline)
   if (n != 0)
     {
       end_search (self);
-      serve_events (self, events, n);
+      serve_events (self, events, n, G_MAXINT64);
     }
 }
 
@@ -643,15 +691,6 @@ loop_check (GSource *source)
   return has_work (self) || loop_source->poll.revents != 0;
 }
 
-/* How many jobs may run before the next look at the clock, when the last @n took so long. */
-static guint
-next_portion (guint n, gint64 took)
-{
-  if (took <= PORTION_TIME)
-    return MIN (2 * n, PORTION);
-  return MAX (1, n * PORTION_TIME / took);
-}
-
 /* A batch, in portions: a look at the clock costs as much as a few cheap jobs, but of those that are dear only one is to
  * be too many; or a portion, where they come behind cheap ones. Returns: what time it is. */
 static gint64
@@ -687,10 +726,10 @@ turn_hosted (MorrowLoop *self)
     {
       take_posted (self);
       if (came || now - self->last_poll >= POLL_INTERVAL)
-        came = morrow__reactor_poll (self);
+        came = poll_until (self, until);
       now = run_batch_until (self, until, &portion);
       if (!came && !has_work (self))
-        return FALSE;
+        return now >= until && morrow__timers_next (&self->timers) <= now;
     }
   while (now < until);
 

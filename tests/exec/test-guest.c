@@ -784,6 +784,69 @@ SCENE (timeout_may_be_freed_inside_its_callback)
   return TRUE;
 }
 
+/* --- time-outs of a guest ---------------------------------------------------------------------- */
+
+enum
+{
+  N_DUE = 10
+};
+
+typedef struct
+{
+  MorrowTimeout *timeouts[N_DUE];
+  guint          n;             /* calls */
+  guint          n_idle;        /* of an idle source, since the last of them */
+} Dear;
+
+static void
+take_long (gpointer data)
+{
+  gint64 begin = g_get_monotonic_time ();
+  Dear *self = data;
+
+  while (g_get_monotonic_time () < begin + 1000)   /* all the time that a dispatch has */
+    ;
+  ck_assert (self->n == 0 || self->n_idle > 0);
+  self->n++;
+  self->n_idle = 0;
+}
+
+static gboolean
+count_idle (gpointer data)
+{
+  ((Dear *) data)->n_idle++;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+set_all (gpointer data, GValue *result, GError **error)
+{
+  Dear *self = data;
+
+  for (guint i = 0; i < N_DUE; i++)
+    {
+      self->timeouts[i] = morrow_timeout_new (morrow_loop_get_current (), take_long, self);
+      morrow_timeout_set (self->timeouts[i], 0);
+    }
+  return TRUE;
+}
+
+START_TEST (timeouts_that_take_long_leave_other_sources_a_turn_between_each_other)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  Dear dear = { .n = 0 };
+  guint idle = g_idle_add (count_idle, &dear);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (set_all, &dear, NULL));
+
+  while (dear.n < N_DUE)
+    g_main_context_iteration (NULL, FALSE);
+  ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
+  for (guint i = 0; i < N_DUE; i++)
+    morrow_timeout_free (dear.timeouts[i]);
+  g_source_remove (idle);
+}
+END_TEST
+
 static Suite *
 make_suite (void)
 {
@@ -826,6 +889,7 @@ make_suite (void)
   tcase_add_test (timeouts, timeout_that_was_set_twice_is_called_for_the_last_time_only);
   tcase_add_test (timeouts, timeout_that_was_unset_is_not_called);
   tcase_add_test (timeouts, timeout_may_be_freed_inside_its_callback);
+  tcase_add_test (timeouts, timeouts_that_take_long_leave_other_sources_a_turn_between_each_other);
 
   return suite;
 }
