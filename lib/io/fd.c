@@ -147,16 +147,16 @@ set_closed_error (GError **error)
 static gboolean
 set_blocking_error (MorrowFd *self, GError **error)
 {
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor would block: %s",
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor could not be made non-blocking: %s",
                g_strerror (self->blocking));
   return FALSE;
 }
 
 static gboolean
-set_pending_error (guint sides, GError **error)
+set_pending_error (guint sides, const char *where, GError **error)
 {
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING, "Another task %s this descriptor at the same time",
-               sides & MORROW_SIDE_IN ? "reads from" : "writes to");
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING, "Another task %s this descriptor at the same time%s",
+               sides & MORROW_SIDE_IN ? "reads from" : "writes to", where);
   return FALSE;
 }
 
@@ -184,7 +184,7 @@ take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
       if (G_UNLIKELY (use & MORROW_FD_CLOSED))
         return set_closed_error (error);
       if (G_UNLIKELY (use & sides & ~mine))
-        return set_pending_error (use & sides & ~mine, error);
+        return set_pending_error (use & sides & ~mine, mine != 0 ? ", on another loop or thread" : "", error);
     }
   /* Acquire: pairs with the release in morrow__fd_end (). */
   while (!atomic_compare_exchange_weak_explicit (&self->use, &use, use | sides, memory_order_acquire, memory_order_relaxed));

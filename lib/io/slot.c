@@ -50,7 +50,8 @@ morrow__slot_new (MorrowLoop *loop, int fd, GError **error)
       return self;
     }
 
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "The descriptor cannot be waited for: %s", g_strerror (errno));
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "The descriptor cannot be waited for: %s",
+               errno == EEXIST ? "this loop watches it already" : g_strerror (errno));
   morrow__cache_free (sizeof (MorrowSlot), self);
   return NULL;
 }

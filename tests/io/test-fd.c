@@ -13,8 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <morrow/reactor.h>
+
 #include "base/clock-private.h"
 #include "exec/models.h"
+#include "io/fd-private.h"
 #include "loopback.h"
 
 #define NEVER G_MAXINT64
@@ -927,7 +930,7 @@ use_a_path (gpointer data, GValue *result, GError **error)
   char byte;
 
   ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, NEVER, &read_error), -1);
-  ck_assert_str_eq (read_error->message, "The descriptor would block: Bad file descriptor");
+  ck_assert_str_eq (read_error->message, "The descriptor could not be made non-blocking: Bad file descriptor");
   ck_assert (!morrow_await (morrow_fd_ready (fd, G_IO_IN), &ready_error));
   ck_assert_str_eq (ready_error->message, read_error->message);
   return TRUE;
@@ -940,6 +943,29 @@ START_TEST (descriptor_that_cannot_be_made_non_blocking_is_of_no_use)
   run_scene_on (executor, use_a_path, NULL);
 }
 END_TEST
+
+static void
+ignore_ready (int fd, GIOCondition condition, gpointer data)
+{
+}
+
+SCENE (descriptor_that_its_loop_watches_cannot_be_waited_for_as_well)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (GError) local_error = NULL;
+  MorrowFdWatch *watch;
+  char byte;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fd = morrow_fd_new (fds[0]);
+  watch = morrow_fd_watch_new (morrow_loop_get_current (), fds[0], G_IO_IN, ignore_ready, NULL);
+  ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, NEVER, &local_error), -1);
+  ck_assert_str_eq (local_error->message, "The descriptor cannot be waited for: this loop watches it already");
+  morrow_fd_watch_free (watch);
+  close (fds[1]);
+  return TRUE;
+}
 
 /* As another process may, that has the same open file. */
 static gboolean
@@ -1295,6 +1321,37 @@ START_TEST (descriptor_goes_from_loop_to_loop)
 }
 END_TEST
 
+static gboolean
+read_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_read (data, &byte, 1, NEVER, error) == 1;
+}
+
+SCENE (descriptor_that_is_waited_for_on_another_loop_is_refused_with_the_reason)
+{
+  g_autoptr (MorrowExecutor) elsewhere = morrow_loop_pool_new (1);
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) reader = NULL;
+  g_autoptr (GError) local_error = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fill (fds[0]);
+  fd = morrow_fd_new (fds[0]);
+  reader = morrow_executor_spawn (elsewhere, morrow_coroutine (read_a_byte, fd, NULL));
+  while (!(atomic_load (&fd->use) & MORROW_SIDE_IN))
+    ck_assert (morrow_yield (error));
+  ck_assert_int_eq (morrow_fd_write (fd, "hello", 5, NEVER, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_PENDING);
+  ck_assert_str_eq (local_error->message, "Another task reads from this descriptor at the same time, on another loop or thread");
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  await_ok (reader);
+  close (fds[1]);
+  return TRUE;
+}
+
 /* --- in a forked child ------------------------------------------------------------------------- */
 
 /* Runs @func in a child. Returns: whether it was content there. */
@@ -1324,14 +1381,6 @@ wait_in_child (gpointer data)
   char byte;
 
   return morrow_fd_read (data, &byte, 1, NEVER, &error) < 0 && g_error_matches (error, MORROW_ERROR, MORROW_ERROR_FORKED);
-}
-
-static gboolean
-read_a_byte (gpointer data, GValue *result, GError **error)
-{
-  char byte;
-
-  return morrow_fd_read (data, &byte, 1, NEVER, error) == 1;
 }
 
 static gboolean
@@ -1628,6 +1677,7 @@ make_suite (void)
   tcase_add_loop_test (calls, data_are_read_after_a_look_for_errors_in_vain, 0, N_MODELS);
   tcase_add_test (calls, data_are_read_after_a_peek_beyond_them_in_vain);
   tcase_add_loop_test (calls, descriptor_that_cannot_be_made_non_blocking_is_of_no_use, 0, N_MODELS);
+  tcase_add_test (calls, descriptor_that_its_loop_watches_cannot_be_waited_for_as_well);
   tcase_add_loop_test (calls, read_of_a_socket_does_not_block_whatever_others_make_of_it, 0, N_MODELS);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
   tcase_add_test (calls, call_outside_a_task_is_done_when_it_need_not_wait);
@@ -1643,6 +1693,7 @@ make_suite (void)
   tcase_add_test (life, task_whose_data_are_always_there_can_be_cancelled);
   tcase_add_test (life, descriptor_may_go_inside_a_callback);
   tcase_add_test (life, descriptor_may_go_inside_a_callback_that_runs_a_main_loop);
+  tcase_add_test (life, descriptor_that_is_waited_for_on_another_loop_is_refused_with_the_reason);
   tcase_add_loop_test (life, descriptor_goes_from_loop_to_loop, 0, N_MODELS);
 
   tcase_add_loop_test (children, parent_goes_on_waiting_for_what_a_child_has_let_go_or_was_refused, 0, G_N_ELEMENTS (in_child));
