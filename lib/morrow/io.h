@@ -2,8 +2,13 @@
 /* Descriptors, in a task: the system's calls, which park the task instead of failing with EAGAIN.
  *
  * Each call that may wait has a deadline, in microseconds of the monotonic clock (g_get_monotonic_time ()), %G_MAXINT64 for none. It is a
- * suspension point when it waits, and only then: a cancel of the task comes out as %G_IO_ERROR_CANCELLED, a deadline that has passed as
- * %G_IO_ERROR_TIMED_OUT.
+ * suspension point when it waits, and when it is the others' turn, as on a loop after each fourth call that need not wait: there a cancel
+ * of the task comes out as %G_IO_ERROR_CANCELLED. A deadline that passes while it waits comes out as %G_IO_ERROR_TIMED_OUT, unless what
+ * it waits for has come by then all the same.
+ *
+ * One task may read and one may write at the same time, when both are on one loop, or both on threads: the tasks of a MorrowLoopPool may
+ * be on several loops. Who would have to wait where another already uses the descriptor elsewhere gets %G_IO_ERROR_PENDING, as does a
+ * second of a kind.
  *
  * A descriptor is made non-blocking once, when it is given to morrow_fd_new (). Somebody who has the same open file, by a dup () or in
  * another process, can undo that; then accept, connect, and reading and writing of what is no socket, block the thread, with
