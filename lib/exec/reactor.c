@@ -8,7 +8,7 @@
  * A loop that has its thread (morrow__loop_turn_while ()) turns by itself:
  *   1. take what other threads have posted
  *   2. run a batch of what is ready
- *   3. still something ready: every 100 us look at descriptors and timers, and at the context's other sources
+ *   3. still something ready: when 100 us have passed, look at descriptors and timers, and at the context's other sources
  *   4. nothing ready: look for a reply for a few microseconds, if the last one came quickly; ask the context for how
  *      long it can do without us; sleep in the epoll set
  *
