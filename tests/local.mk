@@ -70,6 +70,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 
 # Executors and runs.
 test_programs += \
+  tests/exec/test-end \
   tests/exec/test-inline \
   tests/exec/test-interrupt \
   tests/exec/test-fairness \
@@ -153,6 +154,7 @@ EXTRA_DIST += \
   tests/model/descriptor.pml \
   tests/model/future.pml \
   tests/model/home.pml \
+  tests/model/life.pml \
   tests/model/mpsc.pml \
   tests/model/pool.pml \
   tests/model/ring.pml \

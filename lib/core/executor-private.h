@@ -28,7 +28,9 @@ struct _MorrowExecutor
 {
   GObject     parent_instance;
 
-  atomic_uint holds;      /* any thread: internal uses, and one for all references of users; see "Life" in executor.c */
+  atomic_uint holds;      /* any thread: internal uses, one for all references of users, and one of its own until it has
+                             ended; see "Life" in executor.c */
+  guint       life;       /* under the lock of executor.c */
   guint       forks;      /* immutable: morrow__forks when it was made */
   atomic_int  running;    /* any thread: an exchange decides whose run it is */
   gulong      n_errands;  /* under the lane's lock: those given from here that have ended, ever */
@@ -54,8 +56,16 @@ struct _MorrowExecutorClass
 
   guint     (*get_n_threads) (MorrowExecutor *self);
 
-  /* Any thread: no user has a reference any more. What only a user could still have run is closed. May be NULL. */
-  void      (*abandon)       (MorrowExecutor *self);
+  /* Any thread, and no more than a look: whether it runs though no user has a reference, so that what holds it keeps it
+   * running. NULL: it does not, and what is queued on it then is let go. */
+  gboolean  (*outlives_users) (MorrowExecutor *self);
+
+  /* Any thread, once: has morrow__executor_end () called, where it may wait: at once if @here says that this thread may. */
+  void      (*arrange_end)   (MorrowExecutor *self, gboolean here);
+
+  /* Where morrow__executor_end () was called, which may wait: when it returns, all that lived here has settled, what was
+   * queued has gone, and what comes is refused. What is left for finalize () is memory and descriptors. */
+  void      (*end)           (MorrowExecutor *self);
 };
 
 typedef struct _MorrowExecutorClass MorrowExecutorClass;
@@ -71,6 +81,12 @@ typedef MorrowExecutorClass MorrowInlineClass;
 /* The executor whose code runs on this thread; written by that executor only, NULL on a plain thread. */
 extern __thread MorrowExecutor *morrow__executor_current;
 
+/* The pool whose thread this is, NULL on any other; written by the pool as the thread begins. */
+extern __thread MorrowExecutor *morrow__executor_of_thread;
+
+/* How many reasons this thread has not to wait for the end of an executor: it visits a home, say, or serves all that wait. */
+extern __thread guint morrow__executor_n_reasons;
+
 /* The executor that a callback attached here runs on, held: the current one; on a plain thread one over its
  * thread-default GMainContext. */
 MorrowExecutor *morrow__executor_hold_for_callback (void);
@@ -78,7 +94,11 @@ MorrowExecutor *morrow__executor_hold_for_callback (void);
 /* Runs what was submitted, unless the executor has been @closed, and releases its data. */
 void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean closed);
 
-void      morrow__executor_let_go     (MorrowExecutor *self);
+/* Life: see executor.c. */
+void      morrow__executor_let_go      (MorrowExecutor *self, guint n_holds);
+void      morrow__executor_end         (MorrowExecutor *self);
+void      morrow__executor_arrange_end (MorrowExecutor *self, gboolean here);
+void      morrow__executor_has_ended   (MorrowExecutor *self);
 
 /* How many fork () lie between the first executor's process and this one; written in the child of each, before it has threads. */
 extern G_GNUC_INTERNAL guint morrow__forks;
@@ -101,9 +121,11 @@ morrow__executor_hold (MorrowExecutor *self)
 static inline void
 morrow__executor_release (MorrowExecutor *self)
 {
-  /* Acquire and release: what was done under the hold comes before the object goes. */
-  if (morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) == 1)
-    morrow__executor_let_go (self);
+  /* Acquire and release: E1; what was done under the hold comes before the executor ends, and before the object goes. */
+  guint n_holds = morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) - 1;
+
+  if (G_UNLIKELY (n_holds <= 1))
+    morrow__executor_let_go (self, n_holds);
 }
 
 /* A process that was forked has its parent's memory, but none of its threads. */

@@ -1,5 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The executor's interface, and what all models have in common. The models themselves are in exec/. */
+/* The executor's interface, and what all models have in common. The models themselves are in exec/.
+ *
+ * LIFE
+ *   Internal uses hold the executor: they are counted apart from GObject references, since one of those costs twice an atomic
+ *   addition, and since what is queued on an executor that nobody can run any more must not keep it. All holds together own
+ *   one reference, a toggle reference, by which GObject tells when it is the only one left. The references of users together
+ *   are one hold, and the executor has one of its own until it has ended.
+ *
+ *     IN USE --- users let go ---> ABANDONED -- nothing holds it --> ENDING --- end () ---> ENDED -- nothing holds it --> gone
+ *        '------ users let go, and nothing holds it -------------------^
+ *
+ *   A loop that only its users could have run, and Inline, end at once when they are abandoned, whatever holds them.
+ *
+ *   To end takes time: what lives there is cancelled and waited for, threads are joined, user code runs. Meanwhile it is used
+ *   as ever, and the uses are counted as ever, above its own hold. When it has ended, nothing of it runs, and what still holds
+ *   it finds it closed. What the last of them lets go of is memory and descriptors, and that can be done anywhere.
+ *
+ *   Where it ends: a user who lets go may wait, and does: code of his may rely on it. Who only releases a hold may be
+ *   anywhere inside the library, in the middle of a visit (H1), say, or on the thread that all timers hang on: he never waits,
+ *   and another thread ends it, or, for a loop in a main context, that context. So does a user who is on a thread of the
+ *   executor's own, or inside of such a thing, as when a value goes that has the last reference of a pool.
+ *
+ *   E1: who decides? Code that runs on an executor takes holds without having one. So "nothing holds it" may come about more than
+ *   once, and who has brought it about may find that another has since, that the executor has ended and is gone. So he
+ *   looks it up, under a lock, among those that are abandoned and have not been told to end, and touches it only if it is
+ *   there (or another at the same place, of which the same is true). What is true under the lock counts: the first who finds
+ *   nothing but its own hold has it end. Each that takes the count down to there looks, after that: so somebody finds it.
+ *   tests/model/life.pml explores it. */
 
 #include "config.h"
 
@@ -30,7 +57,20 @@ typedef struct
   MorrowRingItem item;       /* immutable */
 } Work;
 
+typedef enum
+{
+  IN_USE,
+  ABANDONED,   /* it is in the table below */
+  ENDING,
+  ENDED
+} Life;
+
+static pthread_mutex_t life_lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *abandoned;   /* under life_lock: MorrowExecutor, borrowed */
+
 __thread MorrowExecutor *morrow__executor_current;
+__thread MorrowExecutor *morrow__executor_of_thread;
+__thread guint morrow__executor_n_reasons;
 guint morrow__forks;
 
 static guint
@@ -43,19 +83,146 @@ static void
 count_fork (void)
 {
   morrow__forks++;
+  pthread_mutex_unlock (&life_lock);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static void users_changed (gpointer data, GObject *object, gboolean none_left);
+
+static void
+take_life_lock (void)
+{
+  pthread_mutex_lock (&life_lock);
 }
 
 static void
-morrow_executor_class_init (MorrowExecutorClass *klass)
+give_life_lock (void)
 {
-  klass->get_n_threads = executor_one_thread;
-  pthread_atfork (NULL, NULL, count_fork);
+  pthread_mutex_unlock (&life_lock);
 }
 
-/* LIFE Internal uses hold the executor: they are counted apart from GObject references, since one of those costs twice an
- * atomic addition, and since what is queued on an executor that nobody can run any more must not keep it. All holds
- * together own one reference, a toggle reference, by which GObject tells when it is the only one left. The references
- * of users together are one hold. With the last of them the executor is abandoned, with the last hold it goes. */
+/* Under the lock. Whether nothing keeps it but its own hold, and @n_users: the hold of those who are about to let go. */
+static gboolean
+is_unused (MorrowExecutor *self, guint n_users)
+{
+  MorrowExecutorClass *klass = MORROW_EXECUTOR_GET_CLASS (self);
+
+  /* Acquire: E1, pairs with the release in morrow__executor_release (). */
+  return klass->outlives_users == NULL || !klass->outlives_users (self) ||
+         atomic_load_explicit (&self->holds, memory_order_acquire) == 1 + n_users;
+}
+
+/* The users let go. Whether the caller is to have it end. */
+static gboolean
+abandon (MorrowExecutor *self)
+{
+  gboolean ends = FALSE;
+
+  take_life_lock ();
+  if (abandoned == NULL)
+    abandoned = g_hash_table_new (NULL, NULL);
+  if (self->life <= ABANDONED)
+    {
+      ends = is_unused (self, 1);
+      self->life = ends ? ENDING : ABANDONED;
+      if (ends)
+        g_hash_table_remove (abandoned, self);
+      else
+        g_hash_table_add (abandoned, self);
+    }
+  give_life_lock ();
+
+  return ends;
+}
+
+/* Only its own hold was left, or that has gone as well: it is looked at only if it is there. Whether the caller is to have it
+ * end. */
+static gboolean
+find_unused (MorrowExecutor *self)
+{
+  gboolean ends;
+
+  take_life_lock ();
+  ends = abandoned != NULL && g_hash_table_contains (abandoned, self) && is_unused (self, 0);
+  if (ends)
+    {
+      g_hash_table_remove (abandoned, self);
+      self->life = ENDING;
+    }
+  give_life_lock ();
+
+  return ends;
+}
+
+/* Whether the calling thread, on which a user lets go, may wait until @self has ended. */
+static gboolean
+may_wait (MorrowExecutor *self)
+{
+  return morrow__executor_of_thread != self && morrow__executor_n_reasons == 0;
+}
+
+/* In a forked child nothing of the parent's runs that would have to be waited for. */
+static void
+arrange_end (MorrowExecutor *self, gboolean here)
+{
+  if (morrow__executor_is_ours (self))
+    MORROW_EXECUTOR_GET_CLASS (self)->arrange_end (self, here);
+  else
+    morrow__executor_end (self);
+}
+
+/* All that is left is the object. */
+void
+morrow__executor_has_ended (MorrowExecutor *self)
+{
+  take_life_lock ();
+  self->life = ENDED;
+  give_life_lock ();
+
+  morrow__executor_release (self);
+}
+
+void
+morrow__executor_end (MorrowExecutor *self)
+{
+  MORROW_EXECUTOR_GET_CLASS (self)->end (self);
+  morrow__executor_has_ended (self);
+}
+
+static gpointer
+end_on_thread (gpointer data)
+{
+  morrow__executor_end (data);
+  return NULL;
+}
+
+void
+morrow__executor_arrange_end (MorrowExecutor *self, gboolean here)
+{
+  GThread *thread;
+
+  if (here)
+    {
+      morrow__executor_end (self);
+      return;
+    }
+
+  thread = g_thread_try_new ("morrow-end", end_on_thread, self, NULL);
+  if (thread != NULL)
+    g_thread_unref (thread);                    /* where none can be had, the executor stays */
+}
+
+/* A hold was released: @n_holds are left, the executor's own, and then it may be gone, or none. */
+void
+morrow__executor_let_go (MorrowExecutor *self, guint n_holds)
+{
+  if (n_holds == 0)
+    g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
+  else if (find_unused (self))
+    arrange_end (self, FALSE);
+}
+
 static void
 users_changed (gpointer data, GObject *object, gboolean none_left)
 {
@@ -67,25 +234,29 @@ users_changed (gpointer data, GObject *object, gboolean none_left)
       return;
     }
 
-  if (MORROW_EXECUTOR_GET_CLASS (self)->abandon != NULL)
-    MORROW_EXECUTOR_GET_CLASS (self)->abandon (self);
+  if (abandon (self))
+    arrange_end (self, may_wait (self));
   morrow__executor_release (self);
+}
+
+static void
+morrow_executor_class_init (MorrowExecutorClass *klass)
+{
+  klass->get_n_threads = executor_one_thread;
+  klass->arrange_end = morrow__executor_arrange_end;
+  pthread_atfork (take_life_lock, give_life_lock, count_fork);
 }
 
 static void
 morrow_executor_init (MorrowExecutor *self)
 {
   self->forks = morrow__forks;
-  atomic_init (&self->holds, 1);
+  self->life = IN_USE;
+  atomic_init (&self->holds, 2);
   g_object_add_toggle_ref (G_OBJECT (self), users_changed, NULL);
 }
 
-/* Nothing holds it any more. */
-void
-morrow__executor_let_go (MorrowExecutor *self)
-{
-  g_object_remove_toggle_ref (G_OBJECT (self), users_changed, NULL);
-}
+/* --- what all have in common -------------------------------------------------------------------------------------- */
 
 MorrowExecutor *
 morrow__executor_hold_for_callback (void)

@@ -86,6 +86,7 @@ morrow__foreign_new_held (void)
   MorrowExecutor *self = g_object_new (morrow_foreign_get_type (), NULL);
 
   morrow__executor_hold (self);
+  morrow__executor_has_ended (self);            /* nothing of it is to be ended */
   g_object_unref (self);
   return self;
 }

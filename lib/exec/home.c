@@ -23,6 +23,7 @@ MORROW__IN_EACH_CHILD (forget_visitors)
 void
 morrow__home_visit (void)
 {
+  morrow__executor_n_reasons++;
   /* Sequentially consistent: H1, pairs with the exchange in morrow__home_wait_for_visitors (). */
   atomic_fetch_add_explicit (&n_visitors, 1, memory_order_seq_cst);
 }
@@ -32,6 +33,7 @@ morrow__home_leave_visit (void)
 {
   /* Release: pairs with the same. */
   atomic_fetch_sub_explicit (&n_visitors, 1, memory_order_release);
+  morrow__executor_n_reasons--;
 }
 
 void

@@ -371,7 +371,7 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
 }
 
 static void
-inline_abandon (MorrowExecutor *executor)
+inline_end (MorrowExecutor *executor)
 {
   MorrowInline *self = MORROW_INLINE (executor);
 
@@ -386,7 +386,6 @@ morrow_inline_finalize (GObject *object)
 {
   MorrowInline *self = MORROW_INLINE (object);
 
-  drop_posted (self);
   g_ptr_array_unref (self->homes);
   pthread_mutex_destroy (&self->lock);
   G_OBJECT_CLASS (morrow_inline_parent_class)->finalize (object);
@@ -399,7 +398,7 @@ morrow_inline_class_init (MorrowInlineClass *klass)
   klass->post = inline_post;
   klass->start = inline_start;
   klass->run = inline_run;
-  klass->abandon = inline_abandon;
+  klass->end = inline_end;
 }
 
 static void

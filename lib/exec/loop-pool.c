@@ -90,6 +90,7 @@ struct _MorrowLoopPool
   atomic_ulong           n_posted;    /* callbacks that were posted from outside */
   atomic_uint            n_sweeps;    /* loops that have yet to sweep, in this round */
   atomic_int             sweeping;    /* a run ends, or the pool: what is started now is swept at once */
+  atomic_int             closed;      /* the pool ends: what is started from outside from now on is refused */
   atomic_int             stopping;    /* every task has ended, and nobody gives more: the loops end */
 
   MorrowPeers            peers;       /* the loops, and main's beside them while a run lasts */
@@ -498,12 +499,28 @@ next_loop (MorrowLoopPool *self)
   return loop_at (self, turn++ % self->loops->len);
 }
 
+/* The pool ends. The task has been counted, and who ends the pool may wait for it. */
+static void
+refuse (MorrowLoopPool *self, MorrowTask *task)
+{
+  atomic_fetch_sub_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
+  wake_sweeper (self);
+  task->job.run (&task->job, TRUE);
+}
+
 /* From outside. */
 static void
 offer (MorrowLoopPool *self, MorrowTask *task)
 {
   morrow__loop_mark_start (task);
-  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_release);   /* pairs with the acquire in has_tasks () */
+  /* Sequentially consistent, both: E2, pair with the store and the look at the tasks in shut_down (), which waits for the task,
+   * or is seen here. The addition pairs with the acquire in has_tasks () as well. */
+  atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_seq_cst);
+  if (G_UNLIKELY (atomic_load_explicit (&self->closed, memory_order_seq_cst)))
+    {
+      refuse (self, task);
+      return;
+    }
   morrow__mpsc_push (&next_loop (self)->offers, &task->job.node);
   wake_thief (self);
 }
@@ -611,16 +628,22 @@ has_tasks (MorrowLoopPool *self)
   return ended != started;
 }
 
-/* The round is not over. */
+/* The round is not over, but for threads that were given work. */
+static gboolean
+is_in_round (MorrowLoopPool *self)
+{
+  /* Acquire: pairs with the release in sweep_run (). */
+  return atomic_load_explicit (&self->n_sweeps, memory_order_acquire) > 0 || has_tasks (self) ||
+         !morrow__ring_is_empty (self->ring);
+}
+
 static gboolean
 has_leftovers (gpointer data)
 {
   MorrowLoop *runner = data;
-  MorrowLoopPool *self = (MorrowLoopPool *) runner->executor;
 
-  /* Acquire: pairs with the release in sweep_run (). */
-  return atomic_load_explicit (&self->n_sweeps, memory_order_acquire) > 0 || has_tasks (self) ||
-         !morrow__ring_is_empty (self->ring) || morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner) ||
+  return is_in_round ((MorrowLoopPool *) runner->executor) ||
+         morrow__lane_is_busy (runner->executor, morrow__loop_wake_up, runner) ||
          morrow__loop_has_tasks (runner);   /* last: what all these have given it is there */
 }
 
@@ -695,6 +718,11 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
       g_propagate_error (error, g_error_copy (self->broken));
       return FALSE;
     }
+  if (atomic_load_explicit (&self->closed, memory_order_relaxed))   /* for who has found it again through a weak reference */
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+      return FALSE;
+    }
 
   runner = morrow__loop_new (executor, NULL);
   if (!morrow__loop_take_thread (runner, error))
@@ -742,6 +770,7 @@ worker_main (gpointer data)
 {
   MorrowLoop *loop = data;
 
+  morrow__executor_of_thread = &loop->pool->parent_instance;
   /* The pool is complete. */
   pthread_mutex_lock (&loop->pool->lock);
   pthread_mutex_unlock (&loop->pool->lock);
@@ -795,16 +824,37 @@ start_threads (MorrowLoopPool *self)
   g_clear_error (&error);
 }
 
-/* Cancels what is still alive, waits until it has ended, and ends the threads. */
+/* Until in a whole round nothing was made: see "The end of a run". */
+static void
+wait_for_rounds (MorrowLoopPool *self)
+{
+  gulong n_made;
+
+  do
+    {
+      n_made = count_made (self);
+      post_sweeps (self);
+      pthread_mutex_lock (&self->lock);
+      while (is_in_round (self))
+        pthread_cond_wait (&self->ended, &self->lock);
+      pthread_mutex_unlock (&self->lock);
+      morrow__lane_join (&self->parent_instance);
+    }
+  while (count_made (self) != n_made);
+}
+
+/* Cancels what is still alive, waits until it has ended, and ends the threads. What is started from outside meanwhile is a
+ * part of that, until all has ended. */
 static void
 shut_down (MorrowLoopPool *self)
 {
   atomic_store_explicit (&self->sweeping, TRUE, memory_order_relaxed);
-  post_sweeps (self);
-  pthread_mutex_lock (&self->lock);
-  while (has_tasks (self))
-    pthread_cond_wait (&self->ended, &self->lock);
-  pthread_mutex_unlock (&self->lock);
+  wait_for_rounds (self);
+  /* E2: the store and the fence before the look at the tasks pair with the addition and the look in offer (). */
+  atomic_store_explicit (&self->closed, TRUE, memory_order_seq_cst);
+  atomic_thread_fence (memory_order_seq_cst);
+  if (has_tasks (self))
+    wait_for_rounds (self);
 
   /* Release: pairs with the acquire in goes_on (). */
   atomic_store_explicit (&self->stopping, TRUE, memory_order_release);
@@ -815,66 +865,40 @@ shut_down (MorrowLoopPool *self)
   g_ptr_array_set_size (self->threads, 0);
 }
 
-static gpointer
-drop (gpointer data)
-{
-  g_object_unref (data);
-  return NULL;
-}
-
-/* The last reference may go on one of the pool's own threads, with a callback, which cannot wait for itself: another
- * thread then waits for it. It is started once this one is out of the unref, by a job. */
-typedef struct
-{
-  MorrowJob       job;
-  MorrowLoopPool *pool;   /* owned */
-} Farewell;
-
+/* The loops have ended: what the last code on them has left, a source of the user's say, will not run. */
 static void
-farewell_run (MorrowJob *job, gboolean closed)
+drop_tasks (MorrowLoopPool *self)
 {
-  Farewell *self = (Farewell *) job;
-  GThread *thread = g_thread_try_new ("morrow-end", drop, self->pool, NULL);
-
-  if (thread != NULL)
-    g_thread_unref (thread);                    /* where none can be had, the pool stays */
-  g_free (self);
-}
-
-/* The loop of the calling thread, if it is one of the pool's. */
-static MorrowLoop *
-own_loop (MorrowLoopPool *self)
-{
-  guint i;
-
-  return g_ptr_array_find (self->threads, g_thread_self (), &i) ? loop_at (self, i) : NULL;
-}
-
-static void
-bid_farewell (MorrowLoopPool *self, MorrowLoop *here)
-{
-  Farewell *farewell = g_new (Farewell, 1);
-
-  farewell->job.run = farewell_run;
-  farewell->pool = g_object_ref (self);
-  morrow__loop_post (here, &farewell->job);
-}
-
-static void
-morrow_loop_pool_dispose (GObject *object)
-{
-  MorrowLoopPool *self = MORROW_LOOP_POOL (object);
-  MorrowLoop *here = own_loop (self);
-
-  if (here != NULL)
+  for (guint i = 0; i < self->loops->len; i++)
     {
-      bid_farewell (self, here);
-      return;
-    }
-  if (self->threads->len > 0 && morrow__executor_is_ours (&self->parent_instance))
-    shut_down (self);
+      MorrowLoop *loop = loop_at (self, i);
+      MorrowTask *task;
 
-  G_OBJECT_CLASS (morrow_loop_pool_parent_class)->dispose (object);
+      take_offers (loop, loop);
+      while ((task = morrow__deque_pop (&loop->deque)) != NULL)
+        task->job.run (&task->job, TRUE);
+    }
+}
+
+static gboolean
+loop_pool_outlives_users (MorrowExecutor *executor)
+{
+  return TRUE;
+}
+
+static void
+loop_pool_end (MorrowExecutor *executor)
+{
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
+
+  if (self->threads->len == 0 || !morrow__executor_is_ours (executor))
+    return;
+
+  shut_down (self);
+  drop_work (self);
+  drop_tasks (self);
+  for (guint i = 0; i < self->loops->len; i++)
+    morrow__executor_end (&loop_at (self, i)->parent_instance);
 }
 
 static void
@@ -897,8 +921,9 @@ morrow_loop_pool_finalize (GObject *object)
 static void
 morrow_loop_pool_class_init (MorrowLoopPoolClass *klass)
 {
-  G_OBJECT_CLASS (klass)->dispose = morrow_loop_pool_dispose;
   G_OBJECT_CLASS (klass)->finalize = morrow_loop_pool_finalize;
+  klass->outlives_users = loop_pool_outlives_users;
+  klass->end = loop_pool_end;
   klass->post = loop_pool_post;
   klass->start = loop_pool_start;
   klass->run = loop_pool_run;

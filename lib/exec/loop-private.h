@@ -69,7 +69,7 @@ struct _MorrowLoop
   MorrowExecutor   parent_instance;
 
   /* Immutable once made. */
-  GMainContext    *context;        /* owned; may be NULL where broken is set */
+  GMainContext    *context;        /* owned, until the loop has ended; may be NULL where broken is set */
   GSource         *source;         /* owned; holds no reference of the loop */
   MorrowRest      *rest;           /* of the context; as long as the source */
   MorrowExecutor  *executor;       /* what tasks here see as their executor: this loop, or the pool that it is a part of; borrowed */
@@ -174,6 +174,7 @@ void        morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize
 /* reactor.c */
 gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
 void        morrow__reactor_settle_timers (MorrowLoop *self);
+void        morrow__reactor_leave_context (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
 gboolean    morrow__reactor_poll      (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);

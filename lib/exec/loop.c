@@ -245,7 +245,7 @@ morrow__loop_take_thread (MorrowLoop *self, GError **error)
       g_propagate_error (error, g_error_copy (self->broken));
       return FALSE;
     }
-  /* Sequentially consistent, as all that is done with it: one that belonged to a pool, and is older than that. */
+  /* Sequentially consistent, as all that is done with it: by who has kept one of a pool's, or found it through a weak reference. */
   if (atomic_load_explicit (&self->closed, memory_order_seq_cst))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
@@ -372,17 +372,72 @@ morrow__loop_close (MorrowLoop *self)
     }
 }
 
-/* A loop over a context of its own turns when somebody runs it, and now nobody can. */
-static void
-loop_abandon (MorrowExecutor *executor)
+/* A loop over a context of its own turns when somebody runs it, but for one whose context is turned by hand. */
+static gboolean
+loop_outlives_users (MorrowExecutor *executor)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
 
-  if (!self->hosted && self->thread == NULL)
+  return self->hosted || self->thread != NULL;
+}
+
+static gboolean
+end_in_context (gpointer data)
+{
+  morrow__executor_end (data);
+  return G_SOURCE_REMOVE;
+}
+
+/* Once for each loop: the caller has seen to it that nobody else ends it. */
+static void
+post_end (MorrowLoop *self)
+{
+  GSource *source = g_idle_source_new ();
+
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, end_in_context, self, NULL);
+  g_source_set_static_name (source, "morrow loop's end");
+  g_source_attach (source, self->context);
+  g_source_unref (source);
+}
+
+/* A loop that others turn ends where they do, since they may be looking at it: in its context, which the caller may turn, or,
+ * if nobody does at the moment, may keep from being turned. A context that nobody ever turns again keeps the loop. */
+static void
+loop_arrange_end (MorrowExecutor *executor, gboolean here)
+{
+  MorrowLoop *self = (MorrowLoop *) executor;
+  g_autoptr (GMainContext) context = NULL;
+
+  if (self->broken != NULL || !loop_outlives_users (executor))
     {
-      morrow__loop_close (self);
-      morrow__reactor_settle_timers (self);
+      morrow__executor_arrange_end (executor, here);
+      return;
     }
+
+  context = g_main_context_ref (self->context);
+  if (here && g_main_context_acquire (context))
+    {
+      morrow__executor_end (executor);
+      g_main_context_release (context);
+    }
+  else
+    {
+      post_end (self);
+    }
+}
+
+static void
+loop_end (MorrowExecutor *executor)
+{
+  MorrowLoop *self = (MorrowLoop *) executor;
+
+  morrow__loop_close (self);
+  morrow__reactor_settle_timers (self);
+  morrow__home_wait_for_visitors ();   /* H1 */
+  morrow__reactor_leave_context (self);
+  morrow__loop_unbind (self);
+  g_clear_pointer (&self->context, g_main_context_unref);
 }
 
 static void
@@ -390,14 +445,9 @@ morrow_loop_finalize (GObject *object)
 {
   MorrowLoop *self = MORROW_LOOP (object);
 
-  morrow__loop_close (self);
-  morrow__reactor_settle_timers (self);
-  morrow__home_wait_for_visitors ();   /* H1 */
   morrow__reactor_clear (self);
-  morrow__loop_unbind (self);
   morrow__deque_clear (&self->deque);
   morrow__peers_clear (&self->alone);
-  g_clear_pointer (&self->context, g_main_context_unref);
   g_clear_error (&self->broken);
 
   G_OBJECT_CLASS (morrow_loop_parent_class)->finalize (object);
@@ -410,7 +460,9 @@ morrow_loop_class_init (MorrowLoopClass *klass)
   klass->post = loop_post;
   klass->start = loop_start;
   klass->run = loop_run;
-  klass->abandon = loop_abandon;
+  klass->outlives_users = loop_outlives_users;
+  klass->arrange_end = loop_arrange_end;
+  klass->end = loop_end;
 }
 
 static void

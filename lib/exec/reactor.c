@@ -851,17 +851,22 @@ morrow__reactor_settle_timers (MorrowLoop *self)
   fire_due (self, G_MAXINT64);
 }
 
+/* The loop is no source any more. */
+void
+morrow__reactor_leave_context (MorrowLoop *self)
+{
+  if (self->source == NULL)
+    return;
+
+  g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
+  g_clear_pointer (&self->rest, morrow__rest_leave);
+}
+
 void
 morrow__reactor_clear (MorrowLoop *self)
 {
   morrow__timers_clear (&self->timers);
-
-  if (self->source != NULL)
-    {
-      g_source_destroy (self->source);
-      g_clear_pointer (&self->source, g_source_unref);
-      g_clear_pointer (&self->rest, morrow__rest_leave);
-    }
   if (self->epoll_fd >= 0)
     close (self->epoll_fd);
   if (self->timer_fd >= 0)

@@ -38,6 +38,7 @@ service_thread (gpointer data)
 {
   MorrowLoop *self = data;
 
+  morrow__executor_n_reasons++;                 /* what is to be waited for may sleep */
   if (morrow__loop_take_thread (self, NULL))
     morrow__loop_turn_while (self, for_ever, NULL);
   return NULL;

@@ -66,7 +66,7 @@ struct _MorrowThreadPool
   gboolean       wants_stand_in; /* one more job is to be taken than there are workers for */
   gboolean       no_more;       /* a thread could not be had: those that there are must do */
   gboolean       sweeping;      /* a run ends, or the pool: what is started now is swept at once */
-  gboolean       stopping;
+  gboolean       stopping;      /* the pool ends, without a job: nothing is taken any more, and the workers end */
 };
 
 /**
@@ -348,14 +348,11 @@ home_here (void)
   return morrow__container_of (morrow__home, MorrowThreadHome, home);
 }
 
-static void bid_farewell (void);
-
 static void
 run_claimed (MorrowThreadPool *self, MorrowResident *resident)
 {
   morrow__thread_home_run (home_here (), resident->task);
   task_ended (self, resident);
-  bid_farewell ();
 }
 
 /* Claims it, to run it on top of the task that waits here. Under the lock it is on top from the moment that it is claimed. */
@@ -431,7 +428,6 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   MorrowThreadPool *self = executor_of (&home->home);
   gboolean hope;
 
-  bid_farewell ();                              /* the sweep may be what it waits for */
   pthread_mutex_lock (&self->lock);
   g_hash_table_insert (self->waiting, task, awaited);
   if (home->is_worker && home->parked->len == 1)
@@ -464,7 +460,6 @@ run_callback (MorrowThreadHome *home, MorrowJob *job)
   job->run (job, FALSE);
   home->home.current = current;
   callback_ended (executor_of (&home->home));
-  bid_farewell ();
 }
 
 static gboolean
@@ -568,40 +563,13 @@ take_work (MorrowThreadPool *self, Work *work)
 }
 
 static gpointer
-drop (gpointer data)
-{
-  g_object_unref (data);
-  return NULL;
-}
-
-static __thread MorrowThreadPool *working_for;   /* this thread: whose worker it is, or NULL; borrowed */
-
-/* The last reference may go on one of the pool's own threads, with a callback or in a task, which cannot wait for itself:
- * another thread then waits for it. It is started once this one is out of the unref: when that callback or task has ended,
- * on the stack of another maybe, or waits. */
-static __thread MorrowThreadPool *farewell;   /* this thread: owned */
-
-static void
-bid_farewell (void)
-{
-  GThread *thread;
-
-  if (G_LIKELY (farewell == NULL))
-    return;
-
-  thread = g_thread_try_new ("morrow-end", drop, g_steal_pointer (&farewell), NULL);
-  if (thread != NULL)
-    g_thread_unref (thread);                    /* where none can be had, the pool stays */
-}
-
-static gpointer
 worker_main (gpointer data)
 {
   MorrowThreadPool *self = data;
   MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
   Work work;
 
-  working_for = self;
+  morrow__executor_of_thread = &self->parent_instance;
   home->is_worker = TRUE;
   while (take_work (self, &work))
     {
@@ -632,6 +600,36 @@ add_callback (MorrowThreadPool *self, MorrowJob *job)
   self->n_callbacks++;
 }
 
+/* Under the lock. Takes the callback @job, or @task, unless there is nobody to run it, nor will be. */
+static gboolean
+take_job (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, GError **error)
+{
+  g_autoptr (GError) no_thread = NULL;
+
+  if (self->stopping)
+    {
+      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+      return FALSE;
+    }
+
+  self->n_queued++;
+  self->no_more = FALSE;                        /* perhaps this time */
+  want_worker (self, &no_thread);
+  if (self->threads->len == 0)
+    {
+      self->n_queued--;
+      g_set_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for a task: %s", no_thread->message);
+      return FALSE;
+    }
+
+  if (task != NULL)
+    add_task (self, task);
+  else
+    add_callback (self, job);
+  self->n_jobs++;
+  return TRUE;
+}
+
 /* Takes the callback @job, or @task, or gives back why nobody ever will run it. */
 static GError *
 enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep)
@@ -639,24 +637,11 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
   GError *error = NULL;
 
   pthread_mutex_lock (&self->lock);
-  self->n_queued++;
-  self->no_more = FALSE;                        /* perhaps this time */
-  want_worker (self, &error);
-  if (self->threads->len > 0)
+  if (take_job (self, job, task, &error))
     {
-      g_clear_error (&error);
-      if (task != NULL)
-        add_task (self, task);
-      else
-        add_callback (self, job);
-      self->n_jobs++;
       pthread_cond_signal (&self->work);
       if (all_are_blocked (self))
         unpark_blocked (self);                  /* it may be what one of them waits for */
-    }
-  else
-    {
-      self->n_queued--;
     }
   *ret_sweep = self->sweeping;
   pthread_mutex_unlock (&self->lock);
@@ -689,8 +674,7 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   if (error != NULL)
     {
       morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
-      morrow__task_abandon (task, g_error_new (MORROW_ERROR, MORROW_ERROR_NO_THREAD, "No thread could be had for a task: %s", error->message));
-      g_error_free (error);
+      morrow__task_abandon (task, error);
       morrow_future_unref (future);
     }
   else if (sweep)
@@ -728,35 +712,39 @@ sweep (MorrowThreadPool *self)
     morrow_future_cancel (g_ptr_array_index (left, i));
 }
 
-/* Until no task is alive, and no callback is queued or running. Returns: how many jobs there have been so far. */
+/* Under the lock: until no task is alive, and no callback is queued or running. Returns: how many jobs there have been so far. */
 static gulong
 wait_for_jobs (MorrowThreadPool *self)
 {
-  gulong n_jobs;
-
-  pthread_mutex_lock (&self->lock);
   while (!morrow__list_is_empty (&self->queue) || !morrow__list_is_empty (&self->claimed) || self->n_callbacks > 0)
     pthread_cond_wait (&self->ended, &self->lock);
-  n_jobs = self->n_jobs;
-  pthread_mutex_unlock (&self->lock);
-
-  return n_jobs;
+  return self->n_jobs;
 }
 
 /* Tasks and callbacks may still give work to threads, and these may still make some of them: until there was none of
  * all from one look to the next. */
 static void
-finish (MorrowThreadPool *self)
+wait_for_all (MorrowThreadPool *self)
 {
   gulong n_jobs;
 
-  sweep (self);
+  pthread_mutex_lock (&self->lock);
   do
     {
       n_jobs = wait_for_jobs (self);
+      pthread_mutex_unlock (&self->lock);
       morrow__lane_join (&self->parent_instance);
+      pthread_mutex_lock (&self->lock);
     }
   while (wait_for_jobs (self) != n_jobs);
+  pthread_mutex_unlock (&self->lock);
+}
+
+static void
+finish (MorrowThreadPool *self)
+{
+  sweep (self);
+  wait_for_all (self);
 
   pthread_mutex_lock (&self->lock);
   self->sweeping = FALSE;
@@ -802,10 +790,11 @@ static void
 shut_down (MorrowThreadPool *self)
 {
   sweep (self);
-  wait_for_jobs (self);
+  wait_for_all (self);
 
   pthread_mutex_lock (&self->lock);
-  self->stopping = TRUE;
+  wait_for_jobs (self);
+  self->stopping = TRUE;                        /* at a moment without a job, and there will be none */
   pthread_cond_broadcast (&self->work);
   pthread_mutex_unlock (&self->lock);
 
@@ -814,20 +803,17 @@ shut_down (MorrowThreadPool *self)
   g_ptr_array_set_size (self->threads, 0);
 }
 
-static void
-morrow_thread_pool_dispose (GObject *object)
+static gboolean
+thread_pool_outlives_users (MorrowExecutor *executor)
 {
-  MorrowThreadPool *self = MORROW_THREAD_POOL (object);
+  return TRUE;
+}
 
-  if (working_for == self)   /* those that there are may still be added to */
-    {
-      farewell = g_object_ref (self);
-      return;
-    }
-  if (morrow__executor_is_ours (&self->parent_instance))
-    shut_down (self);
-
-  G_OBJECT_CLASS (morrow_thread_pool_parent_class)->dispose (object);
+static void
+thread_pool_end (MorrowExecutor *executor)
+{
+  if (morrow__executor_is_ours (executor))
+    shut_down (MORROW_THREAD_POOL (executor));
 }
 
 static void
@@ -848,8 +834,9 @@ morrow_thread_pool_finalize (GObject *object)
 static void
 morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
 {
-  G_OBJECT_CLASS (klass)->dispose = morrow_thread_pool_dispose;
   G_OBJECT_CLASS (klass)->finalize = morrow_thread_pool_finalize;
+  klass->outlives_users = thread_pool_outlives_users;
+  klass->end = thread_pool_end;
   klass->post = thread_pool_post;
   klass->start = thread_pool_start;
   klass->run = thread_pool_run;

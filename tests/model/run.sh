@@ -59,6 +59,9 @@ check "claim: no interleaving runs a pooled task twice, or not at all" explore c
 check "claim: one does if who claims does not compare" notices claim "assertion violated"
 check "close: no interleaving leaves a job in a loop that has closed, or frees it under a poster" explore close
 check "close: one does if who closes does not wait for the posters" notices close "assertion violated"
+check "life: no interleaving ends an executor twice, or not at all, or touches one that has gone" explore life
+check "life: one does if who lets go looks at the executor, and not whether it is there" notices life "assertion violated"
+check "life: one does if its user lets go before it is known as abandoned" notices life "assertion violated" -DLATE
 check "descriptor: no interleaving with a close leaves a call waiting, or uses a number that was given back" explore descriptor
 check "descriptor: one does if a slot moves without a look whether it is closed" notices descriptor "invalid end state"
 check "descriptor: one does if a thread looks for a close before it says where it waits" \
