@@ -149,7 +149,7 @@ MorrowFuture *
 /**
  * morrow_future_set_stack_size:
  * @self: a coroutine that has not started
- * @stack_size: the size of its stack in bytes, rounded up to a KiB; 0 for the default of 256 KiB
+ * @stack_size: the size of its stack in bytes, rounded up to a power of two, 32 KiB at least; 0 for the default of 256 KiB
  *
  * Says how large a stack the task needs. It is address space: memory is used as it is touched.
  */

@@ -88,6 +88,26 @@ START_TEST (overflow_of_a_task_without_a_name_is_reported_with_its_number_and_fu
 }
 END_TEST
 
+/* What the library reports, and the way that GLib's writer puts such a message on a terminal. */
+static gboolean
+report (gpointer data, GValue *result, GError **error)
+{
+  morrow_check_expect_warning ("coroutine 'return_int' was never awaited*");
+  morrow_future_unref (morrow_coroutine (return_int, NULL, NULL));
+  morrow_check_expect_warning ("The error of future was never looked at: no luck");
+  morrow_future_unref (new_failed ("no luck"));
+  g_log_structured ("Morrow", G_LOG_LEVEL_MESSAGE, "MESSAGE", "coroutine '%s' was never awaited, made at %s", "like", "this");
+  return TRUE;
+}
+
+SCENE (reports_fit_on_the_smallest_stack)
+{
+  MorrowFuture *task = morrow_coroutine (report, NULL, NULL);
+
+  morrow_future_set_stack_size (task, 1);
+  return morrow_await (morrow_create_task (task), error);
+}
+
 /* --- none at all ------------------------------------------------------------------------------- */
 
 static gboolean
@@ -132,6 +152,7 @@ overflow_suite (void)
 
   tcase_add_test (small, overflow_is_reported_with_the_name_of_the_task);
   tcase_add_test (small, overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function);
+  tcase_add_test (small, reports_fit_on_the_smallest_stack);
 
   tcase_add_test (none, task_that_can_have_no_stack_is_rejected);
   tcase_add_test (none, task_that_can_have_no_stack_and_that_nobody_holds_is_reported);

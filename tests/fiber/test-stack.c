@@ -100,8 +100,8 @@ end_at_once (MorrowFiber *self)
 
 START_TEST (sizes_are_powers_of_two_and_256_kib_unless_given)
 {
-  static const gsize wanted[] = { 0, 1, 16 * KIB, 16 * KIB + 1, 100000, 1024 * KIB };
-  static const gsize given[] = { 256 * KIB, 16 * KIB, 16 * KIB, 32 * KIB, 128 * KIB, 1024 * KIB };
+  static const gsize wanted[] = { 0, 1, 32 * KIB, 32 * KIB + 1, 100000, 1024 * KIB };
+  static const gsize given[] = { 256 * KIB, 32 * KIB, 32 * KIB, 64 * KIB, 128 * KIB, 1024 * KIB };
 
   for (guint i = 0; i < G_N_ELEMENTS (wanted); i++)
     {
