@@ -28,7 +28,9 @@ typedef struct _MorrowTimeout    MorrowTimeout;
  * @result: an unset value to return a result in, with the morrow_return_ functions; left unset it means no value
  * @error: return location for an error
  *
- * The body of a coroutine. It runs on a stack of its own and may await at any depth.
+ * The body of a coroutine. It runs on a stack of its own and may await at any depth, but not with a lock that other tasks of
+ * its thread take. In C++ no exception may leave it, and it must not await in a `catch` block, nor in a destructor that an
+ * exception calls: which exceptions are caught is the thread's, not the task's.
  *
  * Returns: %TRUE when it succeeded, %FALSE when it failed and set @error
  */
