@@ -154,7 +154,7 @@ set_there (Sleep *self, gint64 deadline)
  * @deadline: when to wake, in microseconds of the monotonic clock
  *
  * Makes a future that resolves at a time, without a value. Deadlines that are equal come in the order in which the
- * futures were made. A time that has passed is due on the loop's next turn.
+ * futures were made. A time that has passed is due when the loop next looks at its timers.
  *
  * Returns: (transfer full): a pending future; a rejected one where the system has nothing left to wake a thread that
  * runs no loop
@@ -187,10 +187,11 @@ morrow_sleep_until (gint64 deadline)
 
 /**
  * morrow_sleep:
- * @seconds: how long, in seconds; nothing and less is the loop's next turn
+ * @seconds: how long, in seconds; nothing and less is until the loop next looks at its timers
  *
  * Makes a future that resolves after some time, without a value: `morrow_await (morrow_sleep (0.5), error)`. Time is
- * the monotonic clock's, to the microsecond, and counts from this call. It is never early.
+ * the monotonic clock's, to the microsecond, and counts from this call. It is never early. To let the other tasks run once,
+ * as asyncio's `sleep(0)` does, is morrow_yield (): while tasks are ready, the loop looks at its timers now and then only.
  *
  * Returns: (transfer full): a pending future; one that has rejected with %MORROW_ERROR_INVALID_ARGUMENT when @seconds
  * is not a number
