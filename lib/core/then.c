@@ -207,6 +207,10 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
  * loop, on any worker of that pool, or from a plain thread on its thread-default #GMainContext; never inside the call
  * that attaches or settles.
  *
+ * When that has been closed by then, or the #GMainContext has gone, @func is not called, and the future returned rejects
+ * with %MORROW_ERROR_CLOSED. @data is released at once then, by whoever closes it or settles @self: its @data_free must not
+ * await.
+ *
  * Cancelling the future returned detaches it, and is passed on to @self when nobody else waits for that.
  *
  * Returns: (transfer full): a future of what @func returns
