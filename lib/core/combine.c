@@ -18,7 +18,12 @@
  * finish () sees all children settled.
  *
  * Who only looks on, to see what this waits for, may hold locks, or be about to sleep: it must not finish anything, and
- * does not count. C2: the children live until this has settled (morrow__future_ref_held ()). */
+ * does not count. C2: the children live until this has settled (morrow__future_ref_held ()).
+ *
+ * STARTING a coroutine costs no exchange where nobody else can reach it, which its single reference tells
+ * (task.c:claim_for_executor ()). Nobody knows the whole before it has been made, but one of its children may decide before
+ * the last has started. C3: whoever decides then leaves the others to combine_new (), which cancels them when it is not starting
+ * one. A gather with a limit starts most of them later, when anybody may reach them: it takes a reference for the while. */
 
 #include "config.h"
 
@@ -60,11 +65,13 @@ struct _Combine
   gsize                    n;          /* immutable */
   atomic_size_t            next;       /* any thread: the first child that nobody has subscribed to yet */
   atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
-  _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once; borrowed */
+  _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or &starting */
   _Atomic (char *)         message;    /* any thread: the cancel's, owned; set once */
   MorrowExecutor          *executor;   /* immutable, held: where coroutines start; NULL when created on a plain thread */
   Child                    children[];
 };
+
+static MorrowFuture starting;   /* never looked into: in decisive while combine_new () starts the children (C3) */
 
 static gsize
 combine_size (gsize n)
@@ -186,6 +193,18 @@ keep_pending (Combine *self)
 
 /* --- the children ------------------------------------------------------------------------------------------------ */
 
+static inline gboolean
+cancels_others (Combine *self)
+{
+  return self->mode != GATHER && self->mode != GATHER_RETURN_ERRORS;
+}
+
+static inline gboolean
+is_undecided (MorrowFuture *decisive)
+{
+  return decisive == NULL || decisive == &starting;
+}
+
 /* One has decided. The caller keeps pending up. */
 static void
 cancel_others (Combine *self, MorrowFuture *decisive)
@@ -211,13 +230,26 @@ child_decides (Combine *self, gboolean failed)
   return failed ? decides[self->mode].failure : decides[self->mode].success;
 }
 
+/* Gives what was there before: another child, when that has decided. */
+static MorrowFuture *
+set_decisive (Combine *self, MorrowFuture *child)
+{
+  MorrowFuture *found = atomic_load_explicit (&self->decisive, memory_order_relaxed);
+
+  /* Acquire: pairs with the release in end_starting () (C3). */
+  while (is_undecided (found) &&
+         !atomic_compare_exchange_weak_explicit (&self->decisive, &found, child, memory_order_acquire, memory_order_relaxed))
+    ;
+  return found;
+}
+
 /* A child has settled as one of them may that decides. */
 static void
 decide (Combine *self, MorrowFuture *child)
 {
-  MorrowFuture *none = NULL;
+  MorrowFuture *found = set_decisive (self, child);
 
-  if (!atomic_compare_exchange_strong_explicit (&self->decisive, &none, child, memory_order_relaxed, memory_order_relaxed))
+  if (!is_undecided (found))
     {
       if (self->mode == GATHER)
         morrow__future_mark_read (child);   /* asyncio: after the first failure, the others' are nobody's business */
@@ -229,7 +261,7 @@ decide (Combine *self, MorrowFuture *child)
 
   if (self->mode == GATHER)
     settle_as_decided (self, child);
-  else
+  else if (found != &starting)
     cancel_others (self, child);
 }
 
@@ -268,6 +300,17 @@ subscribe_to (Combine *self, Child *child)
   return FALSE;
 }
 
+/* As one that others may reach at the same time. */
+static gboolean
+subscribe_to_shared (Combine *self, Child *child)
+{
+  MorrowFuture *future = morrow__future_ref (child->future);
+  gboolean subscribed = subscribe_to (self, child);
+
+  morrow_future_unref (future);
+  return subscribed;
+}
+
 /* The next child in order, or the first after it that has not settled. */
 static void
 subscribe_next (Combine *self)
@@ -277,17 +320,35 @@ subscribe_next (Combine *self)
   /* Relaxed: an index is all that it hands out. */
   while ((i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
     {
-      if (subscribe_to (self, &self->children[i]))
+      if (subscribe_to_shared (self, &self->children[i]))
         return;
     }
 }
 
+/* Cancels the others itself if one has decided meanwhile; from now on whoever decides does. */
+static void
+end_starting (Combine *self)
+{
+  MorrowFuture *found = &starting;
+
+  /* Release: pairs with the acquire in set_decisive () (C3). */
+  if (!atomic_compare_exchange_strong_explicit (&self->decisive, &found, NULL, memory_order_release, memory_order_relaxed))
+    cancel_others (self, found);
+}
+
+/* Once one has decided, the others are cancelled before they start. */
 static void
 subscribe_all (Combine *self)
 {
+  gsize i = 0;
+
   atomic_init (&self->next, self->n);
-  for (gsize i = 0; i < self->n; i++)
-    subscribe_to (self, &self->children[i]);
+  while (i < self->n && is_undecided (atomic_load_explicit (&self->decisive, memory_order_relaxed)))
+    subscribe_to (self, &self->children[i++]);
+  if (cancels_others (self))
+    end_starting (self);
+  while (i < self->n)
+    subscribe_to (self, &self->children[i++]);
 }
 
 /* The first @limit start now, and each of the others when one has settled. */
@@ -430,7 +491,7 @@ combine_new (Mode mode, MorrowFuture *const *futures, gsize n, gsize limit)
   self->n = n;
   atomic_init (&self->next, 0);
   atomic_init (&self->pending, n + 1);   /* one for this function */
-  atomic_init (&self->decisive, NULL);
+  atomic_init (&self->decisive, cancels_others (self) ? &starting : NULL);
   atomic_init (&self->message, NULL);
   self->executor = morrow__executor_current;
   if (self->executor != NULL)

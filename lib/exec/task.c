@@ -186,16 +186,19 @@ morrow_future_dup_name (MorrowFuture *self)
 
 /* --- starting ---------------------------------------------------------------------------------------------------- */
 
-/* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who
- * gives it away by calling: then nobody else can see the object, and plain stores do. */
+/* Claims a coroutine for an executor, and takes the executor's reference. Most have one reference, the caller's, who gives it
+ * away by calling, or has not shown it to anybody: then nobody else can see the object, and plain stores do. Who starts one that
+ * others may reach through that same reference takes another for the while; who looks on may know one without a reference. */
 static inline gboolean
 claim_for_executor (MorrowTask *self)
 {
   if (atomic_load_explicit (&self->state, memory_order_relaxed) != MORROW_TASK_LAZY)
     return FALSE;
 
-  /* Acquire: pairs with the release of who let go of another reference (R1). */
-  if (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1)
+  /* Acquire: pairs with the release of who let go of another reference (R1). Relaxed: who hooks on to look has a reference
+   * meanwhile. */
+  if (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1 &&
+      atomic_load_explicit (&self->future.word, memory_order_relaxed) == 0)
     {
       atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_relaxed);
       atomic_store_explicit (&self->future.ref_count, 2, memory_order_relaxed);

@@ -17,6 +17,11 @@
 # define N_SLOW_ROUNDS (N_ROUNDS / 4)   /* of a system call or more each */
 #endif
 
+enum
+{
+  N_BESIDE = 64   /* coroutines that start one after the other */
+};
+
 /* Between two meetings each field belongs to the half that is said; else to the test's thread. */
 typedef struct _Race Race;
 struct _Race
@@ -28,6 +33,7 @@ struct _Race
   MorrowPromise *promise;
   MorrowFuture  *future;
   GCancellable  *cancellable;
+  MorrowFuture  *futures[1 + N_BESIDE];
   MorrowExecutor *executor;
   MorrowJob      job;
   gboolean       here_won, there_won;
@@ -343,6 +349,114 @@ START_TEST (task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled)
 }
 END_TEST
 
+static gboolean
+count_begun (gpointer data, GValue *result, GError **error)
+{
+  atomic_fetch_add_explicit (&((Race *) data)->n_begun, 1, memory_order_relaxed);
+  return TRUE;
+}
+
+static void
+make_coroutines (Race *race, MorrowFuture **coroutines)
+{
+  for (guint i = 0; i < N_BESIDE; i++)
+    coroutines[i] = morrow_coroutine (count_begun, race, count_freed);
+}
+
+/* Somewhere on the way of the other half. */
+static void
+spin_a_moment (guint round)
+{
+  for (guint volatile n_spins = round % 1024; n_spins > 0; n_spins--)
+    ;
+}
+
+static void
+combine_here (Race *race)
+{
+  race->future = morrow_anyv (race->futures, G_N_ELEMENTS (race->futures));
+}
+
+static void
+spin_and_resolve_there (Race *race)
+{
+  spin_a_moment (race->round);
+  race->there_won = morrow_promise_resolve (race->promise);
+}
+
+/* Where no executor runs, each of them is refused as it starts: its data is released, by whoever ends it. */
+START_TEST (coroutines_that_start_as_one_beside_them_decides_end_once)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = combine_here;
+  race.there = spin_and_resolve_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
+    {
+      race.futures[0] = new_pending (&race.promise);
+      make_coroutines (&race, race.futures + 1);
+      run_round (&race);
+      ck_assert (race.there_won);
+      ck_assert_int_eq (morrow_future_get_status (race.future), MORROW_FUTURE_RESOLVED);
+      ck_assert_uint_eq (atomic_load (&race.n_freed), N_BESIDE * (race.round + 1));
+      morrow_promise_unref (race.promise);
+      morrow_future_unref (race.future);
+    }
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+  ck_assert_uint_eq (atomic_load (&race.n_begun), 0);
+}
+END_TEST
+
+static void
+await_here (Race *race)
+{
+  race->here_won = morrow_future_await (race->future, NULL);
+}
+
+static void
+spin_and_cancel_there (Race *race)
+{
+  spin_a_moment (race->round);
+  morrow_future_cancel (race->future);
+}
+
+/* One coroutine at a time. */
+static gboolean
+gather_each (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+
+  for (race->round = 0; rendezvous_take_round (&race->meeting); race->round++)
+    {
+      make_coroutines (race, race->futures);
+      race->future = morrow_gather_full (race->futures, N_BESIDE, MORROW_GATHER_DEFAULT, 1);
+      run_round (race);
+      ck_assert_uint_eq (atomic_load (&race->n_freed), N_BESIDE * (race->round + 1));
+      morrow_future_unref (race->future);
+    }
+  return TRUE;
+}
+
+START_TEST (coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = await_here;
+  race.there = spin_and_cancel_there;
+  start_there (&thread, run_there, &race);
+  run_scene (gather_each, &race);
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+  ck_assert_uint_le (atomic_load (&race.n_begun), atomic_load (&race.n_freed));
+}
+END_TEST
+
 /* --- who sleeps -------------------------------------------------------------------------------- */
 
 /* What runs on a pool, two a round, each on a loop of its own: the first keeps its loop until the second has begun, for
@@ -470,6 +584,8 @@ races_suite (void)
   tcase_add_test (settle, value_is_freed_once_whoever_is_last_to_let_go);
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
+  tcase_add_test (start, coroutines_that_start_as_one_beside_them_decides_end_once);
+  tcase_add_test (start, coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
   tcase_add_test (post, job_that_is_posted_as_its_loop_closes_is_let_go);
 
