@@ -265,6 +265,16 @@ decide (Combine *self, MorrowFuture *child)
     cancel_others (self, child);
 }
 
+/* any is there to pass over failures; when all fail it tells of them. What it still waits for may never come by itself: who
+ * waits for it is not woken, and so would not find out. */
+static void
+pass_over (Combine *self, MorrowFuture *child)
+{
+  morrow__future_mark_read (child);
+  if (self->executor != NULL && MORROW_EXECUTOR_GET_CLASS (self->executor)->reconsider != NULL)
+    MORROW_EXECUTOR_GET_CLASS (self->executor)->reconsider (self->executor);
+}
+
 /* A child has settled: does it decide? */
 static inline void
 weigh_child (Combine *self, MorrowFuture *child)
@@ -272,7 +282,7 @@ weigh_child (Combine *self, MorrowFuture *child)
   if (child_decides (self, (morrow__future_peek (child) & MORROW__REJECTED) != 0))
     decide (self, child);
   else if (self->mode == ANY)
-    morrow__future_mark_read (child);       /* any is there to pass over failures; when all fail it tells of them */
+    pass_over (self, child);
 }
 
 static void subscribe_next (Combine *self);

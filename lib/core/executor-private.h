@@ -56,6 +56,9 @@ struct _MorrowExecutorClass
 
   guint     (*get_n_threads) (MorrowExecutor *self);
 
+  /* Any thread: what its tasks wait for has not settled, but may have nothing left that is sure to settle it. May be NULL. */
+  void      (*reconsider)    (MorrowExecutor *self);
+
   /* Any thread, and no more than a look: whether it runs though no user has a reference, so that what holds it keeps it
    * running. NULL: it does not, and what is queued on it then is let go. */
   gboolean  (*outlives_users) (MorrowExecutor *self);

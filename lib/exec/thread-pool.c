@@ -13,7 +13,8 @@
  *      count as able to settle, since they may be.
  *   4. Every worker, and main, is stuck: it waits for what nothing is sure to settle, a promise say, and a task that is
  *      queued may be the one to do so. Then that runs, on a worker beyond their number: a stand-in. Where a timer, a
- *      thread or a descriptor is sure to let one of them go on, the queue waits for that.
+ *      thread or a descriptor is sure to let one of them go on, the queue waits for that. They look again when an any of
+ *      the pool's has lost one of its futures, which may have been the sure one.
  *   5. So too when a task yields: those that are queued may be what it looks for, and it would never see them run where
  *      all who work here yield like it. One stand-in goes on beside the workers, not counting those that are stuck.
  *
@@ -684,6 +685,18 @@ thread_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   morrow_future_unref (future);
 }
 
+/* Those who wait look again whether they are stuck. */
+static void
+thread_pool_reconsider (MorrowExecutor *executor)
+{
+  MorrowThreadPool *self = MORROW_THREAD_POOL (executor);
+
+  pthread_mutex_lock (&self->lock);
+  if (self->n_queued > 0 && all_are_blocked (self))
+    unpark_blocked (self);
+  pthread_mutex_unlock (&self->lock);
+}
+
 /* --- runs -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -841,6 +854,7 @@ morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
   klass->start = thread_pool_start;
   klass->run = thread_pool_run;
   klass->get_n_threads = thread_pool_get_n_threads;
+  klass->reconsider = thread_pool_reconsider;
 }
 
 static void

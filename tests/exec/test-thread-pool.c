@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "core/future-private.h"
 #include "exec/circle.h"
 #include "exec/models.h"
 
@@ -288,6 +289,63 @@ START_TEST (nobody_stands_in_for_one_who_sleeps)
   g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
 
   run_event (pool, 0, await_last_sleeper);
+}
+END_TEST
+
+/* All wait for what is queued, or for a thread that fails. */
+typedef struct
+{
+  Event         event;
+  MorrowFuture *any;       /* of the two */
+  MorrowFuture *waiting;   /* a task that waits for it, as main does for the task */
+  atomic_int    is_made;   /* all of the above */
+} LastHope;
+
+static void
+wait_until_awaited (MorrowFuture *future)
+{
+  while ((morrow__future_peek (future) & MORROW__WAITERS) == 0)
+    g_thread_yield ();
+}
+
+static gboolean
+fail_once_all_wait (gpointer data, GValue *result, GError **error)
+{
+  LastHope *self = data;
+
+  while (!atomic_load (&self->is_made))
+    g_thread_yield ();
+  wait_until_awaited (self->any);
+  wait_until_awaited (self->waiting);
+  for (guint i = 0; i < 100; i++)
+    g_thread_yield ();                          /* likely to where they sleep */
+  return fail_with (NULL, result, error);
+}
+
+static gboolean
+lose_the_last_hope (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) future = NULL, any = NULL, waiting = NULL, resolving = NULL;
+  g_autoptr (MorrowPromise) promise = NULL;
+  LastHope self = { .is_made = FALSE };
+
+  future = new_pending (&promise);
+  any = morrow_any (morrow_future_ref (future), morrow_to_thread (fail_once_all_wait, &self, NULL), NULL);
+  waiting = morrow_create_task (morrow_coroutine (await_it, any, NULL));
+  self.event.promise = promise;
+  resolving = morrow_create_task (morrow_coroutine (resolve_event, &self.event, NULL));
+  self.any = any;
+  self.waiting = waiting;
+  atomic_store (&self.is_made, TRUE);
+  return morrow_future_await (waiting, error) && morrow_future_await (resolving, error);
+}
+
+START_TEST (what_all_wait_for_runs_once_nothing_else_is_sure_to_come)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+
+  for (guint i = 0; i < 20; i++)
+    run_scene_on (pool, lose_the_last_hope, NULL);
 }
 END_TEST
 
@@ -831,6 +889,7 @@ thread_pool_suite (void)
   tcase_add_loop_test (standing_in, what_all_workers_wait_for_runs_though_it_is_queued, 1, MAX_WAITERS + 1);
   tcase_add_test (standing_in, as_many_tasks_run_at_once_after_one_has_stood_in);
   tcase_add_test (standing_in, nobody_stands_in_for_one_who_sleeps);
+  tcase_add_test (standing_in, what_all_wait_for_runs_once_nothing_else_is_sure_to_come);
   tcase_add_test (standing_in, one_who_waits_goes_on_though_another_stands_in_for_it);
   tcase_add_loop_test (standing_in, what_is_queued_runs_though_all_workers_only_yield, 1, MAX_WAITERS + 1);
   tcase_add_loop_test (standing_in, task_that_yields_sees_all_wait_that_wait_for_it, 1, 3);
