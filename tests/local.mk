@@ -86,6 +86,10 @@ test_programs += \
   tests/stress/test-loop-end \
   tests/exec/test-reactor
 
+# Its loops' sleep passes through it, where something comes between, or fails.
+tests_exec_test_loop_pool_LDFLAGS = \
+  $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall
+
 # Descriptors.
 test_programs += tests/io/test-fd
 

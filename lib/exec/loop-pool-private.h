@@ -18,6 +18,10 @@ gboolean morrow__loop_pool_work        (MorrowLoop *loop);
 gboolean morrow__loop_pool_search      (MorrowLoop *loop);
 void     morrow__loop_pool_end_search  (MorrowLoop *loop);
 gboolean morrow__loop_pool_sees_work   (MorrowLoop *loop);
+
+/* The loop goes on to run something else than what is left: another is woken for that, if need be. */
+void     morrow__loop_pool_pass_on     (MorrowLoop *loop);
+
 gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);
 
 /* Naps: the loop has slept until now; whether it naps, instead of sleeping again; and whether it goes on with that, to be asked

@@ -20,6 +20,11 @@
  *   n_searching, as has who ends a search between the exchange and the last look. So a pusher that saw a search has had
  *   its push seen: by the search, by that look, or by P1's.
  *
+ *   P3: whom somebody has chosen to wake may be on its way to something of its own: a timer, a descriptor, what was posted. Who
+ *   wakes up, or does not sleep after all, finds by its exchange with asleep whether it was chosen. If it was, it looks whether
+ *   another is to be woken, should it do anything else first; if it was not, it will not be: who pushes from now on finds it
+ *   awake.
+ *
  *   A look finds nothing, though there is something, while another takes what lies in front of it (ring.c), moves it from
  *   one deque to another, or has a place in the ring and has not filled it. Each of these looks again when it is
  *   through: so who has slept over something is woken for it.
@@ -125,7 +130,8 @@ wake_one (MorrowLoopPool *self)
     {
       MorrowLoop *loop = loop_at (self, i);
 
-      /* The exchange: L1, as in push_posted (): of all who would wake the loop, one does. */
+      /* The exchange: L1, as in push_posted (): of all who would wake the loop, one does. P3: it pairs with the one in
+       * wake_up (). */
       if (atomic_load_explicit (&loop->asleep, memory_order_relaxed) &&
           atomic_exchange_explicit (&loop->asleep, FALSE, memory_order_seq_cst))
         {
@@ -240,9 +246,9 @@ morrow__loop_pool_end_search (MorrowLoop *loop)
     wake_one (self);
 }
 
-/* The loop has taken something, and goes on to run it: what is left may be for another. */
-static void
-pass_on (MorrowLoop *loop)
+/* The loop has something, and goes on to run it: what is left may be for another. */
+void
+morrow__loop_pool_pass_on (MorrowLoop *loop)
 {
   if (loop->searching || loop->napping)
     morrow__loop_pool_end_search (loop);
@@ -397,7 +403,7 @@ morrow__loop_pool_take_offers (MorrowLoop *loop)
   take_offers (loop, loop);
 }
 
-/* All but one of what was stolen can be stolen again. */
+/* All but one of what was stolen can be stolen again, and that one too if it does not begin at once (P3). */
 static gboolean
 steal_half (MorrowLoop *loop, MorrowLoop *victim)
 {
@@ -405,6 +411,8 @@ steal_half (MorrowLoop *loop, MorrowLoop *victim)
 
   if (n > 1)
     wake_thief (loop->pool);
+  else if (n == 1)
+    loop->is_chosen = TRUE;
   return n > 0;
 }
 
@@ -436,7 +444,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
 
   while (n_run < WORK_PER_TURN && (n = morrow__ring_pop (self->ring, items, WORK_AT_ONCE, 4 * self->loops->len)) > 0)
     {
-      pass_on (loop);
+      morrow__loop_pool_pass_on (loop);
       for (guint i = 0; i < n; i++)
         morrow__executor_do_work (&items[i], FALSE);
       n_run += n;

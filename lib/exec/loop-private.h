@@ -130,6 +130,8 @@ struct _MorrowLoop
   MorrowPeers      alone;          /* its peers where it has none but itself */
   guint            batch;          /* run: how many jobs the next batch may run */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
+  gboolean         says_asleep;    /* this loop has set asleep, and not woken up since */
+  gboolean         is_chosen;      /* on a pool: somebody counts on this loop to begin what any may do, and it has not yet; P3 there */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
   gboolean         napping;        /* on a pool: this loop is the one that naps */

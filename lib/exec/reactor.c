@@ -400,6 +400,17 @@ end_search (MorrowLoop *self)
     morrow__loop_pool_end_search (self);
 }
 
+/* On a pool: the loop does something of its own before what it was chosen for, if it was (P3). */
+static inline void
+do_own_first (MorrowLoop *self)
+{
+  if (G_LIKELY (!self->is_chosen))
+    return;
+
+  self->is_chosen = FALSE;
+  morrow__loop_pool_pass_on (self);
+}
+
 /* Looks at descriptors, timers and the context's other sources, though something is ready. */
 static void
 poll_in_passing (MorrowLoop *self)
@@ -407,6 +418,7 @@ poll_in_passing (MorrowLoop *self)
   gint64 deadline = G_MAXINT64;
 
   end_search (self);
+  do_own_first (self);
   morrow__reactor_poll (self);
   if (ask_context (self, &deadline) != CONTEXT_QUIET)
     serve_context (self);
@@ -435,18 +447,15 @@ poll_now_and_then (MorrowLoop *self)
     poll_in_passing (self);
 }
 
-/* Says that the loop is going to sleep, unless somebody has posted meanwhile (L1). */
+/* Says that the loop is going to sleep; FALSE when somebody has posted meanwhile (L1). In either case it is to wake_up (). */
 static gboolean
 fall_asleep (MorrowLoop *self)
 {
+  self->says_asleep = TRUE;
   /* Sequentially consistent: L1, pairs with the exchange in morrow__loop_post (). */
   atomic_store_explicit (&self->asleep, TRUE, memory_order_seq_cst);
-  if (atomic_load_explicit (&self->inbox.newest, memory_order_seq_cst) == NULL &&
-      (self->pool == NULL || self->napping || !morrow__loop_pool_has_work (self)))   /* who naps will look, late or not */
-    return TRUE;
-
-  atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
-  return FALSE;
+  return atomic_load_explicit (&self->inbox.newest, memory_order_seq_cst) == NULL &&
+         (self->pool == NULL || self->napping || !morrow__loop_pool_has_work (self));   /* who naps will look, late or not */
 }
 
 /* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy, nor is anybody to
@@ -456,10 +465,18 @@ wake_up (MorrowLoop *self)
 {
   if (self->at_rest)
     morrow__loop_end_rest (self);
-  /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
-  atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
   if (self->counted_asleep)
     morrow__loop_pool_slept (self);
+  if (!self->says_asleep)
+    return;
+
+  self->says_asleep = FALSE;
+  if (self->pool == NULL)
+    /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
+    atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
+  else if (!atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
+    /* Sequentially consistent: P3, pairs with the exchange in wake_one (). */
+    self->is_chosen = TRUE;
 }
 
 /* Nothing is ready: TRUE when something is after all. */
@@ -490,6 +507,14 @@ spin (MorrowLoop *self, gint64 deadline)
   return (self->pool == NULL || morrow__loop_pool_search (self)) && morrow__spin_until (&self->spin, has_posts, self, deadline);
 }
 
+/* Whether something else has come than a call of another thread's. */
+static gboolean
+has_events (MorrowLoop *self, const struct epoll_event *events, int n)
+{
+  return n > 1 || (n == 1 && events[0].data.ptr != &self->wakeup_pollable) ||
+         morrow__timers_next (&self->timers) <= morrow__clock_now ();
+}
+
 /* In the epoll set. Whether the next wait is worth a spin is told by how soon something was posted after the last
  * poll, which is what the reply took and more. */
 static void
@@ -510,6 +535,8 @@ sleep_until (MorrowLoop *self, gint64 deadline)
 
   n = wait_until (self, events, deadline);
   wake_up (self);
+  if (has_events (self, events, n))
+    do_own_first (self);
   serve_events (self, events, n, G_MAXINT64);
   morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
   if (self->pool != NULL)
@@ -574,6 +601,7 @@ poll_context (MorrowLoop *self)
     timeout = 0;
   g_main_context_get_poll_func (self->context) ((GPollFD *) fds->data, n, timeout);
   wake_up (self);
+  do_own_first (self);   /* ours may be the last of those that are dispatched */
   ready = g_main_context_check (self->context, priority, (GPollFD *) fds->data, n);
   if (ready)
     g_main_context_dispatch (self->context);
@@ -621,6 +649,9 @@ morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpo
       take_posted (self);
       if (morrow__loop_has_ready (self))
         end_search (self);
+      if (!morrow__queue_is_empty (&self->ready))
+        do_own_first (self);
+      self->is_chosen = FALSE;
       morrow__loop_run_batch (self, self->batch);
 
       if ((self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||
@@ -670,9 +701,14 @@ loop_prepare (GSource *source, gint *timeout)
 
   next = morrow__timers_next (&self->timers);
   if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) ||
-      (!self->peers->are_several && rest (self)) ||   /* other sources are still to be asked: a loop with peers rests when it polls */
-      !fall_asleep (self))
+      (!self->peers->are_several && rest (self)))   /* other sources are still to be asked: a loop with peers rests when it polls */
     return TRUE;
+  if (!fall_asleep (self))
+    {
+      wake_up (self);
+      do_own_first (self);
+      return TRUE;
+    }
 
   arm_timer_fd (self, next);
   return FALSE;
@@ -685,6 +721,7 @@ loop_check (GSource *source)
   MorrowLoop *self = loop_source->loop;
 
   wake_up (self);
+  do_own_first (self);
   if (stands_aside (self) || morrow__rest_check (self->rest))
     return FALSE;
 

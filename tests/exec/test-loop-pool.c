@@ -8,8 +8,62 @@
 #include "exec/loop-pool-private.h"
 #include "exec/models.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* --- system calls, which pass through these ------------------------------------------------------ */
+
+/* On the thread of the call, in a test that sets them: after a wait for events, before the loop sees what it brought; and after a
+ * loop has said that it sleeps. */
+static void (*_Atomic after_wait) (int epoll_fd);
+static int (*_Atomic in_membarrier) (void);
+
+int  __real_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout);
+int  __wrap_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout);
+long __real_syscall (long number, ...);
+long __wrap_syscall (long number, long a, long b, long c, long d, long e);
+
+int
+__wrap_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout)
+{
+  int n = __real_epoll_wait (epoll_fd, events, n_events, timeout);
+  void (*func) (int epoll_fd) = atomic_load (&after_wait);
+
+  if (func != NULL)
+    func (epoll_fd);
+  return n;
+}
+
+#ifdef HAVE_EPOLL_PWAIT2
+int __real_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask);
+int __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask);
+
+int
+__wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask)
+{
+  int n = __real_epoll_pwait2 (epoll_fd, events, n_events, timeout, mask);
+  void (*func) (int epoll_fd) = atomic_load (&after_wait);
+
+  if (func != NULL)
+    func (epoll_fd);
+  return n;
+}
+#endif
+
+long
+__wrap_syscall (long number, long a, long b, long c, long d, long e)
+{
+  int (*func) (void) = atomic_load (&in_membarrier);
+
+  if (number == SYS_membarrier && a == MEMBARRIER_CMD_PRIVATE_EXPEDITED && func != NULL)
+    return func ();
+  return __real_syscall (number, a, b, c, d, e);
+}
+
+/* --- what tests begin with ----------------------------------------------------------------------- */
 
 static void
 spawn_forgotten (MorrowExecutor *executor, MorrowCoroutineFunc func, gpointer data)
@@ -751,6 +805,180 @@ START_TEST (work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked
 }
 END_TEST
 
+/* --- whom a push chooses to wake ----------------------------------------------------------------- */
+
+/* Of two loops the first, which a push wakes, has just woken up by itself, or does not sleep after all: it does something else
+ * first, which takes until the other has done what was pushed. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  Works           works;
+  MorrowLoop     *first;      /* of the pool's loops; set before the rest, as is the next */
+  Lookout         lookout;    /* for the other one */
+  atomic_int      is_armed;   /* the first is to be chosen when it wakes up next */
+} Choice;
+
+static Choice choice;
+
+/* Both wait at the gate. */
+static void
+tell_loop (gpointer data)
+{
+  MorrowLoop *loop = morrow_loop_get_current ();
+
+  if (morrow__list_entry (loop->peers->loops.next, MorrowLoop, peer_link) == loop)
+    {
+      choice.first = loop;
+    }
+  else
+    {
+      choice.lookout.other = loop;
+      choice.lookout.other_id = gettid ();
+    }
+  wait_at_the_gate (&choice.works);
+}
+
+/* In a nap it would look by itself. */
+static gboolean
+other_rests (void)
+{
+  MorrowLoop *other = choice.lookout.other;
+  gboolean is_at_rest;
+
+  pthread_mutex_lock (&other->peers->lock);
+  is_at_rest = other->at_rest;
+  pthread_mutex_unlock (&other->peers->lock);
+  return is_at_rest && other_sleeps (&choice.lookout);
+}
+
+static void
+push_between (void)
+{
+  atomic_store (&choice.is_armed, FALSE);
+  while (!other_rests ())
+    sched_yield ();
+  ck_assert (atomic_load (&choice.first->asleep));
+  morrow_executor_submit (choice.pool, work, &choice.works, NULL);
+  ck_assert (!atomic_load (&choice.first->asleep));
+}
+
+/* The other one, which would wake up for a look for circles soon, has been woken: since then it has not slept before it was done. */
+static void
+take_long (gpointer data)
+{
+  gboolean other_is_asleep = atomic_load (&choice.lookout.other->asleep);
+
+  pthread_mutex_lock (&choice.works.lock);
+  ck_assert (!other_is_asleep || choice.works.n_done == 1);
+  pthread_mutex_unlock (&choice.works.lock);
+  wait_for_done (&choice.works, 1);
+}
+
+static gboolean
+take_long_in_source (gpointer data)
+{
+  take_long (NULL);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+push_after_wait (int epoll_fd)
+{
+  if (epoll_fd == choice.first->epoll_fd && morrow__timers_next (&choice.first->timers) <= g_get_monotonic_time () &&
+      atomic_load (&choice.is_armed))
+    push_between ();
+}
+
+static gboolean
+sleep_and_take_long (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *sleep = morrow_sleep (0.01);
+
+  atomic_store (&choice.is_armed, TRUE);
+  if (!morrow_await (sleep, error))
+    return FALSE;
+  take_long (NULL);
+  return TRUE;
+}
+
+static void
+begin_with_timer (void)
+{
+  atomic_store (&after_wait, push_after_wait);
+  spawn_forgotten (MORROW_EXECUTOR (choice.first), sleep_and_take_long, NULL);
+}
+
+static int
+poll_and_push (GPollFD *fds, guint n_fds, int timeout)
+{
+  int n = g_poll (fds, n_fds, timeout);
+
+  if (n == 0 && timeout > 0)
+    push_between ();
+  return n;
+}
+
+static void
+add_source (gpointer data)
+{
+  GMainContext *context = morrow_loop_get_context (choice.first);
+  GSource *source = g_timeout_source_new (10);
+
+  g_main_context_set_poll_func (context, poll_and_push);
+  g_source_set_callback (source, take_long_in_source, NULL, NULL);
+  g_source_attach (source, context);
+  g_source_unref (source);
+}
+
+static void
+begin_with_source (void)
+{
+  morrow_executor_submit (MORROW_EXECUTOR (choice.first), add_source, NULL, NULL);
+}
+
+static int
+push_and_post (void)
+{
+  if (morrow_loop_get_current () == choice.first && atomic_load (&choice.is_armed))
+    {
+      push_between ();
+      morrow_executor_submit (MORROW_EXECUTOR (choice.first), take_long, NULL, NULL);
+    }
+  return __real_syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static void
+arm (gpointer data)
+{
+  atomic_store (&choice.is_armed, TRUE);
+}
+
+static void
+begin_with_post (void)
+{
+  atomic_store (&in_membarrier, push_and_post);
+  morrow_executor_submit (MORROW_EXECUTOR (choice.first), arm, NULL, NULL);
+}
+
+static void (*const beginnings[]) (void) = { begin_with_timer, begin_with_source, begin_with_post };
+
+START_TEST (work_that_chooses_a_loop_which_has_something_else_to_do_is_done_by_another)
+{
+  choice = (Choice) { .pool = morrow_loop_pool_new (2) };
+  works_init (&choice.works);
+  for (guint i = 0; i < 2; i++)
+    morrow_executor_submit (choice.pool, tell_loop, NULL, NULL);
+  wait_for_both (&choice.works);
+  open_gate (&choice.works);
+
+  beginnings[_i] ();
+  wait_for_done (&choice.works, 1);
+  atomic_store (&after_wait, NULL);
+  atomic_store (&in_membarrier, NULL);
+  g_object_unref (choice.pool);
+}
+END_TEST
+
 /* --- naps -------------------------------------------------------------------------------------- */
 
 /* A loop in whose work it is looked when it would nap, and whether it would go on, while the other one does as it is told. */
@@ -1025,6 +1253,7 @@ loop_pool_suite (void)
   TCase *alone = morrow_check_add_case (suite, "alone");
   TCase *submitted = morrow_check_add_case (suite, "submitted");
   TCase *searching = morrow_check_add_case (suite, "searching");
+  TCase *chosen = morrow_check_add_case (suite, "chosen");
   TCase *naps = morrow_check_add_case (suite, "naps");
   TCase *end = morrow_check_add_case (suite, "end");
 
@@ -1046,6 +1275,8 @@ loop_pool_suite (void)
   tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
 
   tcase_add_test (searching, work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around);
+
+  tcase_add_loop_test (chosen, work_that_chooses_a_loop_which_has_something_else_to_do_is_done_by_another, 0, G_N_ELEMENTS (beginnings));
 
   tcase_add_test (naps, loop_that_was_woken_for_next_to_nothing_naps);
   tcase_add_test (naps, nobody_is_woken_while_a_loop_naps_but_when_it_ends);

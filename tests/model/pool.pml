@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How the loops of lib/exec/loop-pool.c go to sleep and are woken (P1 and P2 there), over the ring of lib/base/ring.c,
+/* How the loops of lib/exec/loop-pool.c go to sleep and are woken (P1 to P3 there), over the ring of lib/base/ring.c,
  * explored exhaustively: two that push a piece of work each, from outside, and two loops.
  *
  * A push takes a number and then fills the slot; another's may be complete before it.  The filling is a plain store, which
@@ -11,12 +11,21 @@
  * A loop may nap at any time at which another is awake: it looks when it likes, and may nap on over what it sees if the head has
  * moved since its last look.
  *
+ * With OWN, which is explored apart, the loop that is chosen first has something of its own to do, once: it wakes up for it, or
+ * begins it after it was woken, or did not sleep after all.  That blocks it until some work has been taken: so it is an invalid
+ * end when the other sleeps over it.
+ *
  * The work that comes out first blocks its loop until the other has run: so it is an invalid end when the other is left and
  * the loop that could run it sleeps.  What must not pass:
  *   WEAK      a loop does not look again after it has counted itself asleep
  *   UNFENCED  a pusher looks for a search while its store may still be on the way
  *   SILENT    who takes something does not look whether there is more
- *   DEEP      a nap does not end by itself */
+ *   DEEP      a nap does not end by itself
+ *   ROUGH     who was chosen to be woken does not look again before it does something of its own (with OWN) */
+
+#ifdef ROUGH
+#define OWN
+#endif
 
 #define N_LOOPS 2
 #define N_WORKS 2
@@ -31,6 +40,7 @@ byte n_searching;
 bool napping;
 bool asleep[N_LOOPS];
 bool signalled[N_LOOPS];
+bool own = true;              /* it has not begun */
 bool ran[N_WORKS];
 byte n_done;
 
@@ -83,17 +93,8 @@ proctype pusher (byte me)
   fi
 }
 
-inline end_search ()
+inline look ()
 {
-  atomic
-  {
-    if
-    :: searching -> n_searching--
-    :: else -> napping = false
-    fi;
-    searching = false;
-    dozing = false
-  };
   if
   :: n_asleep > 0 ->
      if
@@ -109,24 +110,60 @@ inline end_search ()
   fi
 }
 
+inline end_search ()
+{
+  atomic
+  {
+    if
+    :: searching -> n_searching--
+    :: else -> napping = false
+    fi;
+    searching = false;
+    dozing = false
+  };
+  look ()
+}
+
 inline pass_on ()
 {
   if
   :: searching || dozing -> end_search ()
 #ifndef SILENT
-  :: !searching && !dozing && n_asleep > 0 ->
-     if
-     :: UNWATCHED ->
-        has_work (more);
-        if
-        :: more -> wake_one ()
-        :: else
-        fi
-     :: else
-     fi
-#endif
+  :: else -> look ()
+#else
   :: else
+#endif
   fi
+}
+
+inline wake_up ()
+{
+  d_step { chosen = !asleep[me]; asleep[me] = false }
+}
+
+/* Before it looks at what any loop may do. */
+inline do_own ()
+{
+#ifdef OWN
+  if
+  :: atomic { me == 0 && own -> own = false; due = true }
+  :: true
+  fi;
+  if
+  :: due ->
+     if
+     :: searching || dozing -> end_search ()
+#ifndef ROUGH
+     :: !searching && !dozing && chosen -> look ()
+#endif
+     :: else
+     fi;
+     head > 0;
+     due = false
+  :: else
+  fi;
+#endif
+  chosen = false
 }
 
 inline do_work (work)
@@ -141,10 +178,11 @@ inline do_work (work)
 proctype loop (byte me)
 {
   byte number, work, seen;
-  bool searching, dozing, more, took;
+  bool searching, dozing, more, took, chosen, due;
 
   do
-  :: d_step { work = head; number = 0; more = false; took = false };
+  :: do_own ();
+     d_step { work = head; number = 0; more = false; took = false };
      if
      :: filled[work] ->
         atomic { took = (head == work); head = head + took };
@@ -193,17 +231,20 @@ proctype loop (byte me)
         if
         :: more ->
            n_asleep--;
-           asleep[me] = false;
+           wake_up ();
            goto again
         :: else
         fi;
 #endif
         if
         :: signalled[me] -> signalled[me] = false
+#ifdef OWN
+        :: atomic { me == 0 && own -> own = false; due = true }
+#endif
         :: n_done == N_WORKS -> break
         fi;
-        asleep[me] = false;
-        n_asleep--
+        n_asleep--;
+        wake_up ()
      fi;
 again:
      skip

@@ -48,6 +48,8 @@ check "pool: one does if a loop does not look again once it counts as asleep" no
 check "pool: one does if a push may be delayed beyond the look for a search" notices pool "invalid end state" -DUNFENCED
 check "pool: one does if who takes something does not look for more" notices pool "invalid end state" -DSILENT
 check "pool: one does if a nap does not end by itself" notices pool "invalid end state" -DDEEP
+check "pool: no interleaving leaves work lying beside a loop that wakes up for something else" explore pool -DOWN
+check "pool: one does if who was chosen to be woken does not look again" notices pool "invalid end state" -DROUGH
 check "home: no interleaving frees a home under a visitor" explore home
 check "home: one does if a visitor counts itself too late" notices home "assertion violated"
 check "cancel: no interleaving with the start of a task loses a request" explore cancel
