@@ -162,14 +162,13 @@ may_wait (MorrowExecutor *self)
   return morrow__executor_of_thread != self && morrow__executor_n_reasons == 0;
 }
 
-/* In a forked child nothing of the parent's runs that would have to be waited for. */
+/* In a forked child what was inherited stays as it is, whoever drops it: threads that are not there may have been in the
+ * middle of it. */
 static void
 arrange_end (MorrowExecutor *self, gboolean here)
 {
-  if (morrow__executor_is_ours (self))
+  if (G_LIKELY (morrow__executor_is_ours (self)))
     MORROW_EXECUTOR_GET_CLASS (self)->arrange_end (self, here);
-  else
-    morrow__executor_end (self);
 }
 
 /* All that is left is the object. */

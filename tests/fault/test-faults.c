@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "exec/lane-private.h"
+#include "exec/loop-private.h"
 #include "exec/models.h"
 #include "exec/thread-home-private.h"
 #include "fiber/overflow-private.h"
@@ -108,6 +109,41 @@ START_TEST (child_of_a_fork_can_run_on_executors_of_its_own)
 
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+}
+END_TEST
+
+/* In the child; the last reference there. */
+static int
+drop_in_child (MorrowExecutor *executor)
+{
+  morrow_check_limit_child ();
+  g_object_unref (executor);
+  return morrow_run (morrow_coroutine (return_int, NULL, NULL), NULL, NULL) ? 0 : 1;
+}
+
+static void
+check_child_may_drop (MorrowExecutor *executor)
+{
+  int status;
+  pid_t child = fork ();
+
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    morrow_check_end_child (drop_in_child (executor));
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+}
+
+/* Whom a loop waits for before it closes. */
+START_TEST (child_may_drop_a_loop_whoever_was_posting_to_it)
+{
+  MorrowExecutor *loop = morrow_loop_new (NULL);
+
+  ck_assert (run_int_on (loop, NULL));
+  atomic_fetch_add (&MORROW_LOOP (loop)->posting, 1);
+  check_child_may_drop (loop);
+  atomic_fetch_sub (&MORROW_LOOP (loop)->posting, 1);
+  g_object_unref (loop);
 }
 END_TEST
 
@@ -268,6 +304,66 @@ START_TEST (child_has_a_lane_of_its_own_whatever_the_parents_did)
     }
   g_atomic_int_set (&stop, TRUE);
   g_thread_join (pusher);
+}
+END_TEST
+
+typedef struct
+{
+  gint              other_is_ready;
+  gint              over;
+  pthread_barrier_t barrier;
+} Midst;
+
+static gboolean
+yield_until_over (gpointer data, GValue *result, GError **error)
+{
+  Midst *self = data;
+
+  while (!g_atomic_int_get (&self->over))
+    {
+      g_atomic_int_set (&self->other_is_ready, TRUE);
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Stops its thread, with another task that is ready behind it. */
+static gboolean
+hold_up (gpointer data, GValue *result, GError **error)
+{
+  Midst *self = data;
+
+  while (!g_atomic_int_get (&self->other_is_ready))
+    {
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  pthread_barrier_wait (&self->barrier);
+  pthread_barrier_wait (&self->barrier);
+  return TRUE;
+}
+
+/* A pool's thread is in the middle of its work, and not there in the child. _i: of loops, or of threads. */
+START_TEST (child_may_drop_a_pool_whatever_that_was_doing)
+{
+  MorrowExecutor *pool = _i == 0 ? morrow_loop_pool_new (1) : morrow_thread_pool_new (2);
+  Midst midst = { .over = FALSE };
+  MorrowFuture *first, *second;
+
+  pthread_barrier_init (&midst.barrier, NULL, 2);
+  first = morrow_executor_spawn (pool, morrow_coroutine (yield_until_over, &midst, NULL));
+  second = morrow_executor_spawn (pool, morrow_coroutine (hold_up, &midst, NULL));
+  pthread_barrier_wait (&midst.barrier);
+  check_child_may_drop (pool);
+  g_atomic_int_set (&midst.over, TRUE);
+  pthread_barrier_wait (&midst.barrier);
+  ck_assert (morrow_future_wait (first, NULL));
+  ck_assert (morrow_future_wait (second, NULL));
+  morrow_future_unref (first);
+  morrow_future_unref (second);
+  g_object_unref (pool);
+  pthread_barrier_destroy (&midst.barrier);
 }
 END_TEST
 
@@ -493,9 +589,11 @@ faults_suite (void)
 
   tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
   tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
+  tcase_add_test (forks, child_may_drop_a_loop_whoever_was_posting_to_it);
   tcase_add_test (forks, child_ends_a_loop_whoever_was_about_to_cancel_a_task_in_its_parent);
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
+  tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
   tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
 #endif
 #ifndef MORROW_CHECK_TSAN
