@@ -352,7 +352,7 @@ is_executor (MorrowExecutor *self)
  * waiting, the call waits until half of them have begun, for 10 ms at most, and not again for 100 ms if that was in vain.
  * Then they are queued without bound, as they always are for who runs tasks or dispatches a main loop.
  *
- * On an executor that is closed, @func is not run.
+ * On an executor that is closed, or that the parent of this process made before a fork (), @func is not run.
  */
 void
 morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
@@ -361,6 +361,12 @@ morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data
   Work *work;
 
   g_return_if_fail (is_executor (self) && func != NULL);
+
+  if (G_UNLIKELY (!morrow__executor_is_ours (self)))
+    {
+      morrow__executor_do_work (&(MorrowRingItem) { .func = func, .data = data, .data_free = data_free }, TRUE);
+      return;
+    }
 
   klass = MORROW_EXECUTOR_GET_CLASS (self);
   if (klass->submit != NULL && klass->submit (self, func, data, data_free))

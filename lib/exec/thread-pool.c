@@ -650,13 +650,20 @@ enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret
   return error;
 }
 
+/* In a forked child there are no workers, and the lock may be one's. */
 static void
 thread_pool_post (MorrowExecutor *executor, MorrowJob *job)
 {
-  gboolean sweep;
-  GError *error = enqueue (MORROW_THREAD_POOL (executor), job, NULL, &sweep);
+  GError *error = NULL;
+  gboolean sweep, taken = FALSE;
 
-  if (error != NULL)
+  if (G_LIKELY (morrow__executor_is_ours (executor)))
+    {
+      error = enqueue (MORROW_THREAD_POOL (executor), job, NULL, &sweep);
+      taken = error == NULL;
+    }
+
+  if (!taken)
     job->run (job, TRUE);
   g_clear_error (&error);
 }

@@ -58,11 +58,44 @@ run_int_on (MorrowExecutor *executor, GError **error)
 
 /* --- after fork -------------------------------------------------------------------------------- */
 
+/* What has been done of something that is given to an executor. */
+typedef struct
+{
+  MorrowJob job;
+  gboolean  was_run;
+  gboolean  was_let_go;
+} Given;
+
+static void
+run_given (gpointer given)
+{
+  ((Given *) given)->was_run = TRUE;
+}
+
+static void
+let_go_given (gpointer given)
+{
+  ((Given *) given)->was_let_go = TRUE;
+}
+
+static void
+run_given_job (MorrowJob *job, gboolean closed)
+{
+  (closed ? let_go_given : run_given) (job);
+}
+
+static gboolean
+is_refused (const Given *given)
+{
+  return given->was_let_go && !given->was_run;
+}
+
 /* In the child: its exit status. */
 static int
 use_after_fork (MorrowExecutor *executor)
 {
   g_autoptr (GError) error = NULL;
+  Given work = { .was_run = FALSE };
   MorrowFuture *task;
 
   if (run_int_on (executor, &error) || !g_error_matches (error, MORROW_ERROR, MORROW_ERROR_FORKED))
@@ -71,7 +104,8 @@ use_after_fork (MorrowExecutor *executor)
   if (!g_error_matches (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_FORKED))
     return 2;
   morrow_future_unref (task);
-  return 0;
+  morrow_executor_submit (executor, run_given, &work, let_go_given);
+  return is_refused (&work) ? 0 : 3;
 }
 
 /* _i: the model. */
@@ -91,6 +125,27 @@ START_TEST (executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_pa
   ck_assert_int_eq (waitpid (child, &status, 0), child);
   ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
   ck_assert (run_int_on (executor, &error));
+}
+END_TEST
+
+/* As when a task that goes on in the child attaches one. */
+START_TEST (callback_is_let_go_in_the_child_where_its_pool_has_no_threads)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  Given callback = { .job.run = run_given_job };
+  int status;
+  pid_t child;
+
+  ck_assert (run_int_on (pool, NULL));
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow__executor_post (pool, &callback.job);
+      morrow_check_end_child (is_refused (&callback) ? 0 : 1);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
 }
 END_TEST
 
@@ -587,7 +642,8 @@ faults_suite (void)
   TCase *forks = morrow_check_add_case (suite, "fork");
   TCase *system = morrow_check_add_case (suite, "system");
 
-  tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, MODEL_INLINE);
+  tcase_add_loop_test (forks, executor_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent, 0, N_MODELS);
+  tcase_add_test (forks, callback_is_let_go_in_the_child_where_its_pool_has_no_threads);
   tcase_add_loop_test (forks, child_of_a_fork_can_run_on_executors_of_its_own, 0, MODEL_INLINE);
   tcase_add_test (forks, child_may_drop_a_loop_whoever_was_posting_to_it);
   tcase_add_test (forks, child_ends_a_loop_whoever_was_about_to_cancel_a_task_in_its_parent);
