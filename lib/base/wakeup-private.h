@@ -11,13 +11,17 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  gint fd;                      /* Immutable between init and clear; -1 outside. */
+  gint fd;                      /* Immutable between init and clear, but by part; -1 outside. */
 } MorrowWakeup;
 
 /* Returns of init: FALSE, with @error set, when the process has no descriptor left. */
 gboolean morrow__wakeup_init        (MorrowWakeup  *wakeup,
                                      GError       **error);
 void     morrow__wakeup_clear       (MorrowWakeup  *wakeup);
+
+/* In a new child of a fork (), before it has threads: from now on its signals are not its parent's.
+ * Without a descriptor left, there are none. */
+void     morrow__wakeup_part        (MorrowWakeup  *wakeup);
 
 /* The descriptor to poll for reading. */
 gint     morrow__wakeup_fd          (MorrowWakeup  *wakeup);

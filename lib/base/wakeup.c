@@ -10,11 +10,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static gint
+open_eventfd (void)
+{
+  return eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
 gboolean
 morrow__wakeup_init (MorrowWakeup  *wakeup,
                      GError       **error)
 {
-  wakeup->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  wakeup->fd = open_eventfd ();
   if (wakeup->fd < 0)
     {
       int saved_errno = errno;
@@ -32,6 +38,13 @@ morrow__wakeup_clear (MorrowWakeup *wakeup)
   if (wakeup->fd >= 0)
     close (wakeup->fd);
   wakeup->fd = -1;
+}
+
+void
+morrow__wakeup_part (MorrowWakeup *wakeup)
+{
+  morrow__wakeup_clear (wakeup);
+  wakeup->fd = open_eventfd ();
 }
 
 gint

@@ -142,6 +142,7 @@ struct _MorrowLoop
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */
+  pid_t            parted;         /* the forked child where wakeup is its own: of a loop on which a task went on there */
   MorrowEvents    *dispatching;    /* what is dealt with now, on the stack; NULL outside descriptor callbacks */
 };
 

@@ -22,7 +22,8 @@
  * are for others (rest-private.h), so that sources of lower priority, redrawing among them, are not starved.
  *
  * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies, and so does a context:
- * it leaves them alone, also what they have to tell, which would be lost to the parent. A task that goes on there may sleep.
+ * it leaves them alone, also what they have to tell, which would be lost to the parent. A task that goes on there may sleep, and
+ * await what threads of the child's settle, which wake its loop by an eventfd that is the child's.
  *
  * HOW LONG A timerfd is exact, but a system call each time that it is set; the time limit of epoll_pwait2 () costs
  * nothing, but the kernel may be late by a thousandth of it, and by 50 us at least. So the latter serves short times,
@@ -38,6 +39,7 @@
 #include <unistd.h>
 
 #include "base/clock-private.h"
+#include "base/fork-private.h"
 #include "exec/loop-pool-private.h"
 #include "exec/loop-private.h"
 
@@ -67,6 +69,21 @@ morrow__reactor_control (MorrowLoop *self, int operation, int fd, guint32 events
     }
   return epoll_ctl (self->epoll_fd, operation, fd, &event) == 0;
 }
+
+/* A task goes on in a new child, whose threads are to wake its loop, and not the parent's. */
+static void
+part_from_parent (void)
+{
+  MorrowLoop *here = morrow__loop_here ();
+
+  if (here == NULL)
+    return;
+
+  morrow__wakeup_part (&here->wakeup);
+  here->parted = getpid ();
+}
+
+MORROW__IN_EACH_CHILD (part_from_parent)
 
 /* The eventfd: it has woken the loop, and that is all. */
 static void
@@ -231,14 +248,18 @@ wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microsecon
   return FALSE;
 }
 
-/* In a forked child, where no event can come. */
+/* In a forked child, where no event can come: until another thread of the child's wakes the loop. */
 static int
-sleep_in_child (gint64 deadline)
+sleep_in_child (MorrowLoop *self, gint64 deadline)
 {
+  struct pollfd wakeup = { .fd = self->parted == getpid () ? morrow__wakeup_fd (&self->wakeup) : -1, .events = POLLIN };
   gint64 left = MAX (deadline - morrow__clock_now (), 0);
   struct timespec timeout = { left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000 };
+  int n = ppoll (&wakeup, 1, deadline != G_MAXINT64 ? &timeout : NULL, NULL);
 
-  return ppoll (NULL, 0, deadline != G_MAXINT64 ? &timeout : NULL, NULL);
+  if (n > 0)
+    morrow__wakeup_acknowledge (&self->wakeup);
+  return MIN (n, 0);
 }
 
 /* Returns how many events came, until @deadline; less than 0 when a signal came. */
@@ -246,7 +267,7 @@ static int
 wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 {
   if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
-    return sleep_in_child (deadline);
+    return sleep_in_child (self, deadline);
 
   if (deadline != G_MAXINT64)
     {

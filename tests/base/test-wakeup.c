@@ -175,6 +175,26 @@ START_TEST (what_was_sent_before_a_signal_is_seen_after_its_acknowledgement)
 }
 END_TEST
 
+START_TEST (signals_of_one_that_has_parted_do_not_reach_its_parents)
+{
+  MorrowWakeup wakeup, of_the_parent;
+
+  ck_assert (morrow__wakeup_init (&wakeup, NULL));
+  of_the_parent.fd = dup (morrow__wakeup_fd (&wakeup));
+  morrow__wakeup_signal (&wakeup);
+  morrow__wakeup_part (&wakeup);
+  ck_assert (is_readable (&of_the_parent));
+  ck_assert (!is_readable (&wakeup));
+  ck_assert (morrow__wakeup_acknowledge (&of_the_parent));
+
+  morrow__wakeup_signal (&wakeup);
+  ck_assert (is_readable (&wakeup));
+  ck_assert (!is_readable (&of_the_parent));
+  morrow__wakeup_clear (&wakeup);
+  morrow__wakeup_clear (&of_the_parent);
+}
+END_TEST
+
 static Suite *
 wakeup_suite (void)
 {
@@ -187,6 +207,7 @@ wakeup_suite (void)
   tcase_add_test (life, several_signals_count_as_one);
   tcase_add_test (life, signal_at_the_counters_end_does_not_block);
   tcase_add_test (life, clear_closes_and_twice_does_nothing);
+  tcase_add_test (life, signals_of_one_that_has_parted_do_not_reach_its_parents);
   tcase_add_test (life, init_fails_when_no_descriptor_is_left);
   suite_add_tcase (suite, life);
 

@@ -422,6 +422,46 @@ START_TEST (child_may_drop_a_pool_whatever_that_was_doing)
 }
 END_TEST
 
+/* In a task, in the child: what other threads there settle. */
+static gboolean
+await_threads (void)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
+
+  return morrow_await (morrow_to_thread (return_int, NULL, NULL), NULL) && morrow_future_await (task, NULL) &&
+         morrow_future_get_int (task) == 7;
+}
+
+static gboolean
+await_threads_in_child (gpointer data, GValue *result, GError **error)
+{
+  int status;
+  pid_t child = fork ();
+
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      for (guint i = 0; i < 20; i++)
+        if (!await_threads ())
+          morrow_check_end_child (1);
+      morrow_check_end_child (0);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+  return TRUE;
+}
+
+/* _i: the model. */
+START_TEST (task_that_forks_may_await_threads_of_the_child)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, await_threads_in_child, NULL);
+}
+END_TEST
+
 /* What is done under locks of the process, again and again. */
 static void
 use_home (gpointer future)
@@ -649,6 +689,7 @@ faults_suite (void)
   tcase_add_test (forks, child_ends_a_loop_whoever_was_about_to_cancel_a_task_in_its_parent);
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
+  tcase_add_loop_test (forks, task_that_forks_may_await_threads_of_the_child, 0, N_MODELS);
   tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
   tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
 #endif
