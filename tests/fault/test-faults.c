@@ -12,6 +12,8 @@
 #include <glib-unix.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +272,139 @@ START_TEST (task_that_forks_may_sleep_in_the_child)
   if (_i == 1)
     g_source_attach (source, context);
   run_scene_on (loop, sleep_in_child, NULL);
+  g_source_destroy (source);
+}
+END_TEST
+
+/* What is told once, to whoever polls the set that both share. */
+enum
+{
+  EVENT_OF_A_DESCRIPTOR,
+  EVENT_OF_THE_TIMERFD,   /* which sleeps of more than 50 ms are for */
+  N_EVENTS_OF_THE_PARENT
+};
+
+#define PATIENCE ((gint64) 5 * G_USEC_PER_SEC * morrow_check_slowness ())
+
+/* In the child, on its copy of the loop: looks around in passing, beside tasks that are ready, and then sleeps. */
+static gboolean
+yield_and_sleep (gdouble seconds)
+{
+  gint64 until = g_get_monotonic_time () + 2000;
+
+  while (g_get_monotonic_time () < until)
+    {
+      if (!morrow_yield (NULL))
+        return FALSE;
+    }
+  return morrow_await (morrow_sleep (seconds), NULL);
+}
+
+/* The parent's loop does not turn meanwhile. */
+static void
+wait_in_a_child (gdouble seconds)
+{
+  int status;
+  pid_t child = fork ();
+
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      morrow_check_end_child (yield_and_sleep (seconds) ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+}
+
+static gboolean
+read_in_time (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_read (data, &byte, 1, g_get_monotonic_time () + PATIENCE, error) == 1;
+}
+
+static void
+keep_the_event_of_a_descriptor (void)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) reader = NULL;
+  int fds[2];
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  fd = morrow_fd_new (fds[0]);
+  reader = morrow_create_task (morrow_coroutine (read_in_time, fd, NULL));
+  ck_assert (morrow_await (morrow_sleep (0.01), NULL));   /* it waits, and the set has nothing new to tell */
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  wait_in_a_child (0.01);
+  await_ok (reader);
+  close (fds[1]);
+}
+
+/* A descriptor that is ready after some time, whatever the loop knows of time. */
+static MorrowFd *
+new_clock (gint64 microseconds)
+{
+  struct itimerspec spec = { .it_value = { microseconds / G_USEC_PER_SEC, microseconds % G_USEC_PER_SEC * 1000 } };
+  int fd = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+  ck_assert_int_eq (timerfd_settime (fd, 0, &spec, NULL), 0);
+  return morrow_fd_new (fd);
+}
+
+static gboolean
+read_clock (gpointer data, GValue *result, GError **error)
+{
+  guint64 n;
+
+  return morrow_fd_read (data, &n, sizeof n, G_MAXINT64, error) == sizeof n;
+}
+
+/* The loop believes that its timerfd is set until that has told that it went off: if somebody else is told, it is never set
+ * again. */
+static void
+keep_the_event_of_the_timerfd (void)
+{
+  g_autoptr (MorrowFd) soon = new_clock (10000);
+  g_autoptr (MorrowFd) watchdog = new_clock (PATIENCE);
+  g_autoptr (MorrowFuture) sleep = morrow_sleep (0.1);
+  g_autoptr (MorrowFuture) later = NULL;
+  g_autoptr (MorrowFuture) guard = NULL;
+  GError *error = NULL;
+
+  ck_assert (read_clock (soon, NULL, &error));      /* the loop sleeps, and sets the timerfd for what is first */
+  wait_in_a_child (0.15);
+  guard = morrow_create_task (morrow_coroutine (read_clock, watchdog, NULL));
+  later = morrow_sleep (0.2);
+  await_ok (later);
+  ck_assert (!morrow_future_is_settled (guard));    /* which would have woken the loop in its place */
+  await_ok (sleep);
+  morrow_future_cancel (guard);
+  await_cancelled (guard);
+}
+
+static gboolean
+keep_events (gpointer data, GValue *result, GError **error)
+{
+  if (GPOINTER_TO_INT (data) == EVENT_OF_A_DESCRIPTOR)
+    keep_the_event_of_a_descriptor ();
+  else
+    keep_the_event_of_the_timerfd ();
+  return TRUE;
+}
+
+/* _i: which event; and from N_EVENTS_OF_THE_PARENT on the same where the context watches something, and so polls by itself. */
+START_TEST (child_that_waits_takes_no_event_of_its_parents)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (GSource) source = g_unix_fd_source_new (STDERR_FILENO, 0);
+
+  if (_i >= N_EVENTS_OF_THE_PARENT)
+    g_source_attach (source, context);
+  run_scene_on (loop, keep_events, GINT_TO_POINTER (_i % N_EVENTS_OF_THE_PARENT));
   g_source_destroy (source);
 }
 END_TEST
@@ -695,6 +830,7 @@ faults_suite (void)
 #endif
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
+  tcase_add_loop_test (forks, child_that_waits_takes_no_event_of_its_parents, 0, N_EVENTS_OF_THE_PARENT * 2);
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
   tcase_add_test (system, pool_of_loops_without_a_single_thread_refuses_to_run);
