@@ -160,16 +160,27 @@ bench_skewed_steps (uint64_t i)
   return (unsigned) (BENCH_STEPS / 4 * exp (1.5 * normal));
 }
 
-/* Keeps the calling thread on one processor, counted from 0 over those that there are: where a scheduler puts two threads
- * that talk to each other, on one processor or on two, decides more than what they talk through. */
+/* Those that the program may run on: a thread that one on a single processor has made inherits only that.
+ * Written by bench_main (), before there are other threads. */
+static cpu_set_t bench_processors;
+
+/* Keeps the calling thread on one processor, counted from 0 over those that the program may run on: where a scheduler puts
+ * two threads that talk to each other, on one processor or on two, decides more than what they talk through. */
 static inline void
 bench_pin (unsigned processor)
 {
+  unsigned n_before = processor % (unsigned) CPU_COUNT (&bench_processors), i = 0;
   cpu_set_t set;
 
+  while (!CPU_ISSET (i, &bench_processors) || n_before-- > 0)
+    i++;
   CPU_ZERO (&set);
-  CPU_SET (processor % (unsigned) sysconf (_SC_NPROCESSORS_ONLN), &set);
-  sched_setaffinity (0, sizeof set, &set);
+  CPU_SET (i, &set);
+  if (sched_setaffinity (0, sizeof set, &set) < 0)
+    {
+      perror ("sched_setaffinity");
+      exit (EXIT_FAILURE);
+    }
 }
 
 /* Ends the program in the middle: what it was to measure has been printed. */
@@ -191,6 +202,11 @@ typedef struct
 static inline int
 bench_main (int argc, char **argv, const BenchOp *ops)
 {
+  if (sched_getaffinity (0, sizeof bench_processors, &bench_processors) < 0)
+    {
+      perror ("sched_getaffinity");
+      return EXIT_FAILURE;
+    }
   for (const BenchOp *op = ops; op->name != NULL; op++)
     if (argc < 2)
       printf ("%s\n", op->name);

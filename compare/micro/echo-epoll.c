@@ -9,9 +9,6 @@
 
 enum { N_EVENTS = 512 };
 
-/* Longer than a message, so that an edge-triggered server knows from a short read that nothing is left. */
-enum { BUFFER_SIZE = 4096 };
-
 static int      epoll_fd;
 static uint32_t connection_events;
 
@@ -39,7 +36,7 @@ accept_all (int listener)
 static void
 echo (int fd)
 {
-  char buffer[BUFFER_SIZE];
+  char buffer[ECHO_BUFFER_SIZE];
   ssize_t n = recv (fd, buffer, sizeof buffer, 0);
 
   if (n > 0)

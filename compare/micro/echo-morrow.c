@@ -8,14 +8,11 @@
 #include "echo-morrow.h"
 #include "echo-server.h"
 
-/* Longer than a message, so that a short read tells that nothing is left; and all of a task fits into a page. */
-enum { BUFFER_SIZE = 1024 };
-
 static gboolean
 echo (gpointer data, GValue *result, GError **error)
 {
   MorrowFd *connection = data;
-  char buffer[BUFFER_SIZE];
+  char buffer[ECHO_BUFFER_SIZE];
   gssize n;
 
   while ((n = morrow_fd_recv (connection, buffer, sizeof buffer, 0, G_MAXINT64, error)) > 0)

@@ -17,8 +17,9 @@
 
 enum
 {
-  ECHO_SIZE    = 64,
-  ECHO_BACKLOG = 4096
+  ECHO_SIZE        = 64,
+  ECHO_BUFFER_SIZE = 1024,   /* longer than a message, so that a short read tells that nothing is left */
+  ECHO_BACKLOG     = 4096
 };
 
 static inline void
