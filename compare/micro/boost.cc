@@ -2,8 +2,9 @@
 /*
  * Boost.Fiber's program of the micro-benchmark; see bench.h for what all programs share. It has no callbacks on futures,
  * no timers apart from sleeping fibers, and no descriptors: for the echo server fibers are suspended and scheduled by a
- * hand-made epoll. Stacks come from a pool where one follows another, and from malloc () where they are many at once.
+ * hand-made epoll. Stacks come from a pool where one follows another, and are small where they are many at once.
  */
+#include <algorithm>
 #include <climits>
 #include <memory>
 #include <string>
@@ -110,13 +111,18 @@ spawn_await (const char *name)
 
   repeat (name, 200000, [&] (unsigned n) {
     for (unsigned i = 0; i < n; i++)
-      fibers::fiber (std::allocator_arg, stacks, [] { n_counted++; }).join ();
+      fibers::fiber (fibers::launch::dispatch, std::allocator_arg, stacks, [] { n_counted++; }).join ();
   });
 }
 
 /* --- many fibers ------------------------------------------------------------------------------- */
 
+/* As Boost.Fiber's own benchmarks have them: 100,000 stacks of the default size are more than malloc () keeps (see main),
+ * so that each would be fresh pages every time. */
+static fibers::fixedsize_stack small_stacks (2 * fibers::fixedsize_stack::traits_type::page_size ());
+
 static unsigned char marks[BENCH_MANY];
+static uint64_t n_marked = UINT64_MAX;   /* in the round that marked the fewest */
 
 template <typename Body>
 static double
@@ -128,10 +134,13 @@ gather_marking (unsigned n, Body body)
 
   all.reserve (n);
   for (unsigned i = 0; i < n; i++)
-    all.emplace_back (body, &marks[i]);
+    all.emplace_back (std::allocator_arg, small_stacks, body, &marks[i]);
   for (auto &fiber : all)
     fiber.join ();
-  return bench_now () - start;
+  const double ns = bench_now () - start;
+
+  n_marked = std::min (n_marked, bench_count_marks (marks, n));
+  return ns;
 }
 
 static void
@@ -153,11 +162,11 @@ print_many (const char *name)
   double ns[BENCH_ROUNDS];
 
   bench_row (name, gather_marking (BENCH_MANY, set_mark) / BENCH_MANY, "ns");
-  bench_row (name, double (bench_count_marks (marks, BENCH_MANY)), "units");
+  bench_row (name, double (n_marked), "units");
   for (double &value : ns)
     value = gather_marking (BENCH_MANY, set_mark) / BENCH_MANY;
   bench_row (warm_name.c_str (), bench_median (ns, BENCH_ROUNDS), "ns");
-  bench_row (warm_name.c_str (), double (bench_count_marks (marks, BENCH_MANY)), "units");
+  bench_row (warm_name.c_str (), double (n_marked), "units");
 }
 
 /* A second worker that takes fibers that are ready, beside the calling thread, as long as this lives. */
@@ -203,23 +212,48 @@ pool_spawn_many (const char *name)
 }
 
 static double
-time_computing ()
+time_computing (void (*compute) (unsigned char *mark))
 {
   double ns[BENCH_ROUNDS];
 
   for (double &value : ns)
-    value = gather_marking (BENCH_COMPUTING, compute_and_mark);
+    value = gather_marking (BENCH_COMPUTING, compute);
   return bench_median (ns, BENCH_ROUNDS);
 }
 
 static void
 pool_compute (const char *name)
 {
-  const double on_one = time_computing ();
+  const double on_one = time_computing (compute_and_mark);
   TwoWorkers workers;
 
-  bench_row (name, time_computing () / on_one, "x");
-  bench_row (name, double (bench_count_marks (marks, BENCH_COMPUTING)), "units");
+  bench_row (name, time_computing (compute_and_mark) / on_one, "x");
+  bench_row (name, double (n_marked), "units");
+}
+
+/* --- fibers of very different sizes ------------------------------------------------------------ */
+
+static unsigned skewed_steps[BENCH_COMPUTING];
+
+static void
+compute_skewed_and_mark (unsigned char *mark)
+{
+  const size_t i = size_t (mark - marks);
+
+  *mark = bench_compute_steps (i, skewed_steps[i]) != 0;
+}
+
+static void
+pool_skew (const char *name)
+{
+  for (unsigned i = 0; i < BENCH_COMPUTING; i++)
+    skewed_steps[i] = bench_skewed_steps (i);
+
+  const double on_one = time_computing (compute_skewed_and_mark);
+  TwoWorkers workers;
+
+  bench_row (name, time_computing (compute_skewed_and_mark) / (on_one / BENCH_WORKERS), "x");
+  bench_row (name, double (n_marked), "units");
 }
 
 /* --- items from outside ------------------------------------------------------------------------ */
@@ -309,7 +343,7 @@ sleepers (const char *name, unsigned n)
 
   all.reserve (n);
   for (unsigned i = 0; i < n; i++)
-    all.emplace_back ([] {
+    all.emplace_back (std::allocator_arg, small_stacks, [] {
       boost::this_fiber::sleep_for (std::chrono::seconds (1));
       n_counted++;
     });
@@ -328,11 +362,11 @@ sleepers_bytes (const char *name, unsigned n)
 
   all.reserve (n);
   for (unsigned i = 0; i < n; i++)
-    all.emplace_back ([=] {
+    all.emplace_back (std::allocator_arg, small_stacks, [=] {
       if (++n_counted == n)
         {
           bench_row (name, (bench_memory () - before) / n, "bytes");
-          bench_row (name, n, "units");
+          bench_row (name, double (n_counted), "units");
           bench_leave ();
         }
       boost::this_fiber::sleep_for (std::chrono::hours (1));
@@ -367,28 +401,48 @@ sleepers_1m_bytes (const char *name)
 
 /* --- skynet ------------------------------------------------------------------------------------ */
 
-static int64_t
-skynet_node (int64_t first, int64_t n_leaves)
+using Sums = fibers::buffered_channel<int64_t>;
+
+/* As Boost.Fiber's own skynet_stealing_detach has it: who is made runs at once, and sends its sum through a channel. */
+static void skynet_node (Sums &to, int64_t first, int64_t n_leaves);
+
+static void
+start_skynet_node (Sums &to, int64_t first, int64_t n_leaves)
+{
+  fibers::fiber (fibers::launch::dispatch, std::allocator_arg, small_stacks, skynet_node, std::ref (to), first, n_leaves)
+    .detach ();
+}
+
+static void
+skynet_node (Sums &to, int64_t first, int64_t n_leaves)
 {
   int64_t sum = SKYNET_UNIT;
-  fibers::future<int64_t> futures[10];
 
   if (n_leaves == 1)
-    return SKYNET_UNIT + first;
+    {
+      to.push (SKYNET_UNIT + first);
+      return;
+    }
+
+  Sums sums (16);
 
   for (int i = 0; i < 10; i++)
-    futures[i] = fibers::async (skynet_node, first + i * n_leaves / 10, n_leaves / 10);
-  for (auto &future : futures)
-    sum += future.get ();
-  return sum;
+    start_skynet_node (sums, first + i * n_leaves / 10, n_leaves / 10);
+  for (int i = 0; i < 10; i++)
+    sum += sums.value_pop ();
+  to.push (sum);
 }
 
 static void
 skynet (const char *name)
 {
   TwoWorkers workers;
+  Sums sums (2);
   const double start = bench_now ();
-  const int64_t sum = fibers::async (skynet_node, int64_t (0), int64_t (SKYNET_LEAVES)).get ();
+
+  start_skynet_node (sums, 0, SKYNET_LEAVES);
+
+  const int64_t sum = sums.value_pop ();
   const double ns = bench_now () - start;
 
   if (sum % SKYNET_UNIT != SKYNET_SUM)
@@ -432,7 +486,7 @@ static void
 serve (int fd)
 {
   Connection connection = { fd, nullptr };
-  char buffer[4096];
+  char buffer[ECHO_BUFFER_SIZE];
   ssize_t n;
 
   add_to_epoll (&connection);
@@ -520,6 +574,7 @@ static const BenchOp ops[] = {
   { "spawn_many", print_many },
   { "pool_spawn_many", pool_spawn_many },
   { "pool_compute", pool_compute },
+  { "pool_skew", pool_skew },
   { "pool_submit", pool_submit },
   { "cross_thread", cross_thread },
   { "cross_thread_idle", cross_thread_idle },
@@ -533,7 +588,8 @@ static const BenchOp ops[] = {
   { nullptr, nullptr }
 };
 
-/* A stack is as large as the threshold from which malloc () maps each block by itself, and unmaps it. */
+/* Freed stacks are kept, up to 2 GiB of them: one of the default size is as large as the threshold from which malloc ()
+ * maps each block by itself, and unmaps it. */
 int
 main (int argc, char **argv)
 {
