@@ -3,10 +3,9 @@
 //! tokio's program of the micro-benchmark; see bench.h for what all programs share. A promise is a oneshot channel. What
 //! the others do on one loop runs on a current-thread runtime, what they do on two workers on a multi-threaded one.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +17,7 @@ use tokio::time::{sleep, Sleep};
 const ROUNDS: usize = 5;
 const MANY: usize = 100_000;
 const COMPUTING: usize = 20_000;
-const STEPS: usize = 2_000;
+const STEPS: u32 = 2_000;
 const ITEMS: u64 = 1_000_000;
 const TRIPS: usize = 5_000;
 const IDLE_TRIPS: usize = 200;
@@ -28,6 +27,7 @@ const WORKERS: usize = 2;
 const LEAVES: i64 = 1_000_000;
 const SKYNET_UNIT: i64 = 1 << 40;
 const SKYNET_SUM: i64 = 499_999_500_000;
+const ECHO_BUFFER: usize = 1024;
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn row(name: &str, value: f64, unit: &str) {
@@ -140,16 +140,18 @@ async fn await_settled(n: usize) -> usize {
     let settled = OnceCell::new_with(Some(1));
     let mut counted = 0;
     for _ in 0..n {
-        counted += *opaque(&settled).get_or_init(|| async { 0 }).await;
+        counted += *settled.get_or_init(|| async { 0 }).await;
     }
     counted
 }
 
 async fn yield_often(n: usize) -> usize {
+    let mut counted = 0;
     for _ in 0..n {
         yield_now().await;
+        counted += 1;
     }
-    n
+    counted
 }
 
 async fn yield_among(n: usize, n_tasks: usize) -> usize {
@@ -171,34 +173,52 @@ async fn spawn_await(n: usize) -> usize {
 
 // --- timers ---
 
-type Timer = Pin<Box<Sleep>>;
-
 /// A sleep is registered when it is first polled.
-async fn registered(duration: Duration) -> Timer {
-    let mut timer = Box::pin(sleep(duration));
+async fn register(timer: Pin<&mut Sleep>) {
     tokio::select! {
         biased;
-        _ = &mut timer => {}
+        _ = timer => {}
         _ = std::future::ready(()) => {}
     }
-    timer
+}
+
+/// Many timers in one piece of memory, as join_all() has what it joins.
+type Timers = Pin<Box<[Sleep]>>;
+
+async fn registered(n: usize, duration: impl Fn(usize) -> Duration) -> Timers {
+    let timers: Vec<_> = (0..n).map(|i| sleep(duration(i))).collect();
+    let mut timers = Box::into_pin(timers.into_boxed_slice());
+    for timer in each(timers.as_mut()) {
+        register(timer).await;
+    }
+    timers
+}
+
+/// None of them moves, since the slice that they are in does not.
+fn each(timers: Pin<&mut [Sleep]>) -> impl Iterator<Item = Pin<&mut Sleep>> {
+    unsafe { timers.get_unchecked_mut() }.iter_mut().map(|timer| unsafe { Pin::new_unchecked(timer) })
+}
+
+fn count_pending(timers: &Timers) -> usize {
+    timers.iter().filter(|timer| !timer.is_elapsed()).count()
 }
 
 async fn timer_cancel(n: usize) -> usize {
+    let mut counted = 0;
     for _ in 0..n {
-        drop(registered(Duration::from_secs(60)).await);
+        let timer = sleep(Duration::from_secs(60));
+        tokio::pin!(timer);
+        register(timer.as_mut()).await;
+        counted += usize::from(!timer.is_elapsed());
     }
-    n
+    counted
 }
 
 async fn timer_fire(n: usize) -> usize {
     let mut counted = 0;
-    let mut timers = Vec::with_capacity(BATCH);
     for _ in 0..n / BATCH {
-        for _ in 0..BATCH {
-            timers.push(registered(Duration::from_micros(1)).await);
-        }
-        for timer in timers.drain(..) {
+        let mut timers = registered(BATCH, |_| Duration::from_micros(1)).await;
+        for timer in each(timers.as_mut()) {
             timer.await;
             counted += 1;
         }
@@ -206,12 +226,8 @@ async fn timer_fire(n: usize) -> usize {
     counted
 }
 
-async fn make_pending(n: usize) -> Vec<Timer> {
-    let mut pending = Vec::with_capacity(n);
-    for i in 0..n {
-        pending.push(registered(NEVER + Duration::from_secs(i as u64 % 997)).await);
-    }
-    pending
+async fn make_pending(n: usize) -> Timers {
+    registered(n, |i| NEVER + Duration::from_secs(i as u64 % 997)).await
 }
 
 // --- many tasks ---
@@ -220,8 +236,15 @@ async fn make_pending(n: usize) -> Vec<Timer> {
 const UNMARKED: AtomicU8 = AtomicU8::new(0);
 static MARKS: [AtomicU8; MANY] = [UNMARKED; MANY];
 
-fn count_marks(n: usize) -> f64 {
-    MARKS[..n].iter().map(|mark| f64::from(mark.load(Relaxed))).sum()
+/// In the round that marked the fewest.
+static MARKED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+fn count_marks(n: usize) -> usize {
+    MARKS[..n].iter().map(|mark| usize::from(mark.load(Relaxed))).sum()
+}
+
+fn marked() -> f64 {
+    MARKED.load(Relaxed) as f64
 }
 
 async fn gather_marking(n: usize, task: fn(usize)) -> f64 {
@@ -231,21 +254,27 @@ async fn gather_marking(n: usize, task: fn(usize)) -> f64 {
     for task in tasks {
         task.await.unwrap();
     }
-    wall() - start
+    let ns = wall() - start;
+    MARKED.fetch_min(count_marks(n), Relaxed);
+    ns
 }
 
 fn set_mark(i: usize) {
     MARKS[i].store(1, Relaxed);
 }
 
-fn compute_and_mark(i: usize) {
-    let mut x = opaque(i as u64) | 1;
-    for _ in 0..STEPS {
+fn compute_steps(seed: u64, n_steps: u32) -> u64 {
+    let mut x = opaque(seed) | 1;
+    for _ in 0..n_steps {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
     }
-    MARKS[i].store((x != 0).into(), Relaxed);
+    x
+}
+
+fn compute_and_mark(i: usize) {
+    MARKS[i].store((compute_steps(i as u64, STEPS) != 0).into(), Relaxed);
 }
 
 /// Main is a task itself: on one thread the runtime looks at its descriptors each time before it goes on with what
@@ -257,97 +286,139 @@ fn on_task<T: Send + 'static>(runtime: &Runtime, main: impl Future<Output = T> +
 fn print_many(runtime: &Runtime, name: &'static str) {
     on_task(runtime, async move {
         row(name, gather_marking(MANY, set_mark).await / MANY as f64, "ns");
-        row(name, count_marks(MANY), "units");
+        row(name, marked(), "units");
         let mut ns = [0.0; ROUNDS];
         for value in &mut ns {
             *value = gather_marking(MANY, set_mark).await / MANY as f64;
         }
         row(&format!("{name}_warm"), median(&mut ns), "ns");
-        row(&format!("{name}_warm"), count_marks(MANY), "units");
+        row(&format!("{name}_warm"), marked(), "units");
     });
 }
 
-fn time_computing(runtime: &Runtime) -> f64 {
-    on_task(runtime, async {
+fn time_computing(runtime: &Runtime, task: fn(usize)) -> f64 {
+    on_task(runtime, async move {
         let mut ns = [0.0; ROUNDS];
         for value in &mut ns {
-            *value = gather_marking(COMPUTING, compute_and_mark).await;
+            *value = gather_marking(COMPUTING, task).await;
         }
         median(&mut ns)
     })
 }
 
 fn pool_compute(name: &str) {
-    let on_one = time_computing(&one_thread());
-    row(name, time_computing(&two_workers()) / on_one, "x");
-    row(name, count_marks(COMPUTING), "units");
+    let on_one = time_computing(&one_thread(), compute_and_mark);
+    row(name, time_computing(&two_workers(), compute_and_mark) / on_one, "x");
+    row(name, marked(), "units");
+}
+
+// --- tasks of very different sizes ---
+
+#[allow(clippy::declare_interior_mutable_const)]
+const NO_STEPS: AtomicU32 = AtomicU32::new(0);
+static SKEWED_STEPS: [AtomicU32; COMPUTING] = [NO_STEPS; COMPUTING];
+
+/// Between 0 and 1, never 0: splitmix64's number of the seed.
+fn uniform(seed: u64) -> f64 {
+    let mut x = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (((x ^ (x >> 31)) >> 11) as f64 + 1.0) / 9_007_199_254_740_993.0
+}
+
+/// How many steps task i of pool_skew takes: lognormal, most of them few and some very many.
+fn skewed_steps(i: u64) -> u32 {
+    let normal = (-2.0 * uniform(2 * i).ln()).sqrt() * (2.0 * std::f64::consts::PI * uniform(2 * i + 1)).cos();
+    (f64::from(STEPS / 4) * (1.5 * normal).exp()) as u32
+}
+
+fn compute_skewed_and_mark(i: usize) {
+    let n_steps = SKEWED_STEPS[i].load(Relaxed);
+    MARKS[i].store((compute_steps(i as u64, n_steps) != 0).into(), Relaxed);
+}
+
+fn pool_skew(name: &str) {
+    for (i, steps) in SKEWED_STEPS.iter().enumerate() {
+        steps.store(skewed_steps(i as u64), Relaxed);
+    }
+    let on_one = time_computing(&one_thread(), compute_skewed_and_mark);
+    row(name, time_computing(&two_workers(), compute_skewed_and_mark) / (on_one / WORKERS as f64), "x");
+    row(name, marked(), "units");
 }
 
 // --- items from outside ---
 
-#[repr(align(128))]
-struct Count(AtomicU64);
+type Item = fn(&mut u64);
 
-#[allow(clippy::declare_interior_mutable_const)]
-const NONE: Count = Count(AtomicU64::new(0));
-static COUNTS: [Count; 64] = [NONE; 64];
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static OWN: Cell<usize> = Cell::new(THREADS.fetch_add(1, Relaxed));
+fn count_item(count: &mut u64) {
+    *count += 1;
 }
 
-fn count_item() {
-    let own = &COUNTS[OWN.with(Cell::get)].0;
-    own.store(own.load(Relaxed) + 1, Relaxed);
-}
-
-fn items_run() -> u64 {
-    COUNTS.iter().map(|count| count.0.load(Relaxed)).sum()
-}
-
-fn submit_items(runtime: &Runtime, n: u64) -> f64 {
-    let before = items_run();
-    let start = wall();
-    for _ in 0..n {
-        runtime.spawn(async { count_item() });
+/// A worker of its own for each queue, which counts what it has run, and says so when there is no more.
+fn submit_items(runtime: &Runtime, n: u64) -> u64 {
+    let (queues, workers): (Vec<_>, Vec<_>) = (0..WORKERS)
+        .map(|_| {
+            let (queue, mut items) = mpsc::unbounded_channel::<Item>();
+            let worker = runtime.spawn(async move {
+                let mut count = 0;
+                while let Some(item) = items.recv().await {
+                    item(&mut count);
+                }
+                count
+            });
+            (queue, worker)
+        })
+        .unzip();
+    for i in 0..n as usize {
+        assert!(queues[i % WORKERS].send(count_item).is_ok());
     }
-    while items_run() - before < n {
-        std::thread::sleep(Duration::from_micros(20));
-    }
-    wall() - start
+    drop(queues);
+    workers.into_iter().map(|worker| runtime.block_on(worker).unwrap()).sum()
 }
 
 fn pool_submit(name: &str) {
     let runtime = two_workers();
     submit_items(&runtime, ITEMS / 10);
-    row(name, submit_items(&runtime, ITEMS) / ITEMS as f64, "ns");
-    row(name, (items_run() - ITEMS / 10) as f64, "units");
+    let start = wall();
+    let count = submit_items(&runtime, ITEMS);
+    row(name, (wall() - start) / ITEMS as f64, "ns");
+    row(name, count as f64, "units");
 }
 
 // --- two threads ---
+
+/// Those that the program may run on.
+fn processors() -> Vec<usize> {
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, std::mem::size_of_val(&set), &mut set), 0);
+        (0..libc::CPU_SETSIZE as usize).filter(|&i| libc::CPU_ISSET(i, &set)).collect()
+    }
+}
 
 /// Keeps the calling thread on one processor.
 fn pin(processor: usize) {
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(processor % libc::sysconf(libc::_SC_NPROCESSORS_ONLN) as usize, &mut set);
-        libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set);
+        libc::CPU_SET(processor, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set), 0);
     }
 }
 
 fn trips(name: &str, n: usize, pause: Duration) {
     let (ask, mut asked) = mpsc::channel::<usize>(1);
     let (answer, mut answered) = mpsc::channel::<usize>(1);
+    let processors = processors();
+    let (here, there) = (processors[0], processors[1 % processors.len()]);
     let thread = std::thread::spawn(move || {
-        pin(1);
+        pin(there);
         one_thread().block_on(async move {
             while let Some(one) = asked.recv().await {
                 answer.send(one).await.unwrap();
             }
         })
     });
-    pin(0);
+    pin(here);
     one_thread().block_on(async move {
         let (mut ns, mut counted) = (0.0, 0);
         for _ in 0..n {
@@ -391,7 +462,7 @@ fn sleepers_bytes(name: &'static str, n: usize) {
                 spawn(async move {
                     if STARTED.fetch_add(1, Relaxed) + 1 == n {
                         row(name, (memory() - before) / n as f64, "bytes");
-                        row(name, n as f64, "units");
+                        row(name, STARTED.load(Relaxed) as f64, "units");
                         leave();
                     }
                     sleep(NEVER).await;
@@ -407,12 +478,9 @@ fn sleepers_bytes(name: &'static str, n: usize) {
 fn sleeping_futures(name: &str, n: usize) {
     one_thread().block_on(async {
         let start = Instant::now();
-        let mut timers = Vec::with_capacity(n);
-        for _ in 0..n {
-            timers.push(registered(Duration::from_secs(1)).await);
-        }
+        let mut timers = registered(n, |_| Duration::from_secs(1)).await;
         let mut ended = 0;
-        for timer in timers {
+        for timer in each(timers.as_mut()) {
             timer.await;
             ended += 1;
         }
@@ -424,12 +492,9 @@ fn sleeping_futures(name: &str, n: usize) {
 fn sleeping_futures_bytes(name: &str, n: usize) {
     let before = memory();
     one_thread().block_on(async {
-        let mut timers = Vec::with_capacity(n);
-        for _ in 0..n {
-            timers.push(registered(NEVER).await);
-        }
+        let timers = registered(n, |_| NEVER).await;
         row(name, (memory() - before) / n as f64, "bytes");
-        row(name, n as f64, "units");
+        row(name, count_pending(&timers) as f64, "units");
         leave();
     });
 }
@@ -464,7 +529,7 @@ fn skynet(name: &str) {
 // --- echo ---
 
 async fn serve(mut connection: tokio::net::TcpStream) -> std::io::Result<()> {
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; ECHO_BUFFER];
     connection.set_nodelay(true)?;
     loop {
         let n = connection.read(&mut buffer).await?;
@@ -515,6 +580,7 @@ const OPS: &[Op] = &[
     ("spawn_many", |name| print_many(&one_thread(), name)),
     ("pool_spawn_many", |name| print_many(&two_workers(), name)),
     ("pool_compute", pool_compute),
+    ("pool_skew", pool_skew),
     ("pool_submit", pool_submit),
     ("cross_thread", |name| trips(name, TRIPS, Duration::ZERO)),
     ("cross_thread_idle", |name| trips(name, IDLE_TRIPS, PAUSE)),
