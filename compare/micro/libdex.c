@@ -176,6 +176,7 @@ typedef struct
 } Many;
 
 static unsigned char marks[BENCH_MANY];
+static guint64       n_marked = G_MAXUINT64;   /* in the round that marked the fewest */
 
 static DexFuture *
 set_mark (gpointer data)
@@ -189,6 +190,7 @@ gather_marking (DexScheduler *scheduler, DexFiberFunc func, guint n)
 {
   const double start = bench_now ();
   DexFuture **fibers = g_new (DexFuture *, n);
+  double ns;
 
   memset (marks, 0, sizeof marks);
   for (guint i = 0; i < n; i++)
@@ -197,7 +199,9 @@ gather_marking (DexScheduler *scheduler, DexFiberFunc func, guint n)
   for (guint i = 0; i < n; i++)
     dex_unref (fibers[i]);
   g_free (fibers);
-  return bench_now () - start;
+  ns = bench_now () - start;
+  n_marked = MIN (n_marked, bench_count_marks (marks, n));
+  return ns;
 }
 
 static DexFuture *
@@ -208,11 +212,11 @@ print_many (gpointer data)
   double ns[BENCH_ROUNDS];
 
   bench_row (many->name, gather_marking (many->scheduler, set_mark, BENCH_MANY) / BENCH_MANY, "ns");
-  bench_row (many->name, (double) bench_count_marks (marks, BENCH_MANY), "units");
+  bench_row (many->name, (double) n_marked, "units");
   for (guint i = 0; i < BENCH_ROUNDS; i++)
     ns[i] = gather_marking (many->scheduler, set_mark, BENCH_MANY) / BENCH_MANY;
   bench_row (warm_name, bench_median (ns, BENCH_ROUNDS), "ns");
-  bench_row (warm_name, (double) bench_count_marks (marks, BENCH_MANY), "units");
+  bench_row (warm_name, (double) n_marked, "units");
   return nothing ();
 }
 
@@ -390,7 +394,7 @@ serve (gpointer data)
 {
   GInputStream *input = g_io_stream_get_input_stream (data);
   GOutputStream *output = g_io_stream_get_output_stream (data);
-  char buffer[4096];
+  char buffer[ECHO_BUFFER_SIZE];
   gssize n;
 
   while ((n = dex_await_int64 (dex_input_stream_read (input, buffer, sizeof buffer, 0), NULL)) > 0)
