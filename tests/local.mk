@@ -131,6 +131,7 @@ test_scripts = \
   tests/meta/install-deps.sh \
   tests/meta/map.sh \
   tests/meta/readme.sh \
+  tests/compare/micro.sh \
   tests/meta/conformance.sh
 
 # Built beside the tests, run by hand.
