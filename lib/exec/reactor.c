@@ -304,7 +304,7 @@ serve_crowd (MorrowLoop *self)
 /* Deals with what has come: descriptors, then timers; some of these, where the time is over at @until. Returns: whether
  * descriptors were ready. */
 static gboolean
-serve_events (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
+serve_until (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
@@ -319,6 +319,13 @@ serve_events (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
   return n > 0;
 }
 
+static void
+serve_events (MorrowLoop *self, struct epoll_event *events, int n)
+{
+  serve_until (self, events, n, G_MAXINT64);
+}
+
+/* Whether descriptors were ready. */
 static gboolean
 poll_until (MorrowLoop *self, gint64 until)
 {
@@ -327,10 +334,9 @@ poll_until (MorrowLoop *self, gint64 until)
 
   if (G_LIKELY (morrow__executor_is_ours (&self->parent_instance)))
     n = epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
-  return serve_events (self, events, n, until);
+  return serve_until (self, events, n, until);
 }
 
-/* Whether descriptors were ready. */
 gboolean
 morrow__reactor_poll (MorrowLoop *self)
 {
@@ -558,7 +564,7 @@ sleep_until (MorrowLoop *self, gint64 deadline)
   wake_up (self);
   if (has_events (self, events, n))
     do_own_first (self);
-  serve_events (self, events, n, G_MAXINT64);
+  serve_events (self, events, n);
   morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
   if (self->pool != NULL)
     morrow__loop_pool_woken (self);
@@ -591,7 +597,7 @@ nap_until (MorrowLoop *self, gint64 deadline)
   if (n != 0)
     {
       end_search (self);
-      serve_events (self, events, n, G_MAXINT64);
+      serve_events (self, events, n);
     }
 }
 
