@@ -13,7 +13,7 @@
  *
  * With OWN, which is explored apart, the loop that is chosen first has something of its own to do, once: it wakes up for it, or
  * begins it after it was woken, or did not sleep after all.  That blocks it until some work has been taken: so it is an invalid
- * end when the other sleeps over it.
+ * end when the other sleeps over it.  Nobody looks around or naps meanwhile: both end with a look anyway.
  *
  * The work that comes out first blocks its loop until the other has run: so it is an invalid end when the other is left and
  * the loop that could run it sleeps.  What must not pass:
@@ -144,26 +144,22 @@ inline wake_up ()
 /* Before it looks at what any loop may do. */
 inline do_own ()
 {
-#ifdef OWN
   if
   :: atomic { me == 0 && own -> own = false; due = true }
   :: true
   fi;
   if
   :: due ->
-     if
-     :: searching || dozing -> end_search ()
 #ifndef ROUGH
-     :: !searching && !dozing && chosen -> look ()
-#endif
+     if
+     :: chosen -> look ()
      :: else
      fi;
+#endif
      head > 0;
      due = false
   :: else
-  fi;
-#endif
-  chosen = false
+  fi
 }
 
 inline do_work (work)
@@ -181,8 +177,11 @@ proctype loop (byte me)
   bool searching, dozing, more, took, chosen, due;
 
   do
-  :: do_own ();
-     d_step { work = head; number = 0; more = false; took = false };
+  ::
+#ifdef OWN
+     do_own ();
+#endif
+     d_step { work = head; number = 0; more = false; took = false; chosen = false };
      if
      :: filled[work] ->
         atomic { took = (head == work); head = head + took };
@@ -193,6 +192,7 @@ proctype loop (byte me)
      :: else ->
         /* Looks for a while, unless another does. */
         if
+#ifndef OWN
         :: atomic { !searching && !dozing && n_searching == 0 -> n_searching++; searching = true }
            goto again
         :: atomic { !searching && !dozing && n_asleep + 1 < N_LOOPS && !napping -> napping = true; dozing = true }
@@ -216,6 +216,7 @@ proctype loop (byte me)
                 fi
               }
            od
+#endif
         :: true
         fi;
         if
