@@ -35,5 +35,6 @@ void     morrow__loop_pool_count_start (MorrowLoop *loop);
 void     morrow__loop_pool_count_post  (MorrowLoop *loop);
 
 gboolean morrow__loop_pool_is_sweeping (MorrowLoop *loop);
+void     morrow__loop_pool_tell_swept  (MorrowLoop *loop);
 void     morrow__loop_pool_task_ended  (MorrowLoop *loop);
 void     morrow__loop_pool_slept       (MorrowLoop *loop);

@@ -50,7 +50,8 @@
  *   asked morrow_loop_get_current () for it, it sweeps and waits for as any loop does.
  *
  *   Nobody counts the callbacks, and the pieces of submitted work, that have ended. The sweep is a job behind them: when
- *   a loop has swept, what it had before has ended. Each of them, and each task, and each thread that was given work,
+ *   a loop has swept, what it had before has ended; where one of them runs a main loop of its own, and the sweep in that, the
+ *   loop says so when it is back in its own turns. Each of them, and each task, and each thread that was given work,
  *   may make more of all. So it goes in rounds, of a sweep on each loop and a wait for the tasks, the submitted work and
  *   the threads, until in a whole round nothing was made and no thread has ended:
  *     - A callback is counted, then pushed. One that was counted before the round, and is not in front of the sweep, is
@@ -612,11 +613,19 @@ sweep_run (MorrowJob *job, gboolean closed)
   if (!closed)
     {
       morrow__loop_sweep (here);
-      /* Release: pairs with the acquire in has_leftovers (). */
-      atomic_fetch_sub_explicit (&here->pool->n_sweeps, 1, memory_order_release);
-      wake_sweeper (here->pool);
+      here->n_swept++;
     }
   g_free (job);
+}
+
+/* What the loop had before has ended, also what had a main loop that ran the sweep. */
+void
+morrow__loop_pool_tell_swept (MorrowLoop *loop)
+{
+  /* Release: pairs with the acquire in has_leftovers (). */
+  atomic_fetch_sub_explicit (&loop->pool->n_sweeps, loop->n_swept, memory_order_release);
+  loop->n_swept = 0;
+  wake_sweeper (loop->pool);
 }
 
 /* Tasks are alive; see "The end of a run". */

@@ -131,10 +131,11 @@ struct _MorrowLoop
   guint            batch;          /* run: how many jobs the next batch may run */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
   gboolean         says_asleep;    /* this loop has set asleep, and not woken up since */
-  gboolean         is_chosen;      /* on a pool: somebody counts on this loop to begin what any may do, and it has not yet; P3 there */
+  gboolean         is_chosen;      /* on a pool: somebody counts on it to begin what any loop may do, and it has not yet (P3) */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
   gboolean         napping;        /* on a pool: this loop is the one that naps */
+  guint            n_swept;        /* on a pool: sweeps that it is not told of yet: what began before may be on the stack */
   guint            n_worked;       /* on a pool: submitted work that it has run, */
   guint            n_when_woken;   /* and that with tick when it was last woken */
   gulong           n_given_seen;   /* napping: what had been given to the pool at the last look, */

@@ -667,12 +667,31 @@ wait_for_work (MorrowLoop *self)
     }
 }
 
+/* Whether there is more to do; of what any loop of a pool may do, some has been done or taken then. */
+static inline gboolean
+finds_more (MorrowLoop *self)
+{
+  return (self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||
+         (self->pool != NULL && morrow__loop_pool_steal (self));
+}
+
+/* Nothing that began is on the stack any more. */
+static inline void
+tidy_up (MorrowLoop *self)
+{
+  if (G_UNLIKELY (self->says_asleep))
+    wake_up (self);   /* a main loop in a callback has ended by another source, which was dispatched before ours was asked */
+  if (G_UNLIKELY (self->n_swept > 0))
+    morrow__loop_pool_tell_swept (self);
+}
+
 /* Turns of a loop that has its thread, for as long as @busy says so: it is asked again before the loop sleeps. */
 void
 morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data)
 {
   while (busy (data))
     {
+      tidy_up (self);
       take_posted (self);
       if (morrow__loop_has_ready (self))
         end_search (self);
@@ -681,11 +700,16 @@ morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpo
       self->is_chosen = FALSE;
       morrow__loop_run_batch (self, self->batch);
 
-      if ((self->pool != NULL && morrow__loop_pool_work (self)) || has_work (self) ||
-          (self->pool != NULL && morrow__loop_pool_steal (self)))
-        poll_now_and_then (self);
-      else if (busy (data))
-        wait_for_work (self);
+      if (finds_more (self))
+        {
+          poll_now_and_then (self);
+        }
+      else
+        {
+          tidy_up (self);
+          if (busy (data))
+            wait_for_work (self);
+        }
     }
 }
 
@@ -720,6 +744,8 @@ loop_prepare (GSource *source, gint *timeout)
   ((MorrowLoopSource *) source)->poll.events = aside ? 0 : G_IO_IN;
   if (aside)
     return FALSE;
+  wake_up (self);         /* since it fell asleep it was not asked, if sources of a higher priority were ready */
+  do_own_first (self);
   if (morrow__rest_prepare (self->rest))
     {
       *timeout = 0;
@@ -792,8 +818,10 @@ turn_hosted (MorrowLoop *self)
       if (came || now - self->last_poll >= POLL_INTERVAL)
         came = poll_until (self, until);
       now = run_batch_until (self, until, &portion);
-      if (!came && !has_work (self))
+      if (!finds_more (self) && !came)
         return now >= until && morrow__timers_next (&self->timers) <= now;
+      if (self->pool != NULL)
+        now = morrow__clock_now ();
     }
   while (now < until);
 

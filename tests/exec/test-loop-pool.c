@@ -38,8 +38,8 @@ __wrap_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int t
 }
 
 #ifdef HAVE_EPOLL_PWAIT2
-int __real_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask);
-int __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask);
+int __real_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask);
+int __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask);
 
 int
 __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, const struct timespec *timeout, const sigset_t *mask)
@@ -526,7 +526,8 @@ keep_both_loops (gpointer data, GValue *result, GError **error)
 {
   MorrowExecutor **kept = data;
 
-  return keep_loop (&kept[0], NULL, error) && morrow_await (morrow_create_task (morrow_coroutine (keep_loop, &kept[1], NULL)), error);
+  return keep_loop (&kept[0], NULL, error) &&
+         morrow_await (morrow_create_task (morrow_coroutine (keep_loop, &kept[1], NULL)), error);
 }
 
 /* While its pool lives. */
@@ -862,7 +863,8 @@ push_between (void)
   ck_assert (!atomic_load (&choice.first->asleep));
 }
 
-/* The other one, which would wake up for a look for circles soon, has been woken: since then it has not slept before it was done. */
+/* The other one has been woken, which would wake up for a look for circles soon: it has not slept since, but after what was
+ * pushed was done. */
 static void
 take_long (gpointer data)
 {
@@ -962,7 +964,7 @@ begin_with_post (void)
 
 static void (*const beginnings[]) (void) = { begin_with_timer, begin_with_source, begin_with_post };
 
-START_TEST (work_that_chooses_a_loop_which_has_something_else_to_do_is_done_by_another)
+START_TEST (work_that_chooses_a_loop_with_something_else_to_do_is_done_by_another)
 {
   choice = (Choice) { .pool = morrow_loop_pool_new (2) };
   works_init (&choice.works);
@@ -1244,6 +1246,158 @@ START_TEST (work_that_meets_a_loop_on_its_way_to_a_nap_is_done)
 }
 END_TEST
 
+/* --- main loops in submitted work ----------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowExecutor *pool;
+  Works           works;       /* waiting: the main loop runs; done: it has ended, or what the test waits for */
+  Waiters         waiters;
+  GMainLoop      *main;
+  guint           n_turns;
+  gboolean      (*ends) (gpointer self);
+} Nested;
+
+static gboolean
+quit_in_time (gpointer data)
+{
+  Nested *self = data;
+
+  if (!self->ends (self))
+    return G_SOURCE_CONTINUE;
+  g_main_loop_quit (self->main);
+  return G_SOURCE_REMOVE;
+}
+
+/* A source of high priority: in each turn in which it is ready the loop's own is not asked. */
+static void
+run_main_loop (Nested *self)
+{
+  GMainContext *context = morrow_loop_get_context (morrow_loop_get_current ());
+  GSource *source = g_timeout_source_new (1);
+
+  self->main = g_main_loop_new (context, FALSE);
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_set_callback (source, quit_in_time, self, NULL);
+  g_source_attach (source, context);
+  g_source_unref (source);
+  g_main_loop_run (self->main);
+  g_main_loop_unref (self->main);
+}
+
+static void
+run_main_loop_in_work (gpointer data)
+{
+  Nested *self = data;
+
+  pthread_mutex_lock (&self->works.lock);
+  self->works.n_waiting++;
+  pthread_cond_broadcast (&self->works.changed);
+  pthread_mutex_unlock (&self->works.lock);
+  run_main_loop (self);
+  work (&self->works);
+}
+
+static gboolean
+has_been_swept_for_long (gpointer data)
+{
+  Nested *self = data;
+
+  return atomic_load (&self->waiters.n_cancelled) > 0 && ++self->n_turns == 50;
+}
+
+static gboolean
+leave_main_loop (gpointer data, GValue *result, GError **error)
+{
+  Nested *self = data;
+
+  while (atomic_load (&self->waiters.n_waiting) == 0)
+    sched_yield ();
+  morrow_executor_submit (self->pool, run_main_loop_in_work, self, NULL);
+  wait_for_waiting (&self->works, 1);
+  return TRUE;
+}
+
+START_TEST (run_waits_for_work_in_whose_main_loop_it_swept)
+{
+  Nested nested = { .pool = morrow_loop_pool_new (1), .ends = has_been_swept_for_long };
+
+  works_init (&nested.works);
+  spawn_forgotten (nested.pool, wait_for_ever, &nested.waiters);
+  run_scene_on (nested.pool, leave_main_loop, &nested);
+  ck_assert_uint_eq (nested.works.n_done, 1);
+  g_object_unref (nested.pool);
+}
+END_TEST
+
+static gboolean
+has_done_one (gpointer data)
+{
+  Nested *self = data;
+  gboolean has;
+
+  pthread_mutex_lock (&self->works.lock);
+  has = self->works.n_done == 1;
+  pthread_mutex_unlock (&self->works.lock);
+  return has;
+}
+
+START_TEST (work_is_done_in_the_main_loop_of_other_work)
+{
+  Nested nested = { .pool = morrow_loop_pool_new (1), .ends = has_done_one };
+
+  works_init (&nested.works);
+  morrow_executor_submit (nested.pool, run_main_loop_in_work, &nested, NULL);
+  wait_for_waiting (&nested.works, 1);
+  morrow_executor_submit (nested.pool, work, &nested.works, NULL);
+  wait_for_done (&nested.works, 2);
+  g_object_unref (nested.pool);
+}
+END_TEST
+
+static gboolean
+has_turned (gpointer data)
+{
+  return ++((Nested *) data)->n_turns == 20;
+}
+
+/* It does not, where another counts as asleep, which is busy here. */
+static void
+nap_after (gpointer data)
+{
+  MorrowLoop *loop = morrow_loop_get_current ();
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  morrow__loop_pool_end_search (loop);
+  work (data);
+}
+
+static void
+run_main_loop_then_nap (gpointer data)
+{
+  Nested *self = data;
+
+  run_main_loop (self);
+  morrow_executor_submit (MORROW_EXECUTOR (morrow_loop_get_current ()), nap_after, &self->works, NULL);
+}
+
+START_TEST (loop_does_not_count_as_asleep_after_a_main_loop_in_its_work)
+{
+  Nested nested = { .pool = morrow_loop_pool_new (2), .ends = has_turned };
+  Works others;
+
+  works_init (&nested.works);
+  works_init (&others);
+  morrow_executor_submit (nested.pool, wait_at_the_gate, &others, NULL);
+  wait_for_waiting (&others, 1);
+  morrow_executor_submit (nested.pool, run_main_loop_then_nap, &nested, NULL);
+  wait_for_done (&nested.works, 1);
+  open_gate (&others);
+  g_object_unref (nested.pool);
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
@@ -1255,6 +1409,7 @@ loop_pool_suite (void)
   TCase *searching = morrow_check_add_case (suite, "searching");
   TCase *chosen = morrow_check_add_case (suite, "chosen");
   TCase *naps = morrow_check_add_case (suite, "naps");
+  TCase *nested = morrow_check_add_case (suite, "nested");
   TCase *end = morrow_check_add_case (suite, "end");
 
   tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
@@ -1276,7 +1431,7 @@ loop_pool_suite (void)
 
   tcase_add_test (searching, work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around);
 
-  tcase_add_loop_test (chosen, work_that_chooses_a_loop_which_has_something_else_to_do_is_done_by_another, 0, G_N_ELEMENTS (beginnings));
+  tcase_add_loop_test (chosen, work_that_chooses_a_loop_with_something_else_to_do_is_done_by_another, 0, G_N_ELEMENTS (beginnings));
 
   tcase_add_test (naps, loop_that_was_woken_for_next_to_nothing_naps);
   tcase_add_test (naps, nobody_is_woken_while_a_loop_naps_but_when_it_ends);
@@ -1286,6 +1441,10 @@ loop_pool_suite (void)
   tcase_add_test (naps, nap_ends_for_work_that_others_leave);
   tcase_add_test (naps, nap_ends_for_tasks_that_others_leave);
   tcase_add_test (naps, work_that_meets_a_loop_on_its_way_to_a_nap_is_done);
+
+  tcase_add_test (nested, run_waits_for_work_in_whose_main_loop_it_swept);
+  tcase_add_test (nested, work_is_done_in_the_main_loop_of_other_work);
+  tcase_add_test (nested, loop_does_not_count_as_asleep_after_a_main_loop_in_its_work);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
