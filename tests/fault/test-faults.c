@@ -415,7 +415,7 @@ END_TEST
  * one of those, for ever. */
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
 
-enum { N_FORKS = 200, N_LANE_THREADS = 4 };
+enum { N_FORKS = 200, N_LANE_THREADS = 4, N_LOCK_USERS = 2 };
 
 /* An errand that says that it is done, and one that waits until all of them are under way. */
 typedef struct
@@ -624,6 +624,7 @@ typedef struct
 {
   void       (*use_lock) (gpointer future);
   MorrowFuture *future;
+  gint          n_begun;
   gint          stop;
 } LockUser;
 
@@ -632,17 +633,22 @@ use_lock_until (gpointer data)
 {
   LockUser *self = data;
 
+  self->use_lock (self->future);
+  g_atomic_int_inc (&self->n_begun);
   while (!g_atomic_int_get (&self->stop))
     self->use_lock (self->future);
   return NULL;
 }
 
-/* Asserts nothing while the others run: see above. Returns: the status of the first that failed. */
+/* Asserts nothing while the others run: see above. They have what they need, and take none of GLib's locks either. Returns: the
+ * status of the first that failed. */
 static int
 use_lock_in_children (LockUser *user)
 {
   int status = 0;
 
+  while (g_atomic_int_get (&user->n_begun) < N_LOCK_USERS)
+    g_thread_yield ();
   for (guint i = 0; status == 0 && i < N_FORKS / 2 / morrow_check_slowness (); i++)
     {
       pid_t child = fork ();
@@ -665,7 +671,7 @@ START_TEST (child_finds_each_lock_free_whoever_had_it)
 {
   MorrowPromise *promise;
   LockUser user = { .use_lock = lock_users[_i], .future = new_pending (&promise) };
-  GThread *threads[2];
+  GThread *threads[N_LOCK_USERS];
   int status;
 
   g_object_unref (morrow_future_get_cancellable (user.future));   /* from now on it has one */
