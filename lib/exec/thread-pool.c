@@ -33,6 +33,7 @@
 
 #include <morrow/error.h>
 
+#include "base/fork-private.h"
 #include "exec/hopeless-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
@@ -523,6 +524,27 @@ after_wait (MorrowThreadHome *home, MorrowTask *task)
 }
 
 static const MorrowBlocking blocking = { .before = before_wait, .idle = idle_wait, .after = after_wait, .yield = yield_worker };
+
+static gboolean
+yield_in_child (MorrowThreadHome *home)
+{
+  return FALSE;
+}
+
+/* Just blocks. */
+static const MorrowBlocking blocking_in_child = { .yield = yield_in_child };
+
+/* A task goes on in a new child: what else is the pool's is not there, and a thread of the parent's may have had the lock. */
+static void
+leave_pool (void)
+{
+  MorrowThreadHome *home = morrow__thread_home_here ();
+
+  if (home != NULL && home->blocking == &blocking)
+    home->blocking = &blocking_in_child;
+}
+
+MORROW__IN_EACH_CHILD (leave_pool)
 
 /* --- workers ----------------------------------------------------------------------------------------------------- */
 

@@ -597,6 +597,70 @@ START_TEST (task_that_forks_may_await_threads_of_the_child)
 }
 END_TEST
 
+/* Work for a pool, and another thread that gives it that all the time. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  gint            n_run;
+  gint            stop;
+  int             status;   /* of the first child that failed */
+} Submitter;
+
+static void
+count_work (gpointer data)
+{
+  g_atomic_int_inc (&((Submitter *) data)->n_run);
+}
+
+static gpointer
+submit_until (gpointer data)
+{
+  Submitter *self = data;
+
+  for (gint n = 0; !g_atomic_int_get (&self->stop); n++)
+    {
+      while (g_atomic_int_get (&self->n_run) != n)
+        g_thread_yield ();
+      morrow_executor_submit (self->pool, count_work, self, NULL);
+    }
+  return NULL;
+}
+
+/* Asserts nothing while the other runs: see above. The pool's worker is there, and none is made as the process forks. */
+static gboolean
+wait_in_children (gpointer data, GValue *result, GError **error)
+{
+  Submitter *self = data;
+
+  while (g_atomic_int_get (&self->n_run) == 0)
+    g_thread_yield ();
+  for (guint i = 0; self->status == 0 && i < N_FORKS / morrow_check_slowness (); i++)
+    {
+      pid_t child = fork ();
+
+      if (child == 0)
+        {
+          morrow_check_limit_child ();
+          morrow_check_end_child (morrow_yield (NULL) && morrow_await (morrow_sleep (0.001), NULL) ? 0 : 1);
+        }
+      waitpid (child, &self->status, 0);
+    }
+  g_atomic_int_set (&self->stop, TRUE);   /* the run ends when nothing is submitted any more */
+  return TRUE;
+}
+
+START_TEST (task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock)
+{
+  Submitter submitter = { .pool = morrow_thread_pool_new (1) };
+  GThread *thread = g_thread_new ("submitter", submit_until, &submitter);
+
+  run_scene_on (submitter.pool, wait_in_children, &submitter);
+  g_thread_join (thread);
+  g_object_unref (submitter.pool);
+  ck_assert_int_eq (submitter.status, 0);
+}
+END_TEST
+
 /* What is done under locks of the process, again and again. */
 static void
 use_home (gpointer future)
@@ -831,6 +895,7 @@ faults_suite (void)
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
   tcase_add_loop_test (forks, task_that_forks_may_await_threads_of_the_child, 0, N_MODELS);
+  tcase_add_test (forks, task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock);
   tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
   tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
 #endif
