@@ -131,25 +131,36 @@ cancel_source (MorrowFuture *source, gpointer message)
   g_free (message);
 }
 
-/* Nobody but this waited for the source: then nobody wants it any more, and the cancel is passed on. */
+/* It has settled as cancelled. Nobody but this waited for the source: then nobody wants it any more, and the cancel is passed on. */
+static void
+leave_source (Then *self, MorrowFuture *source, const char *message)
+{
+  gboolean was_last;
+
+  if (!morrow__future_unsubscribe (source, &self->waiter, &was_last))
+    return;
+
+  if (was_last)
+    morrow__relay_call (&morrow__relay, cancel_source, source, g_strdup (message));
+  self->job.run = then_run;
+  morrow__executor_post (self->executor, &self->job);   /* releases the data where the callback would have run */
+}
+
 static gboolean
 then_cancel (MorrowFuture *future, const char *message)
 {
   Then *self = (Then *) future;
-  gboolean was_last;
+  MorrowFuture *source = morrow__future_ref_held (future, self->source);   /* once this has settled the job may drop its own */
+  gboolean settled;
 
-  if (!morrow__future_settle_cancelled (future, message))
+  if (source == NULL)
     return FALSE;
 
-  if (morrow__future_unsubscribe (self->source, &self->waiter, &was_last))
-    {
-      if (was_last)
-        morrow__relay_call (&morrow__relay, cancel_source, self->source, g_strdup (message));
-      self->job.run = then_run;
-      morrow__executor_post (self->executor, &self->job);   /* releases the data where the callback would have run */
-    }
-
-  return TRUE;
+  settled = morrow__future_settle_cancelled (future, message);
+  if (settled)
+    leave_source (self, source, message);
+  morrow_future_unref (source);
+  return settled;
 }
 
 static gboolean

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "core/future-private.h"
 #include "exec/scene.h"
 
 static gboolean
@@ -529,6 +530,49 @@ SCENE (cancel_of_the_only_callback_cancels_what_it_waits_for)
   return TRUE;
 }
 
+/* Looks on as a callback's future settles. */
+typedef struct
+{
+  MorrowObserver observer;
+  GMainContext  *context;   /* the callback's */
+  MorrowPromise *promise;   /* made then */
+  MorrowFuture  *future;    /* its future */
+} Onlooker;
+
+static void
+run_the_job (MorrowObserver *observer, MorrowFuture *settled)
+{
+  Onlooker *self = (Onlooker *) observer;
+
+  turn_until_idle (self->context);
+  self->future = new_pending (&self->promise);   /* in the memory of what the callback waited for, were that free */
+}
+
+/* As on another thread, where the job finds the future settled as soon as it is. */
+START_TEST (callback_that_is_let_go_while_it_is_cancelled_keeps_what_it_waited_for_until_then)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  Onlooker onlooker = { .observer = MORROW_OBSERVER (run_the_job), .context = context };
+  MorrowPromise *promise;
+  MorrowFuture *future = new_pending (&promise);
+  g_autoptr (MorrowFuture) called = NULL;
+
+  g_main_context_push_thread_default (context);
+  called = morrow_future_then (future, say_int, (gpointer) "it", say_freed);
+  g_main_context_pop_thread_default (context);
+  morrow__future_subscribe_observer (called, &onlooker.observer);
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  morrow_future_unref (future);
+
+  ck_assert (morrow_future_cancel (called));
+  assert_said ("it freed");
+  morrow_promise_resolve (onlooker.promise);
+  morrow_promise_unref (onlooker.promise);
+  morrow_future_unref (onlooker.future);
+}
+END_TEST
+
 static gboolean
 say_data (gpointer data, GValue *result, GError **error)
 {
@@ -582,6 +626,7 @@ then_suite (void)
   tcase_add_test (cancel, fut_05_cancelled_callback_does_not_run_and_leaves_the_others);
   tcase_add_test (cancel, fut_05_callback_cancelled_while_it_is_queued_does_not_run);
   tcase_add_test (cancel, fut_05_callback_may_cancel_the_next);
+  tcase_add_test (cancel, callback_that_is_let_go_while_it_is_cancelled_keeps_what_it_waited_for_until_then);
   tcase_add_test (cancel, cancel_of_the_only_callback_cancels_what_it_waits_for);
 
   return suite;
