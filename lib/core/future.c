@@ -502,21 +502,23 @@ morrow__future_settle_cancelled (MorrowFuture *self, const char *message)
   return morrow__future_reject_cancelled (self, message != NULL ? morrow__cancelled_error (message) : NULL);
 }
 
-/* Gives @self the outcome of @source, which has settled. */
+/* Gives @self the outcome of @source, which has settled. An error that nobody takes over stays unread. */
 gboolean
 morrow__future_settle_like (MorrowFuture *self, MorrowFuture *source)
 {
   guintptr word = morrow__future_peek (source);
-  const GError *error;
+  guintptr cancelled = word & MORROW__CANCELLED;
+  GError *error;
 
   if (!(word & MORROW__REJECTED))
     return morrow__future_resolve (self, &source->outcome.value);
 
+  error = g_error_copy (morrow__future_get_error (source));
+  if (!(cancelled ? morrow__future_reject_cancelled (self, error) : morrow__future_reject (self, error)))
+    return FALSE;
+
   morrow__future_mark_read (source);
-  error = morrow__future_get_error (source);
-  if (word & MORROW__CANCELLED)
-    return morrow__future_reject_cancelled (self, g_error_copy (error));
-  return morrow__future_reject (self, g_error_copy (error));
+  return TRUE;
 }
 
 /* --- cancelling -------------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "core/future-private.h"
 #include "exec/scene.h"
 
 /* A child that waits, and that when it is cancelled cleans up while another future is pending. */
@@ -414,6 +415,34 @@ SCENE (shield_that_was_cancelled_lets_a_later_failure_report_itself)
   return TRUE;
 }
 
+/* Looks on as a shield settles. */
+typedef struct
+{
+  MorrowObserver observer;
+  MorrowPromise *promise;
+} Onlooker;
+
+static void
+reject_now (MorrowObserver *observer, MorrowFuture *settled)
+{
+  morrow_promise_reject (((Onlooker *) observer)->promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "too late"));
+}
+
+/* As by another thread, before the shield has left what it protects. */
+START_TEST (shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_itself)
+{
+  Onlooker onlooker = { .observer = MORROW_OBSERVER (reject_now) };
+  g_autoptr (MorrowFuture) shield = morrow_shield (new_pending (&onlooker.promise));
+
+  morrow__future_subscribe_observer (shield, &onlooker.observer);
+  ck_assert (morrow_future_cancel (shield));
+  morrow_check_expect_warning ("The error of promise* was never looked at: too late");
+  morrow_promise_unref (onlooker.promise);
+  g_clear_pointer (&shield, morrow_future_unref);
+  ck_assert_uint_eq (morrow_check_n_expected (), 0);
+}
+END_TEST
+
 static Suite *
 combine_suite (void)
 {
@@ -449,6 +478,7 @@ combine_suite (void)
   tcase_add_test (shield, shield_makes_a_coroutine_a_task);
   tcase_add_test (shield, shield_keeps_the_cancel_of_its_waiter_from_what_it_protects);
   tcase_add_test (shield, shield_that_was_cancelled_lets_a_later_failure_report_itself);
+  tcase_add_test (shield, shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_itself);
 
   return suite;
 }
