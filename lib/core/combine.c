@@ -530,12 +530,24 @@ futures_are_valid (MorrowFuture *const *futures, gsize n_futures)
 }
 
 static MorrowFuture *
+refuse_array (void)
+{
+  return morrow_future_new_rejected (g_error_new_literal (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "A future is missing"));
+}
+
+static MorrowFuture *
 combine_array (Mode mode, MorrowFuture *const *futures, gsize n_futures, gsize limit)
 {
   if (!futures_are_valid (futures, n_futures))
-    return morrow_future_new_rejected (g_error_new_literal (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "A future is missing"));
+    return refuse_array ();
 
   return combine_new (mode, futures, n_futures, limit);
+}
+
+static Mode
+gather_mode (MorrowGatherFlags flags)
+{
+  return flags & MORROW_GATHER_RETURN_ERRORS ? GATHER_RETURN_ERRORS : GATHER;
 }
 
 static MorrowFuture *
@@ -607,7 +619,7 @@ DEFINE_LIST_FORM (race, RACE)
 DEFINE_LIST_FORM (gather, GATHER)
 
 /**
- * morrow_allv: (rename-to morrow_all)
+ * morrow_allv: (skip)
  * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
  * @n_futures: how many
  *
@@ -623,7 +635,7 @@ morrow_allv (MorrowFuture *const *futures, gsize n_futures)
 }
 
 /**
- * morrow_anyv: (rename-to morrow_any)
+ * morrow_anyv: (skip)
  * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
  * @n_futures: how many, at least one
  *
@@ -639,7 +651,7 @@ morrow_anyv (MorrowFuture *const *futures, gsize n_futures)
 }
 
 /**
- * morrow_racev: (rename-to morrow_race)
+ * morrow_racev: (skip)
  * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
  * @n_futures: how many, at least one
  *
@@ -654,7 +666,7 @@ morrow_racev (MorrowFuture *const *futures, gsize n_futures)
 }
 
 /**
- * morrow_gatherv: (rename-to morrow_gather)
+ * morrow_gatherv: (skip)
  * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
  * @n_futures: how many
  *
@@ -670,7 +682,7 @@ morrow_gatherv (MorrowFuture *const *futures, gsize n_futures)
 }
 
 /**
- * morrow_gather_full:
+ * morrow_gather_full: (skip)
  * @futures: (array length=n_futures) (transfer none): the futures, each of which is taken
  * @n_futures: how many
  * @flags: how to treat failures
@@ -684,5 +696,81 @@ morrow_gatherv (MorrowFuture *const *futures, gsize n_futures)
 MorrowFuture *
 morrow_gather_full (MorrowFuture *const *futures, gsize n_futures, MorrowGatherFlags flags, gsize limit)
 {
-  return combine_array (flags & MORROW_GATHER_RETURN_ERRORS ? GATHER_RETURN_ERRORS : GATHER, futures, n_futures, limit);
+  return combine_array (gather_mode (flags), futures, n_futures, limit);
+}
+
+/* --- for bindings ------------------------------------------------------------------------------------------------ */
+
+/* No annotation says that a function takes the elements of an array and not the array: these take neither. */
+static MorrowFuture *
+combine_borrowed (Mode mode, MorrowFuture *const *futures, gsize n_futures, gsize limit)
+{
+  if (!futures_are_valid (futures, n_futures))
+    return refuse_array ();
+
+  for (gsize i = 0; i < n_futures; i++)
+    morrow__future_ref (futures[i]);
+  return combine_new (mode, futures, n_futures, limit);
+}
+
+/**
+ * morrow_all_array: (rename-to morrow_all)
+ * @futures: (array length=n_futures) (transfer none): the futures, which are borrowed
+ * @n_futures: how many
+ *
+ * For language bindings: morrow_allv (), without taking the futures.
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+MorrowFuture *
+morrow_all_array (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_borrowed (ALL, futures, n_futures, 0);
+}
+
+/**
+ * morrow_any_array: (rename-to morrow_any)
+ * @futures: (array length=n_futures) (transfer none): the futures, which are borrowed
+ * @n_futures: how many, at least one
+ *
+ * For language bindings: morrow_anyv (), without taking the futures.
+ *
+ * Returns: (transfer full): a future of the first success
+ */
+MorrowFuture *
+morrow_any_array (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_borrowed (ANY, futures, n_futures, 0);
+}
+
+/**
+ * morrow_race_array: (rename-to morrow_race)
+ * @futures: (array length=n_futures) (transfer none): the futures, which are borrowed
+ * @n_futures: how many, at least one
+ *
+ * For language bindings: morrow_racev (), without taking the futures.
+ *
+ * Returns: (transfer full): a future of the first outcome
+ */
+MorrowFuture *
+morrow_race_array (MorrowFuture *const *futures, gsize n_futures)
+{
+  return combine_borrowed (RACE, futures, n_futures, 0);
+}
+
+/**
+ * morrow_gather_array: (rename-to morrow_gather)
+ * @futures: (array length=n_futures) (transfer none): the futures, which are borrowed
+ * @n_futures: how many
+ * @flags: how to treat failures
+ * @limit: how many to have running at once, 0 for all
+ *
+ * For language bindings: morrow_gather_full (), without taking the futures.
+ *
+ * Returns: (transfer full): a future of #MorrowResults
+ */
+MorrowFuture *
+morrow_gather_array (MorrowFuture *const *futures, gsize n_futures, MorrowGatherFlags flags, gsize limit)
+{
+  return combine_borrowed (gather_mode (flags), futures, n_futures, limit);
 }

@@ -27,6 +27,9 @@
  *
  * A future that was rejected and that is dropped before anybody has looked at its error reports itself through GLib's
  * log, with its name and the line that made it.
+ *
+ * It is a type of its own and no GObject. Language bindings have to know such types: PyGObject does not before 3.48, and
+ * says that it has "no means to translate" one.
  */
 
 /* What morrow/inline.h says. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Futures of futures. Each takes the futures that it is given, the array forms too (the array itself stays the caller's);
- * coroutines among them become tasks, in the order of the arguments. Variadic lists end with NULL. */
+/* Futures of futures. Each takes the futures that it is given, the array forms too (the array itself stays the caller's),
+ * but for bindings; coroutines among them become tasks, in the order of the arguments. Variadic lists end with NULL. */
 
 #pragma once
 
@@ -36,6 +36,19 @@ MorrowFuture *morrow_gather_full (MorrowFuture *const *futures,
                                   gsize                n_futures,
                                   MorrowGatherFlags    flags,
                                   gsize                limit) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For language bindings, which cannot give away what is in an array: the same, but these borrow the futures. */
+MORROW_API
+MorrowFuture *morrow_all_array    (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_any_array    (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_race_array   (MorrowFuture *const *futures, gsize n_futures) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_gather_array (MorrowFuture *const *futures,
+                                   gsize                n_futures,
+                                   MorrowGatherFlags    flags,
+                                   gsize                limit) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Cancelling what this gives leaves the future alone. What it starts in a task that is cancelled by the end of a run can still
  * wait. */

@@ -443,6 +443,54 @@ START_TEST (shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_
 }
 END_TEST
 
+/* --- for bindings ------------------------------------------------------------------------------ */
+
+enum
+{
+  BORROW_ALL,
+  BORROW_ANY,
+  BORROW_RACE,
+  BORROW_GATHER,
+  N_BORROWING
+};
+
+static MorrowFuture *
+combine_borrowed (int how, MorrowFuture *const *futures, gsize n_futures)
+{
+  switch (how)
+    {
+    case BORROW_ALL:
+      return morrow_all_array (futures, n_futures);
+    case BORROW_ANY:
+      return morrow_any_array (futures, n_futures);
+    case BORROW_RACE:
+      return morrow_race_array (futures, n_futures);
+    default:
+      return morrow_gather_array (futures, n_futures, MORROW_GATHER_DEFAULT, 1);
+    }
+}
+
+static gboolean
+combine_and_keep (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) coroutine = morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL);
+  g_autoptr (MorrowFuture) settled = new_int (2);
+  MorrowFuture *futures[] = { coroutine, settled };
+
+  if (!morrow_await (combine_borrowed (GPOINTER_TO_INT (data), futures, G_N_ELEMENTS (futures)), error))
+    return FALSE;
+  ck_assert (morrow_future_is_settled (coroutine));
+  ck_assert_int_eq (morrow_future_get_int (settled), 2);
+  return TRUE;
+}
+
+/* _i: which. */
+START_TEST (array_for_bindings_keeps_its_futures)
+{
+  run_scene (combine_and_keep, GINT_TO_POINTER (_i));
+}
+END_TEST
+
 static Suite *
 combine_suite (void)
 {
@@ -451,6 +499,7 @@ combine_suite (void)
   TCase *any = morrow_check_add_case (suite, "any");
   TCase *race = morrow_check_add_case (suite, "race");
   TCase *shield = morrow_check_add_case (suite, "shield");
+  TCase *bindings = morrow_check_add_case (suite, "for bindings");
 
   tcase_add_test (all, all_gives_results_in_the_order_of_the_arguments);
   tcase_add_test (all, all_of_nothing_resolves);
@@ -479,6 +528,8 @@ combine_suite (void)
   tcase_add_test (shield, shield_keeps_the_cancel_of_its_waiter_from_what_it_protects);
   tcase_add_test (shield, shield_that_was_cancelled_lets_a_later_failure_report_itself);
   tcase_add_test (shield, shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_itself);
+
+  tcase_add_loop_test (bindings, array_for_bindings_keeps_its_futures, 0, N_BORROWING);
 
   return suite;
 }

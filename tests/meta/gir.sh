@@ -38,6 +38,28 @@ compile_typelib ()
   g-ir-compiler --output="$scratch/Morrow-1.typelib" "$scratch/Morrow-1.gir"
 }
 
+# A binding gives what an array holds only with the array, if at all: what takes the one without the other is not for it.
+take_elements="allv anyv racev gatherv gather_full"
+borrow_elements="all_array any_array race_array gather_array"
+
+# What the GIR says of the function $1, on a line.
+tell_function ()
+{
+  tr '\n' ' ' <"$scratch/Morrow-1.gir" | sed 's/<function /\n&/g' | grep -F "c:identifier=\"morrow_$1\"" | sed 's/<\/function>.*//'
+}
+
+check_arrays ()
+{
+  for name in $take_elements; do
+    tell_function $name | grep -q '^<function [^>]*introspectable="0"' || { echo "morrow_$name () is offered"; return 1; }
+  done
+  for name in $borrow_elements; do
+    tell_function $name | grep -q 'name="futures" *transfer-ownership="none"' || { echo "morrow_$name () does not borrow"; return 1; }
+    ! tell_function $name | grep -q '^<function [^>]*introspectable="0"' || { echo "morrow_$name () is left out"; return 1; }
+  done
+}
+
 check "g-ir-scanner accepts headers and sources without a warning" scan
+check "bindings are not offered what takes the elements of an array" check_arrays
 check "g-ir-compiler accepts what it made" compile_typelib
 finish
