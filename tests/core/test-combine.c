@@ -337,7 +337,7 @@ SCENE (race_against_a_sleep_ends_with_the_winner)
 
 /* --- shield ------------------------------------------------------------------------------------ */
 
-START_TEST (shield_of_what_has_settled_is_that)
+START_TEST (shd_01_shield_of_what_has_settled_is_that)
 {
   g_autoptr (MorrowFuture) done = new_int (1);
   g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (done));
@@ -346,7 +346,7 @@ START_TEST (shield_of_what_has_settled_is_that)
 }
 END_TEST
 
-SCENE (shield_settles_as_what_it_protects)
+SCENE (shd_04_shield_settles_as_what_it_protects)
 {
   MorrowPromise *one, *two, *three;
   MorrowFuture *inner = new_pending (&three);
@@ -369,7 +369,7 @@ SCENE (shield_settles_as_what_it_protects)
   return TRUE;
 }
 
-SCENE (shield_makes_a_coroutine_a_task)
+SCENE (shd_10_shield_makes_a_coroutine_a_task)
 {
   g_autoptr (MorrowFuture) shield = morrow_shield (morrow_coroutine (say_data, (gpointer) "ran", NULL));
 
@@ -386,7 +386,7 @@ await_shielded (gpointer data, GValue *result, GError **error)
   return morrow_await (morrow_shield (morrow_future_ref (data)), error);
 }
 
-SCENE (shield_keeps_the_cancel_of_its_waiter_from_what_it_protects)
+SCENE (shd_02_shield_keeps_the_cancel_of_its_waiter_from_what_it_protects)
 {
   MorrowPromise *promise;
   g_autoptr (MorrowFuture) inner = new_pending (&promise);
@@ -402,7 +402,7 @@ SCENE (shield_keeps_the_cancel_of_its_waiter_from_what_it_protects)
   return TRUE;
 }
 
-SCENE (shield_that_was_cancelled_lets_a_later_failure_report_itself)
+SCENE (shd_06_shield_that_was_cancelled_lets_a_later_failure_report_itself)
 {
   MorrowPromise *promise;
   g_autoptr (MorrowFuture) shield = morrow_shield (new_pending (&promise));
@@ -442,6 +442,51 @@ START_TEST (shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_
   ck_assert_uint_eq (morrow_check_n_expected (), 0);
 }
 END_TEST
+
+SCENE (shd_03_cancel_of_what_a_shield_protects_cancels_the_shield)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) inner = new_pending (&promise);
+  g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (inner));
+
+  ck_assert (morrow_future_cancel (inner));
+  await_cancelled (shield);
+  ck_assert (morrow_future_is_cancelled (shield));
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (shd_05_result_that_comes_after_the_cancel_of_a_shield_is_not_the_shields)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) inner = new_pending (&promise);
+  g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (inner));
+
+  ck_assert (morrow_future_cancel (shield));
+  morrow_promise_resolve_int (promise, 4);
+  await_cancelled (shield);
+  await_ok (inner);
+  ck_assert_int_eq (morrow_future_get_int (inner), 4);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (shd_07_shields_that_were_cancelled_leave_nothing_behind_in_what_they_protected)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) inner = new_pending (&promise);
+
+  for (guint i = 0; i < 10; i++)
+    {
+      g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (inner));
+
+      ck_assert (morrow_future_cancel (shield));
+    }
+  ck_assert_uint_eq (morrow__future_peek (inner) & MORROW__WAITERS, 0);
+  ck_assert (morrow_promise_resolve (promise));
+  morrow_promise_unref (promise);
+  return TRUE;
+}
 
 /* --- for bindings ------------------------------------------------------------------------------ */
 
@@ -522,11 +567,14 @@ combine_suite (void)
   tcase_add_test (race, race_of_nothing_is_refused);
   tcase_add_test (race, race_against_a_sleep_ends_with_the_winner);
 
-  tcase_add_test (shield, shield_of_what_has_settled_is_that);
-  tcase_add_test (shield, shield_settles_as_what_it_protects);
-  tcase_add_test (shield, shield_makes_a_coroutine_a_task);
-  tcase_add_test (shield, shield_keeps_the_cancel_of_its_waiter_from_what_it_protects);
-  tcase_add_test (shield, shield_that_was_cancelled_lets_a_later_failure_report_itself);
+  tcase_add_test (shield, shd_01_shield_of_what_has_settled_is_that);
+  tcase_add_test (shield, shd_04_shield_settles_as_what_it_protects);
+  tcase_add_test (shield, shd_10_shield_makes_a_coroutine_a_task);
+  tcase_add_test (shield, shd_02_shield_keeps_the_cancel_of_its_waiter_from_what_it_protects);
+  tcase_add_test (shield, shd_06_shield_that_was_cancelled_lets_a_later_failure_report_itself);
+  tcase_add_test (shield, shd_03_cancel_of_what_a_shield_protects_cancels_the_shield);
+  tcase_add_test (shield, shd_05_result_that_comes_after_the_cancel_of_a_shield_is_not_the_shields);
+  tcase_add_test (shield, shd_07_shields_that_were_cancelled_leave_nothing_behind_in_what_they_protected);
   tcase_add_test (shield, shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_itself);
 
   tcase_add_loop_test (bindings, array_for_bindings_keeps_its_futures, 0, N_BORROWING);

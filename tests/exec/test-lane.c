@@ -156,7 +156,7 @@ leave_a_thread_over (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (run_that_joins_its_threads_runs_what_they_ask_of_it)
+START_TEST (thr_05_run_that_joins_its_threads_runs_what_they_ask_of_it)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (MorrowExecutor) executor = make_model (_i);
@@ -180,7 +180,7 @@ lane_suite (void)
   tcase_add_test (dropped, work_that_is_dropped_unstarted_warns_as_a_coroutine_does);
   tcase_add_test (dropped, work_that_is_dropped_after_its_cancel_does_not_warn);
   tcase_add_test (dropped, work_that_is_dropped_unstarted_cancels_its_cancellable);
-  tcase_add_loop_test (join, run_that_joins_its_threads_runs_what_they_ask_of_it, 0, N_MODELS);
+  tcase_add_loop_test (join, thr_05_run_that_joins_its_threads_runs_what_they_ask_of_it, 0, N_MODELS);
   suite_add_tcase (suite, join);
   return suite;
 }

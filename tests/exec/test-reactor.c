@@ -477,7 +477,7 @@ SCENE (short_and_long_sleeps_end_in_their_order_and_not_early)
   return TRUE;
 }
 
-SCENE (sleep_after_a_cancelled_earlier_one_ends_in_time)
+SCENE (slp_04_sleep_after_a_cancelled_earlier_one_ends_in_time)
 {
   g_autoptr (MorrowFuture) earlier = morrow_sleep (0.060);
   g_autoptr (MorrowFuture) later = morrow_sleep (0.080);
@@ -876,7 +876,7 @@ make_suite (void)
 
   tcase_add_test (sleeping, idle_loop_does_not_wake_up);
   tcase_add_test (sleeping, short_and_long_sleeps_end_in_their_order_and_not_early);
-  tcase_add_test (sleeping, sleep_after_a_cancelled_earlier_one_ends_in_time);
+  tcase_add_test (sleeping, slp_04_sleep_after_a_cancelled_earlier_one_ends_in_time);
   tcase_add_test (sleeping, what_is_ready_comes_before_a_time_that_has_come);
   tcase_add_test (sleeping, sleep_until_the_least_of_times_ends_at_once);
 

@@ -434,7 +434,7 @@ leave_a_shielded_one_over (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it)
+START_TEST (shd_08_coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
   g_autoptr (MorrowPromise) promise = NULL;
@@ -935,7 +935,7 @@ run_suite (void)
   tcase_add_loop_test (leftovers, run_04_what_a_gather_with_a_limit_starts_later_is_part_of_the_clean_up, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, leftover_that_another_awaits_is_asked_by_the_sweep_and_once_by_that, 0, MODEL_INLINE);
   tcase_add_test (leftovers, circle_of_leftovers_is_opened_by_the_cancel_that_comes_round);
-  tcase_add_loop_test (leftovers, coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, shd_08_coroutine_that_a_shield_started_before_the_end_of_the_run_is_cancelled_by_it, 0, MODEL_INLINE);
   tcase_add_test (leftovers, run_05_leftover_that_fails_is_reported_and_mains_result_stands);
   tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
   tcase_add_test (leftovers, run_07_task_made_just_before_main_returns_still_gets_its_first_step);

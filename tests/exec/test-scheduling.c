@@ -310,7 +310,7 @@ SCENE (sch_11_absurdly_long_sleeps_are_legal)
   return TRUE;
 }
 
-SCENE (a_sleep_is_never_early_and_ends_at_its_microsecond)
+SCENE (slp_05_a_sleep_is_never_early_and_ends_at_its_microsecond)
 {
   for (guint i = 1; i <= 2000; i += 111)
     {
@@ -322,7 +322,7 @@ SCENE (a_sleep_is_never_early_and_ends_at_its_microsecond)
   return TRUE;
 }
 
-SCENE (a_sleep_of_nothing_or_less_ends_on_the_next_turn)
+SCENE (slp_01_a_sleep_of_nothing_or_less_ends_on_the_next_turn)
 {
   gint64 before = morrow__clock_now ();
 
@@ -334,12 +334,23 @@ SCENE (a_sleep_of_nothing_or_less_ends_on_the_next_turn)
   return TRUE;
 }
 
-SCENE (a_sleep_of_no_number_fails)
+SCENE (slp_02_a_sleep_of_no_number_fails)
 {
   g_autoptr (MorrowFuture) sleep = morrow_sleep (0.0 / 0.0);
   g_autoptr (GError) why = await_error (sleep);
 
   assert_error (why, MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT);
+  return TRUE;
+}
+
+SCENE (slp_06_a_sleep_may_last_longer_than_any_clock)
+{
+  g_autoptr (MorrowFuture) sleep = morrow_sleep (G_MAXDOUBLE);
+
+  ck_assert (morrow_yield (error));
+  ck_assert (!morrow_future_is_settled (sleep));
+  ck_assert (morrow_future_cancel (sleep));
+  await_cancelled (sleep);
   return TRUE;
 }
 
@@ -399,9 +410,10 @@ scheduling_suite (void)
   tcase_add_test (time, sch_06_equal_deadlines_fire_in_creation_order);
   tcase_add_test (time, sch_06_equal_durations_of_tasks_that_start_together_end_in_their_order);
   tcase_add_test (time, sch_11_absurdly_long_sleeps_are_legal);
-  tcase_add_test (time, a_sleep_is_never_early_and_ends_at_its_microsecond);
-  tcase_add_test (time, a_sleep_of_nothing_or_less_ends_on_the_next_turn);
-  tcase_add_test (time, a_sleep_of_no_number_fails);
+  tcase_add_test (time, slp_05_a_sleep_is_never_early_and_ends_at_its_microsecond);
+  tcase_add_test (time, slp_01_a_sleep_of_nothing_or_less_ends_on_the_next_turn);
+  tcase_add_test (time, slp_02_a_sleep_of_no_number_fails);
+  tcase_add_test (time, slp_06_a_sleep_may_last_longer_than_any_clock);
   tcase_add_test (time, a_sleep_counts_from_when_it_is_made);
 
   return suite;

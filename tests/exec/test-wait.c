@@ -46,7 +46,7 @@ START_TEST (wait_ends_when_another_thread_settles)
 }
 END_TEST
 
-START_TEST (wait_until_a_deadline_that_has_passed_times_out_and_the_future_goes_on)
+START_TEST (rct_02_wait_until_a_deadline_that_has_passed_times_out_and_the_future_goes_on)
 {
   g_autoptr (MorrowPromise) promise = NULL;
   g_autoptr (MorrowFuture) future = new_pending (&promise);
@@ -100,7 +100,7 @@ wait_in_task_too (gpointer data, GValue *result, GError **error)
   return wait_here (data, result, error) && morrow_await (morrow_create_task (morrow_coroutine (wait_here, NULL, NULL)), error);
 }
 
-START_TEST (wait_on_an_executors_own_thread_is_refused)
+START_TEST (rct_07_wait_on_an_executors_own_thread_is_refused)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
@@ -147,7 +147,7 @@ await_thread (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (work_runs_on_another_thread_outside_any_executor)
+START_TEST (thr_01_work_runs_on_another_thread_outside_any_executor)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
@@ -177,7 +177,7 @@ gather_works_that_meet (gpointer data, GValue *result, GError **error)
   return morrow_await (morrow_gatherv (works, N_WORKS), error);
 }
 
-START_TEST (works_run_at_the_same_time_whatever_the_executor)
+START_TEST (thr_07_works_run_at_the_same_time_whatever_the_executor)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
   pthread_barrier_t all;
@@ -198,7 +198,7 @@ await_failing_work (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (work_that_fails_rejects)
+START_TEST (thr_01_work_that_fails_rejects)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
@@ -212,7 +212,7 @@ say_freed (gpointer data)
   say ("freed");
 }
 
-SCENE (work_is_lazy_and_its_data_is_released_all_the_same)
+SCENE (thr_02_work_is_lazy_and_its_data_is_released_all_the_same)
 {
   morrow_check_expect_warning ("'never', for a thread, was never awaited*");
   morrow_future_unref (morrow_to_thread (never, NULL, say_freed));
@@ -249,7 +249,7 @@ cancel_work_that_runs (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (work_that_is_cancelled_settles_at_once_and_its_thread_runs_on)
+START_TEST (thr_04_work_that_is_cancelled_settles_at_once_and_its_thread_runs_on)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
   Gates gates;
@@ -278,11 +278,38 @@ await_who_calls_back (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-START_TEST (thread_can_call_back_into_the_executor_and_wait_for_it)
+START_TEST (rct_01_thread_can_call_back_into_the_executor_and_wait_for_it)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
   run_scene_on (executor, await_who_calls_back, NULL);
+}
+END_TEST
+
+START_TEST (rct_03_wait_for_a_task_that_is_cancelled_fails_as_cancelled)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (await_it, pending, NULL));
+  g_autoptr (GError) error = NULL;
+
+  ck_assert (morrow_future_cancel (task));
+  ck_assert (!morrow_future_wait (task, &error));
+  assert_cancelled (error);
+  ck_assert (morrow_future_is_cancelled (task));
+  morrow_promise_resolve (promise);
+}
+END_TEST
+
+START_TEST (rct_04_wait_for_a_task_that_fails_gives_its_error)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (pool, morrow_coroutine (fail_with, (gpointer) "no luck", NULL));
+  g_autoptr (GError) error = NULL;
+
+  ck_assert (!morrow_future_wait (task, &error));
+  ck_assert_str_eq (error->message, "no luck");
 }
 END_TEST
 
@@ -295,17 +322,19 @@ wait_suite (void)
 
   tcase_add_test (plain, wait_gives_the_outcome_of_what_has_settled);
   tcase_add_test (plain, wait_ends_when_another_thread_settles);
-  tcase_add_test (plain, wait_until_a_deadline_that_has_passed_times_out_and_the_future_goes_on);
+  tcase_add_test (plain, rct_02_wait_until_a_deadline_that_has_passed_times_out_and_the_future_goes_on);
   tcase_add_test (plain, wait_for_a_coroutine_that_nobody_has_started_is_refused);
-  tcase_add_loop_test (plain, wait_on_an_executors_own_thread_is_refused, 0, N_MODELS);
+  tcase_add_loop_test (plain, rct_07_wait_on_an_executors_own_thread_is_refused, 0, N_MODELS);
   tcase_add_test (plain, several_threads_can_wait_for_one_future);
+  tcase_add_test (plain, rct_03_wait_for_a_task_that_is_cancelled_fails_as_cancelled);
+  tcase_add_test (plain, rct_04_wait_for_a_task_that_fails_gives_its_error);
 
-  tcase_add_loop_test (work, work_runs_on_another_thread_outside_any_executor, 0, N_MODELS);
-  tcase_add_loop_test (work, works_run_at_the_same_time_whatever_the_executor, 0, N_MODELS);
-  tcase_add_loop_test (work, work_that_fails_rejects, 0, N_MODELS);
-  tcase_add_test (work, work_is_lazy_and_its_data_is_released_all_the_same);
-  tcase_add_loop_test (work, work_that_is_cancelled_settles_at_once_and_its_thread_runs_on, 0, N_MODELS);
-  tcase_add_loop_test (work, thread_can_call_back_into_the_executor_and_wait_for_it, 0, N_MODELS);
+  tcase_add_loop_test (work, thr_01_work_runs_on_another_thread_outside_any_executor, 0, N_MODELS);
+  tcase_add_loop_test (work, thr_07_works_run_at_the_same_time_whatever_the_executor, 0, N_MODELS);
+  tcase_add_loop_test (work, thr_01_work_that_fails_rejects, 0, N_MODELS);
+  tcase_add_test (work, thr_02_work_is_lazy_and_its_data_is_released_all_the_same);
+  tcase_add_loop_test (work, thr_04_work_that_is_cancelled_settles_at_once_and_its_thread_runs_on, 0, N_MODELS);
+  tcase_add_loop_test (work, rct_01_thread_can_call_back_into_the_executor_and_wait_for_it, 0, N_MODELS);
 
   return suite;
 }
