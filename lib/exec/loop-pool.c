@@ -73,7 +73,6 @@
 #include "exec/loop-pool-private.h"
 
 #define WORK_AT_ONCE  8    /* submitted work that a loop takes from the ring in one step */
-#define WORK_PER_TURN 64   /* and that it runs before it looks at all else */
 #define NEXT_TO_NOTHING 64 /* jobs and submitted work that were not worth a wake-up of 20 to 60 us: if trivial, 1 or 2 us */
 
 struct _MorrowLoopPool
@@ -434,16 +433,18 @@ morrow__loop_pool_steal (MorrowLoop *loop)
   return FALSE;
 }
 
-/* Takes a share of what is there, the smaller the less there is (guided self-scheduling, Polychronopoulos and Kuck, 1987):
+/* As much as a batch has jobs, or a little more: the dearer it is the sooner the loop looks at all else.
+ * Takes a share of what is there, the smaller the less there is (guided self-scheduling, Polychronopoulos and Kuck, 1987):
  * who takes what runs long has taken few others with it. */
 gboolean
 morrow__loop_pool_work (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
   MorrowRingItem items[WORK_AT_ONCE];
+  guint at_once = loop->batch < WORK_AT_ONCE ? 1 : WORK_AT_ONCE;
   guint n_run = 0, n;
 
-  while (n_run < WORK_PER_TURN && (n = morrow__ring_pop (self->ring, items, WORK_AT_ONCE, 4 * self->loops->len)) > 0)
+  while (n_run < loop->batch && (n = morrow__ring_pop (self->ring, items, at_once, 4 * self->loops->len)) > 0)
     {
       morrow__loop_pool_pass_on (loop);
       for (guint i = 0; i < n; i++)

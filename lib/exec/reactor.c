@@ -453,7 +453,7 @@ poll_in_passing (MorrowLoop *self)
 
 /* How many jobs the next batch may run, when it is so long since the last poll: more of those that are cheap, beside which a look
  * at the clock is dear, and so few of those that are dear that the next poll is not late by much. On a pool the work that was
- * submitted waits for the batch as well. */
+ * submitted waits for the batch as well, and as much of it follows. */
 static guint
 next_batch (MorrowLoop *self, gint64 since)
 {

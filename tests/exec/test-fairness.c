@@ -305,6 +305,77 @@ START_TEST (source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_
 }
 END_TEST
 
+/* Steps that were submitted: each submits the next one. */
+typedef struct
+{
+  Beside         beside;
+  MorrowPromise *served;   /* a hundred times */
+} Submitted;
+
+static void
+step_and_submit (gpointer data)
+{
+  Submitted *self = data;
+
+  if (self->beside.ends)
+    return;
+  self->beside.n_steps++;
+  morrow__clock_advance (self->beside.step);
+  morrow_executor_submit (morrow_executor_get_current (), step_and_submit, self, NULL);
+}
+
+static gboolean
+serve_and_tell (gpointer data)
+{
+  Submitted *self = data;
+  gboolean goes_on = serve (&self->beside);
+
+  if (!goes_on)
+    morrow_promise_resolve (self->served);
+  return goes_on;
+}
+
+static gboolean
+serve_beside_submitted_work (gpointer data, GValue *result, GError **error)
+{
+  Submitted *self = data;
+  GSource *source = g_idle_source_new ();
+  MorrowFuture *served = morrow_promise_get_future (self->served);
+
+  morrow__clock_set_virtual (TRUE);
+  g_source_set_callback (source, serve_and_tell, self, NULL);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  g_source_unref (source);
+  for (guint i = 0; i < 200; i++)
+    morrow_executor_submit (morrow_executor_get_current (), step_and_submit, self, NULL);
+  await_ok (served);
+  morrow__clock_set_virtual (FALSE);
+  morrow_future_unref (served);
+  return TRUE;
+}
+
+static gboolean
+serve_on_a_worker_beside_submitted_work (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (serve_beside_submitted_work, data, NULL)), error);
+}
+
+START_TEST (source_beside_dear_submitted_work_waits_for_one_batch_and_then_for_two_intervals_at_most)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+  Submitted submitted = { .beside.step = 10, .served = morrow_promise_new () };
+  const Beside *beside = &submitted.beside;
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (pool, morrow_coroutine (serve_on_a_worker_beside_submitted_work, &submitted, NULL), NULL, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_uint_le (beside->n_most, BATCH + 8);
+  ck_assert_uint_le (beside->n_steps, 2 * (BATCH + 8) + beside->n_served * 2 * POLL_INTERVAL / beside->step);
+  morrow_promise_unref (submitted.served);
+}
+END_TEST
+
 /* --- beside an application's frames --------------------------------------------------------------- */
 
 #ifdef MORROW_CHECK_TSAN
@@ -533,6 +604,7 @@ fairness_suite (void)
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
   tcase_add_test (sources, source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most);
+  tcase_add_test (sources, source_beside_dear_submitted_work_waits_for_one_batch_and_then_for_two_intervals_at_most);
   tcase_add_test (sources, source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_most);
 
   tcase_add_loop_test (frames, no_frame_is_missed_beside_a_hundred_thousand_tasks_that_never_wait, 0, G_N_ELEMENTS (steps));
