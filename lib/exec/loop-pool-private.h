@@ -22,7 +22,8 @@ gboolean morrow__loop_pool_sees_work   (MorrowLoop *loop);
 /* The loop goes on to run something else than what is left: another is woken for that, if need be. */
 void     morrow__loop_pool_pass_on     (MorrowLoop *loop);
 
-gboolean morrow__loop_pool_has_work    (MorrowLoop *loop);
+/* The last look before it sleeps; not @ret_sure: it may have missed something. */
+gboolean morrow__loop_pool_has_work    (MorrowLoop *loop, gboolean *ret_sure);
 
 /* Naps: the loop has slept until now; whether it naps, instead of sleeping again; and whether it goes on with that, to be asked
  * after each NAP_TIME. A nap ends as a search does. */

@@ -13,7 +13,8 @@
  *   at all deques and at all offers once more. One of the two sees the other, if neither look is done before its store is
  *   visible. The pusher's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier ()
  *   makes every running thread of the process pass a full barrier. Where the kernel has none, the pusher exchanges with
- *   n_asleep, which is one.
+ *   n_asleep, which is one. Where it fails all the same, for lack of memory, or refused by a filter that came later, the
+ *   sleeper may have missed something, and looks again soon.
  *   P2: nobody is woken while a loop searches, that is, looks around before it goes to sleep. A search ends before what was
  *   found is run, and before any code of the user's, or before the loop counts as asleep: who ends the last one looks
  *   again, and wakes another if there is something left. The pusher has a fence between its push and its look at
@@ -259,14 +260,13 @@ morrow__loop_pool_pass_on (MorrowLoop *loop)
 /* The loop says that it sleeps: the second look at what there is to do (P1). It counts until morrow__loop_pool_slept
  * (). */
 gboolean
-morrow__loop_pool_has_work (MorrowLoop *loop)
+morrow__loop_pool_has_work (MorrowLoop *loop, gboolean *ret_sure)
 {
   MorrowLoopPool *self = loop->pool;
 
   /* Sequentially consistent: P1, pairs with the look at n_asleep in wants_thief (), by the membarrier where there is one. */
   atomic_fetch_add_explicit (&self->n_asleep, 1, memory_order_seq_cst);
-  if (!self->fence)
-    syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  *ret_sure = self->fence || syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 
   if (has_work (self))
     {

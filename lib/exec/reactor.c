@@ -50,6 +50,7 @@
 #define PORTION         16     /* jobs between two looks at the clock there, at most, */
 #define PORTION_TIME    50     /* and how many microseconds they should take at most */
 #define NAP_TIME        100    /* microseconds that a loop of a pool naps: what a wake-up takes, and some more (loop-pool.c) */
+#define UNSURE_TIME     10000  /* that one sleeps which may have missed something */
 #define CROWD           256    /* events that are taken at once when a timer is due and more may have come than a look brings, */
 #define CROWD_ROUNDS    16     /* and how often */
 #define SHORT_TIME      50000  /* microseconds: when a thousandth of it is 50 us */
@@ -474,6 +475,17 @@ poll_now_and_then (MorrowLoop *self)
     poll_in_passing (self);
 }
 
+/* On a pool: the last look at what any loop may do, which a loop that cannot be sure of it repeats before long. */
+static gboolean
+pool_has_work (MorrowLoop *self)
+{
+  gboolean is_sure, has = morrow__loop_pool_has_work (self, &is_sure);
+
+  if (G_UNLIKELY (!is_sure))
+    arm_timer_fd (self, morrow__clock_now () + UNSURE_TIME);
+  return has;
+}
+
 /* Says that the loop is going to sleep; FALSE when somebody has posted meanwhile (L1). In either case it is to wake_up (). */
 static gboolean
 fall_asleep (MorrowLoop *self)
@@ -482,7 +494,7 @@ fall_asleep (MorrowLoop *self)
   /* Sequentially consistent: L1, pairs with the exchange in morrow__loop_post (). */
   atomic_store_explicit (&self->asleep, TRUE, memory_order_seq_cst);
   return atomic_load_explicit (&self->inbox.newest, memory_order_seq_cst) == NULL &&
-         (self->pool == NULL || self->napping || !morrow__loop_pool_has_work (self));   /* who naps will look, late or not */
+         (self->pool == NULL || self->napping || !pool_has_work (self));   /* who naps will look, late or not */
 }
 
 /* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy, nor is anybody to

@@ -8,6 +8,7 @@
 #include "exec/loop-pool-private.h"
 #include "exec/models.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -981,6 +982,30 @@ START_TEST (work_that_chooses_a_loop_with_something_else_to_do_is_done_by_anothe
 }
 END_TEST
 
+/* Then a push may be on its way while the loop looks. */
+static atomic_uint n_looks;
+
+static int
+fail_to_be_sure (void)
+{
+  atomic_fetch_add (&n_looks, 1);
+  errno = ENOMEM;
+  return -1;
+}
+
+START_TEST (loop_that_cannot_be_sure_that_there_is_nothing_to_do_looks_again_and_again)
+{
+  MorrowExecutor *pool;
+
+  atomic_store (&in_membarrier, fail_to_be_sure);
+  pool = morrow_loop_pool_new (1);
+  while (atomic_load (&n_looks) < 10)
+    sched_yield ();
+  atomic_store (&in_membarrier, NULL);
+  g_object_unref (pool);
+}
+END_TEST
+
 /* --- naps -------------------------------------------------------------------------------------- */
 
 /* A loop in whose work it is looked when it would nap, and whether it would go on, while the other one does as it is told. */
@@ -1432,6 +1457,7 @@ loop_pool_suite (void)
   tcase_add_test (searching, work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked_around);
 
   tcase_add_loop_test (chosen, work_that_chooses_a_loop_with_something_else_to_do_is_done_by_another, 0, G_N_ELEMENTS (beginnings));
+  tcase_add_test (chosen, loop_that_cannot_be_sure_that_there_is_nothing_to_do_looks_again_and_again);
 
   tcase_add_test (naps, loop_that_was_woken_for_next_to_nothing_naps);
   tcase_add_test (naps, nobody_is_woken_while_a_loop_naps_but_when_it_ends);
