@@ -98,7 +98,7 @@ struct _MorrowFutureOps
 #define MORROW__READ      ((guintptr) 1 << 4)
 #define MORROW__WAITERS   (~(MORROW__SETTLED | MORROW__LOCKED))
 
-/* In aux: the site is a string of our own, a name and after its NUL the site proper. */
+/* In aux: a name of our own stands in the place of the site, which is kept before it. */
 #define MORROW__NAMED     (1u << 31)
 
 /* In aux: ops->start is to be called, which may find that nothing is left to be started. */
@@ -163,6 +163,7 @@ const GError *morrow__future_get_error     (MorrowFuture *self);
 void          morrow__future_mark_read     (MorrowFuture *self);
 gboolean      morrow__future_propagate_error (MorrowFuture *self, GError **error);
 const char   *morrow__future_get_site      (MorrowFuture *self);
+void          morrow__future_free_name     (MorrowFuture *self);
 GError       *morrow__cancelled_error      (const char *message);
 void          morrow__report_unread        (MorrowFuture *self);
 gboolean      morrow__future_is_shield     (MorrowFuture *self);

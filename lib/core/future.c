@@ -149,8 +149,7 @@ morrow__future_clear_rest (MorrowFuture *self)
       g_value_unset (&self->outcome.value);
     }
 
-  if (G_UNLIKELY (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED))
-    g_free ((char *) self->site);
+  morrow__future_free_name (self);
 }
 
 static void

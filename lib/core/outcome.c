@@ -255,12 +255,37 @@ DEFINE_GETTER (object, gpointer, G_TYPE_OBJECT, g_value_get_object, NULL)
 
 /* --- names ------------------------------------------------------------------------------------------------------- */
 
+/* A name, and the site in whose place it stands: others keep that beyond the name. */
+typedef struct
+{
+  const char *site;     /* immutable, as is the name */
+  char        name[];
+} Named;
+
+static Named *
+get_named (MorrowFuture *self)
+{
+  return G_STRUCT_MEMBER_P (self->site, -(glong) G_STRUCT_OFFSET (Named, name));
+}
+
+static gboolean
+is_named (MorrowFuture *self)
+{
+  return (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED) != 0;
+}
+
+/* A string that lives as long as the program, or NULL. */
 const char *
 morrow__future_get_site (MorrowFuture *self)
 {
-  if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)
-    return self->site + strlen (self->site) + 1;
-  return self->site;
+  return is_named (self) ? get_named (self)->site : self->site;
+}
+
+void
+morrow__future_free_name (MorrowFuture *self)
+{
+  if (is_named (self))
+    g_free (get_named (self));
 }
 
 /**
@@ -273,24 +298,20 @@ morrow__future_get_site (MorrowFuture *self)
 void
 morrow_future_set_name (MorrowFuture *self, const gchar *name)
 {
-  const char *site;
-  char *named;
-  gsize name_size, site_size;
+  Named *named;
+  gsize size;
 
   g_return_if_fail (self != NULL && name != NULL);
 
-  site = morrow__future_get_site (self);
-  site = site != NULL ? site : "";
-  name_size = strlen (name) + 1;
-  site_size = strlen (site) + 1;
-  named = g_malloc (name_size + site_size);
-  memcpy (named, name, name_size);
-  memcpy (named + name_size, site, site_size);
+  size = strlen (name) + 1;
+  named = g_malloc (sizeof (Named) + size);
+  named->site = morrow__future_get_site (self);
+  memcpy (named->name, name, size);
 
+  morrow__future_free_name (self);
+  self->site = named->name;
   /* Relaxed: the caller keeps other threads away. */
-  if (atomic_fetch_or_explicit (&self->aux, MORROW__NAMED, memory_order_relaxed) & MORROW__NAMED)
-    g_free ((char *) self->site);
-  self->site = named;
+  atomic_fetch_or_explicit (&self->aux, MORROW__NAMED, memory_order_relaxed);
 }
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */

@@ -441,6 +441,33 @@ SCENE (callback_that_contradicts_itself_is_a_critical_and_fails)
   return TRUE;
 }
 
+static const char *
+name_it (MorrowFuture *future, const char *name)
+{
+  const char *site = morrow__future_get_site (future);
+
+  morrow_future_set_name (future, name);
+  return site;
+}
+
+SCENE (callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called_later)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  const char *site = name_it (future, "first");
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, say_int, (gpointer) "it", NULL);
+  g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (future));
+
+  ck_assert_ptr_eq (name_it (future, "second"), site);
+  ck_assert_ptr_eq (morrow__future_get_site (called), site);
+  ck_assert_ptr_eq (morrow__future_get_site (shield), site);
+  morrow_promise_resolve_int (promise, 1);
+  await_ok (called);
+  forget_said ();
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
 /* --- data, and cancel -------------------------------------------------------------------------- */
 
 SCENE (data_is_released_after_the_callback_or_instead_of_it)
@@ -620,6 +647,7 @@ then_suite (void)
   tcase_add_test (what, finally_passes_the_outcome_on);
   tcase_add_test (what, finally_that_fails_fails);
   tcase_add_test (what, callback_that_fails_rejects_and_reports_when_nobody_looks);
+  tcase_add_test (what, callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called_later);
   tcase_add_test (what, callback_that_contradicts_itself_is_a_critical_and_fails);
 
   tcase_add_test (cancel, data_is_released_after_the_callback_or_instead_of_it);
