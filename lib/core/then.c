@@ -214,9 +214,9 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
  * Calls @func once @self has resolved. When it rejects, @func is not called and the error goes on to the future
  * returned.
  *
- * Callbacks of one future start in the order in which they were attached. They run where they were attached: on that
- * loop, on any worker of that pool, or from a plain thread on its thread-default #GMainContext; never inside the call
- * that attaches or settles.
+ * Callbacks run where they were attached: on that loop, on any worker of that pool, or from a plain thread on its
+ * thread-default #GMainContext; never inside the call that attaches or settles. Those of one future start in the order in which
+ * they were attached there; but on a pool, which may run several at the same time, in any.
  *
  * When that has been closed by then, or the #GMainContext has gone, @func is not called, and the future returned rejects
  * with %MORROW_ERROR_CLOSED. @data is released at once then, by whoever closes it or settles @self: its @data_free must not

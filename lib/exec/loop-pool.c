@@ -500,7 +500,7 @@ morrow__loop_pool_count_post (MorrowLoop *loop)
     atomic_fetch_add_explicit (&loop->pool->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_posted () */
 }
 
-/* Each thread outside deals out in turn, for itself. */
+/* Each thread outside deals out in turn, for itself: also callbacks of one future, which may then run at the same time. */
 static MorrowLoop *
 next_loop (MorrowLoopPool *self)
 {
