@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What lives on a loop can be cancelled from outside at any time, also while its loop ends and is
- * freed.  Two threads meet before each round, so that the one does end its run while the other
- * cancels.
+ * freed; and what holds a pool may let go while others come and go.  Two threads meet before each
+ * round, so that the one does end its run while the other cancels.
  */
 #include "config.h"
 
@@ -114,15 +114,93 @@ START_TEST (cancel_of_a_task_meets_the_end_of_its_pool)
 }
 END_TEST
 
+/* --- the last hold ----------------------------------------------------------------------------- */
+
+/* What the round is about: a gather holds the pool, of a promise that the other thread settles. */
+typedef struct
+{
+  Rendezvous     rendezvous;
+  MorrowPromise *promise;
+  MorrowFuture  *pending;
+  atomic_int     has_started;
+} Hold;
+
+static gboolean
+do_nothing (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+/* Takes holds, and lets go of them, until the pool ends. */
+static gboolean
+attach_callbacks (gpointer data, GValue *result, GError **error)
+{
+  Hold *hold = data;
+  MorrowFuture *pending = morrow_future_ref (hold->pending);
+  g_autoptr (MorrowFuture) settled = morrow_future_new_resolved (NULL);
+
+  morrow_future_unref (morrow_gatherv (&pending, 1));
+  atomic_store (&hold->has_started, TRUE);
+  while (morrow_await (morrow_future_then (settled, do_nothing, NULL, NULL), error))
+    ;
+  return FALSE;
+}
+
+static gpointer
+settle_in_each_round (gpointer data)
+{
+  Hold *hold = data;
+
+  while (rendezvous_follow (&hold->rendezvous))
+    {
+      morrow_promise_resolve (hold->promise);
+      rendezvous_meet (&hold->rendezvous);
+    }
+  return NULL;
+}
+
+START_TEST (last_hold_goes_while_a_task_takes_others)
+{
+  Hold hold = { .promise = NULL };
+  GThread *thread;
+
+  rendezvous_init (&hold.rendezvous, 2, N_ROUNDS);
+  thread = g_thread_new ("settle", settle_in_each_round, &hold);
+  while (rendezvous_take_round (&hold.rendezvous))
+    {
+      MorrowExecutor *pool = make_model (_i);
+      MorrowFuture *task;
+
+      hold.pending = new_pending (&hold.promise);
+      atomic_store (&hold.has_started, FALSE);
+      task = morrow_executor_spawn (pool, morrow_coroutine (attach_callbacks, &hold, NULL));
+      while (!atomic_load (&hold.has_started))
+        g_thread_yield ();
+      g_object_unref (pool);
+      rendezvous_meet (&hold.rendezvous);
+
+      ck_assert (!morrow_future_wait (task, NULL));
+      rendezvous_meet (&hold.rendezvous);
+      morrow_future_unref (task);
+      morrow_future_unref (hold.pending);
+      morrow_promise_unref (hold.promise);
+    }
+  rendezvous_end (&hold.rendezvous);
+  g_thread_join (thread);
+}
+END_TEST
+
 static Suite *
 loop_end_suite (void)
 {
   Suite *suite = suite_create ("loop-end");
   TCase *cancel = morrow_check_add_case (suite, "cancel");
+  TCase *last = morrow_check_add_case (suite, "the last hold");
 
   tcase_add_test (cancel, cancel_of_a_task_meets_the_end_of_its_loop);
   tcase_add_test (cancel, cancel_of_a_sleep_meets_the_end_of_its_loop);
   tcase_add_loop_test (cancel, cancel_of_a_task_meets_the_end_of_its_pool, MODEL_THREADS, MODEL_LOOPS + 1);
+  tcase_add_loop_test (last, last_hold_goes_while_a_task_takes_others, MODEL_THREADS, MODEL_LOOPS + 1);
 
   return suite;
 }
