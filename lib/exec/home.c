@@ -23,7 +23,7 @@ MORROW__IN_EACH_CHILD (forget_visitors)
 void
 morrow__home_visit (void)
 {
-  morrow__executor_n_reasons++;
+  morrow__executor_n_reasons++;                 /* who ends waits for visitors, and so must not be one */
   /* Sequentially consistent: H1, pairs with the exchange in morrow__home_wait_for_visitors (). */
   atomic_fetch_add_explicit (&n_visitors, 1, memory_order_seq_cst);
 }
