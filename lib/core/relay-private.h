@@ -3,7 +3,8 @@
  * one to what it held. A chain of futures may be as long as it likes, but a stack may not: so a relay lets a number of
  * calls nest, and puts the rest off to the outermost, which makes them before it returns.
  *
- * What is relayed must not switch to another task. */
+ * What is relayed may release somebody's value, and that may await: the task takes what lies on its stack with it
+ * (morrow__task_park_relayed ()), since the calls of others do not. What is put off until then waits for it. */
 
 #pragma once
 
@@ -26,6 +27,19 @@ typedef struct
 /* Outcomes and cancels: they cause each other, so that they share a depth. */
 extern __thread MorrowRelay morrow__relay;
 
+/* A depth of its own: what is freed may be anybody's, and may take its time. */
+extern __thread MorrowRelay morrow__unrefs;
+
+/* What a stack takes with it. */
+typedef struct
+{
+  MorrowRelay outcomes;
+  MorrowRelay unrefs;
+} MorrowRelays;
+
+MorrowRelays morrow__relay_leave  (void);
+void         morrow__relay_return (const MorrowRelays *left);
+
 void morrow__relay_put_off   (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data);
 void morrow__relay_make_rest (MorrowRelay *self);
 
@@ -35,6 +49,13 @@ void morrow__relay_drop      (MorrowRelayFunc func, MorrowFuture *held, gpointer
 
 /* For who holds what may hold such futures: calls @func, which releases it, now or soon; @future lives until then. */
 void morrow__relay_release   (MorrowRelayFunc func, MorrowFuture *future);
+
+/* Whether calls that are relayed are on the stack. */
+static inline gboolean
+morrow__relay_is_nested (void)
+{
+  return (morrow__relay.depth | morrow__unrefs.depth) != 0;
+}
 
 /* Calls @func, now or soon; @future lives until then. */
 static inline void

@@ -15,8 +15,7 @@ struct _MorrowRelayed
 
 __thread MorrowRelay morrow__relay;
 
-/* A depth of its own: what is freed may be anybody's, and may take its time. */
-static __thread MorrowRelay unrefs;
+__thread MorrowRelay morrow__unrefs;
 
 void
 morrow__relay_put_off (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)
@@ -43,6 +42,23 @@ morrow__relay_make_rest (MorrowRelay *self)
     }
 }
 
+/* What runs from now on has no relayed calls on its stack, until morrow__relay_return (). */
+MorrowRelays
+morrow__relay_leave (void)
+{
+  MorrowRelays left = { .outcomes = morrow__relay, .unrefs = morrow__unrefs };
+
+  morrow__relay = morrow__unrefs = (MorrowRelay) { .depth = 0 };
+  return left;
+}
+
+void
+morrow__relay_return (const MorrowRelays *left)
+{
+  morrow__relay = left->outcomes;
+  morrow__unrefs = left->unrefs;
+}
+
 static void
 unref (MorrowFuture *future, gpointer data)
 {
@@ -52,7 +68,7 @@ unref (MorrowFuture *future, gpointer data)
 void
 morrow__relay_drop (MorrowRelayFunc func, MorrowFuture *held, gpointer data)
 {
-  morrow__relay_call (&unrefs, func, held, data);
+  morrow__relay_call (&morrow__unrefs, func, held, data);
 }
 
 void
@@ -64,5 +80,5 @@ morrow__relay_unref (MorrowFuture *held)
 void
 morrow__relay_release (MorrowRelayFunc func, MorrowFuture *future)
 {
-  morrow__relay_call (&unrefs, func, future, NULL);
+  morrow__relay_call (&morrow__unrefs, func, future, NULL);
 }

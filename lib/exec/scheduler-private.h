@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "core/relay-private.h"
 #include "exec/loop-private.h"
 
 /* What the job of a task that is to go on is known by; never called. */
@@ -14,6 +15,7 @@ void         morrow__loop_check_context (MorrowLoop *self, MorrowTask *task);
 #endif
 MorrowJob   *morrow__loop_pop_pool_job  (MorrowLoop *self);
 MorrowFiber *morrow__loop_next_other    (MorrowLoop *self, MorrowJob *job);
+gboolean     morrow__task_park_relayed  (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error);
 
 static inline MorrowLoop *
 morrow__loop_of_home (MorrowHome *home)
@@ -76,6 +78,8 @@ morrow__loop_queue_task (MorrowLoop *self, MorrowTask *task)
 static inline __attribute__ ((always_inline)) gboolean
 morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
 {
+  if (G_UNLIKELY (morrow__relay_is_nested ()))
+    return morrow__task_park_relayed (self, home, awaited, error);
   if (G_UNLIKELY (home->klass != &morrow__loop_home_class))
     return home->klass->park (home, self, awaited, error);
 

@@ -248,6 +248,17 @@ morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
   return &self->main_fiber;
 }
 
+/* In @self, whose stack has calls that are relayed: what runs meanwhile on this thread has none. */
+gboolean
+morrow__task_park_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
+{
+  MorrowRelays left = morrow__relay_leave ();
+  gboolean ok = morrow__task_park (self, home, awaited, error);
+
+  morrow__relay_return (&left);
+  return ok;
+}
+
 static void
 loop_wake (MorrowHome *home, MorrowTask *task)
 {
@@ -364,10 +375,12 @@ morrow__loop_warm (MorrowLoop *self)
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
-/* On the loop's own stack: runs up to @fuel jobs. */
+/* On the loop's own stack, which may have calls that are relayed when somebody turns a main context in one: runs up to @fuel
+ * jobs. */
 void
 morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 {
+  MorrowRelays left = morrow__relay_leave ();
   MorrowJob *job;
 
   begin_checks (self);
@@ -387,6 +400,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
         morrow__fiber_switch (&self->main_fiber, fiber);
       self->home.current = NULL;
     }
+  morrow__relay_return (&left);
 }
 
 /* Asks every task that lives here to end, and those that will. */

@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "core/future-private.h"
+#include "core/relay-private.h"
 #include "exec/scene.h"
 
 /* A child that waits, and that when it is cancelled cleans up while another future is pending. */
@@ -207,6 +207,72 @@ SCENE (all_is_cancelled_with_the_task_that_awaits_it)
   forget_said ();
   child_clear (&children[0]);
   child_clear (&children[1]);
+  return TRUE;
+}
+
+/* Awaits what it is given, in the middle of whatever drops it. */
+static void
+await_as_it_goes (gpointer data, GObject *object)
+{
+  await_ok (data);
+}
+
+static gboolean
+drop_in_a_settling (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *one, *two;
+  g_autoptr (MorrowFuture) all = morrow_all (new_pending (&one), new_pending (&two), NULL);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_weak_ref (object, await_as_it_goes, data);
+  morrow_promise_resolve_object (one, object);
+  g_object_unref (object);
+  morrow_promise_unref (one);
+  morrow_promise_reject (two, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+  morrow_promise_unref (two);
+  await_failed (all, "no luck");
+  return TRUE;
+}
+
+static gboolean
+drop_results (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *promise;
+  MorrowFuture *all = morrow_all (new_pending (&promise), NULL);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_weak_ref (object, await_as_it_goes, data);
+  morrow_promise_resolve_object (promise, object);
+  g_object_unref (object);
+  morrow_promise_unref (promise);
+  morrow_future_unref (all);
+  return TRUE;
+}
+
+static void
+park_in_a_relay (MorrowCoroutineFunc func)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  MorrowFuture *tasks[2 * MORROW__RELAY_MAX];
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    tasks[i] = morrow_create_task (morrow_coroutine (func, pending, NULL));
+  let_run ();
+  ck_assert (!morrow__relay_is_nested ());
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    {
+      await_ok (tasks[i]);
+      morrow_future_unref (tasks[i]);
+    }
+}
+
+SCENE (values_that_await_as_they_are_dropped_stop_nobody)
+{
+  park_in_a_relay (drop_in_a_settling);
+  park_in_a_relay (drop_results);
   return TRUE;
 }
 
@@ -554,6 +620,8 @@ combine_suite (void)
   tcase_add_test (all, all_lets_a_second_failure_report_itself);
   tcase_add_test (all, all_cancelled_cancels_every_child_and_waits);
   tcase_add_test (all, all_is_cancelled_with_the_task_that_awaits_it);
+
+  tcase_add_test (all, values_that_await_as_they_are_dropped_stop_nobody);
 
   tcase_add_test (any, any_resolves_with_the_first_success_and_waits_for_the_cancelled_others);
   tcase_add_test (any, any_passes_over_failures_without_a_report);
