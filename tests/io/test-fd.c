@@ -1329,6 +1329,18 @@ read_a_byte (gpointer data, GValue *result, GError **error)
   return morrow_fd_read (data, &byte, 1, NEVER, error) == 1;
 }
 
+/* Until the reader has made a slot for its loop it needs both sides, and would be refused itself. */
+static gboolean
+is_waited_for (MorrowFd *fd)
+{
+  gboolean has_slot;
+
+  pthread_mutex_lock (&fd->lock);
+  has_slot = fd->slot != NULL;
+  pthread_mutex_unlock (&fd->lock);
+  return has_slot && atomic_load (&fd->use) == MORROW_SIDE_IN;
+}
+
 SCENE (descriptor_that_is_waited_for_on_another_loop_is_refused_with_the_reason)
 {
   g_autoptr (MorrowExecutor) elsewhere = morrow_loop_pool_new (1);
@@ -1341,7 +1353,7 @@ SCENE (descriptor_that_is_waited_for_on_another_loop_is_refused_with_the_reason)
   fill (fds[0]);
   fd = morrow_fd_new (fds[0]);
   reader = morrow_executor_spawn (elsewhere, morrow_coroutine (read_a_byte, fd, NULL));
-  while (!(atomic_load (&fd->use) & MORROW_SIDE_IN))
+  while (!is_waited_for (fd))
     ck_assert (morrow_yield (error));
   ck_assert_int_eq (morrow_fd_write (fd, "hello", 5, NEVER, &local_error), -1);
   assert_error (local_error, G_IO_ERROR, G_IO_ERROR_PENDING);
