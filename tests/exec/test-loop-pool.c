@@ -864,12 +864,11 @@ push_between (void)
   ck_assert (!atomic_load (&choice.first->asleep));
 }
 
-/* The other one has been woken, which would wake up for a look for circles soon: it has not slept since, but after what was
- * pushed was done. */
+/* The other one, which would wake up for a look for circles soon, has been woken for what was pushed. */
 static void
 take_long (gpointer data)
 {
-  gboolean other_is_asleep = atomic_load (&choice.lookout.other->asleep);
+  gboolean other_is_asleep = other_rests ();
 
   pthread_mutex_lock (&choice.works.lock);
   ck_assert (!other_is_asleep || choice.works.n_done == 1);
