@@ -66,7 +66,7 @@ struct _Combine
   atomic_size_t            next;       /* any thread: the first child that nobody has subscribed to yet */
   atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
   _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or &starting */
-  _Atomic (char *)         message;    /* any thread: the cancel's, owned; set once */
+  _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
   MorrowExecutor          *executor;   /* immutable, held: where coroutines start; NULL when created on a plain thread */
   Child                    children[];
 };
@@ -394,16 +394,13 @@ struct _Walk
 static Walk *
 walk_in (Walk *outer, Combine *combine, const char *message)
 {
-  char *none = NULL, *copy;
   Walk *walk;
 
   if (!keep_pending (combine))
     return outer;
 
-  copy = g_strdup (message);
-  if (copy != NULL &&
-      !atomic_compare_exchange_strong_explicit (&combine->message, &none, copy, memory_order_relaxed, memory_order_relaxed))
-    g_free (copy);
+  /* Acquire and release: pairs with itself, since the string goes from one thread to another. */
+  g_free (atomic_exchange_explicit (&combine->message, g_strdup (message), memory_order_acq_rel));
   atomic_store_explicit (&combine->cancelled, TRUE, memory_order_relaxed);   /* relaxed: finish () sees it by C1 */
 
   walk = g_new (Walk, 1);

@@ -401,6 +401,27 @@ cancel_what_swallows (MorrowGatherFlags flags)
   morrow_promise_unref (promise);
 }
 
+SCENE (message_of_a_cancelled_gather_is_that_of_the_last_request)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  MorrowPromise *cleaned;
+  g_autoptr (MorrowFuture) cleanup = new_pending (&cleaned);
+  Cleaner cleaner = { .name = "it", .wait = pending, .cleanup = cleanup };
+  g_autoptr (MorrowFuture) gather = morrow_gather (start (clean_up, &cleaner), NULL);
+
+  let_run ();
+  ck_assert (morrow_future_cancel_with_message (gather, "first"));
+  let_run ();
+  ck_assert (morrow_future_cancel_with_message (gather, "second"));
+  await_cancelled (gather);
+  ck_assert_str_eq (morrow_future_get_error (gather)->message, "second");
+  forget_said ();
+  morrow_promise_unref (cleaned);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
 SCENE (gat_15_and_even_where_every_child_swallowed_the_cancel)
 {
   cancel_what_swallows (MORROW_GATHER_DEFAULT);
@@ -679,6 +700,7 @@ gather_suite (void)
   tcase_add_test (cancel, gat_12_gather_of_tasks_is_not_done_when_it_has_just_been_cancelled);
   tcase_add_test (cancel, gat_13_cancelled_gather_waits_for_the_cleanup_of_every_child);
   tcase_add_test (cancel, gat_14_cancelled_gather_is_cancelled_even_with_errors_returned);
+  tcase_add_test (cancel, message_of_a_cancelled_gather_is_that_of_the_last_request);
   tcase_add_test (cancel, gat_15_and_even_where_every_child_swallowed_the_cancel);
   tcase_add_test (cancel, gat_16_cancel_once_all_children_are_done_is_refused);
   tcase_add_test (cancel, gat_17_cancel_of_a_gather_that_has_failed_is_refused_and_survivors_go_on);
