@@ -108,6 +108,18 @@ resolve_with_results (Combine *self)
   morrow__future_resolve_move (&self->future, &value);
 }
 
+/* A group gives its errors, none of which is one: so groups do not nest, however deep the futures do. */
+static void
+add_error (GPtrArray *errors, const GError *error)
+{
+  GPtrArray *children = morrow_error_get_children (error);
+
+  if (children == NULL)
+    g_ptr_array_add (errors, g_error_copy (error));
+  for (guint i = 0; children != NULL && i < children->len; i++)
+    g_ptr_array_add (errors, g_error_copy (g_ptr_array_index (children, i)));
+}
+
 /* any, and all have failed. */
 static void
 reject_with_group (Combine *self)
@@ -115,7 +127,7 @@ reject_with_group (Combine *self)
   GPtrArray *errors = g_ptr_array_new_full (self->n, (GDestroyNotify) g_error_free);
 
   for (gsize i = 0; i < self->n; i++)
-    g_ptr_array_add (errors, g_error_copy (morrow_future_get_error (self->children[i].future)));
+    add_error (errors, morrow_future_get_error (self->children[i].future));
   morrow__future_reject (&self->future, morrow__error_new_group (errors, "None succeeded"));
 }
 
@@ -637,7 +649,8 @@ morrow_allv (MorrowFuture *const *futures, gsize n_futures)
  * @n_futures: how many, at least one
  *
  * Waits for one to succeed. The first success cancels the others, waits for them to end, and is what the whole
- * resolves with. When all have failed, it rejects with %MORROW_ERROR_GROUP.
+ * resolves with. When all have failed, it rejects with %MORROW_ERROR_GROUP; a group among
+ * them gives its errors to it.
  *
  * Returns: (transfer full): a future of the first success
  */

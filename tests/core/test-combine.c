@@ -319,6 +319,26 @@ SCENE (any_that_finds_no_success_fails_with_every_error_in_order)
   return TRUE;
 }
 
+/* Each group in a group would take a call more to free. */
+SCENE (any_of_any_fails_with_the_errors_of_both_in_one_group)
+{
+  MorrowFuture *any = new_failed ("one");
+  g_autoptr (GError) failure = NULL;
+  GPtrArray *children;
+
+  for (guint i = 0; i < 3000; i++)
+    any = morrow_any (any, NULL);
+  any = morrow_any (any, new_failed ("two"), NULL);
+  failure = await_error (any);
+  children = morrow_error_get_children (failure);
+  ck_assert_uint_eq (children->len, 2);
+  ck_assert_str_eq (((GError *) children->pdata[0])->message, "one");
+  ck_assert_str_eq (((GError *) children->pdata[1])->message, "two");
+  ck_assert_str_eq (failure->message, "None succeeded (2 errors, the first: one)");
+  morrow_future_unref (any);
+  return TRUE;
+}
+
 START_TEST (any_of_nothing_is_refused)
 {
   g_autoptr (MorrowFuture) any = morrow_anyv (NULL, 0);
@@ -626,6 +646,7 @@ combine_suite (void)
   tcase_add_test (any, any_resolves_with_the_first_success_and_waits_for_the_cancelled_others);
   tcase_add_test (any, any_passes_over_failures_without_a_report);
   tcase_add_test (any, any_that_finds_no_success_fails_with_every_error_in_order);
+  tcase_add_test (any, any_of_any_fails_with_the_errors_of_both_in_one_group);
   tcase_add_test (any, any_of_nothing_is_refused);
   tcase_add_test (any, any_cancelled_cancels_every_child);
 
