@@ -384,6 +384,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   MorrowJob *job;
 
   begin_checks (self);
+  morrow__fiber_hooks_stay (&self->main_fiber.hooks);
   self->out_of_fuel = self->tick + fuel;
   while ((job = morrow__loop_next_job (self)) != NULL)
     {

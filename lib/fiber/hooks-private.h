@@ -8,6 +8,7 @@
  *   map      its slot has been taken into use                       (Valgrind learns its bounds)
  *   begin    a fiber is made on it                                  (TSan: a fresh fiber; ASan: no old poison)
  *   leave, arrive, leave_for_good   around each switch
+ *   stay     of a thread's own stack, in place of map and begin     (TSan: which fiber it is)
  *   unmap    its memory is given back                               (all forget it)
  *
  * A fiber of TSan's cannot be destroyed while it is current, and a fiber is freed while it runs: so the old one is
@@ -145,6 +146,16 @@ morrow__fiber_hooks_begin (MorrowFiberHooks *self G_GNUC_UNUSED,
     __tsan_destroy_fiber (self->fiber);
   self->fiber = __tsan_create_fiber (0);
   morrow__fiber_hooks_make_signals_safe (self->fiber);
+#endif
+}
+
+/* Before what is no fiber of a pool's is left: it may be on another stack than the last time, of a task that turns a main
+ * context.  ASan keeps the thread's bounds for it, which it only needs where a stack is unwound. */
+static inline void
+morrow__fiber_hooks_stay (MorrowFiberHooks *self G_GNUC_UNUSED)
+{
+#ifdef MORROW_TSAN
+  self->fiber = __tsan_get_current_fiber ();
 #endif
 }
 
