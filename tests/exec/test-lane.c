@@ -80,6 +80,7 @@ START_TEST (lane_does_not_do_what_was_cancelled_while_it_was_queued)
 {
   g_autoptr (GError) error = NULL;
 
+  n_freed = 0;
   ck_assert (morrow_run (morrow_coroutine (fill_lane_and_cancel_the_rest, NULL, NULL), NULL, &error));
   ck_assert_uint_eq (n_done, N_THREADS);
   ck_assert_uint_eq (n_freed, N_THREADS + N_QUEUED);
@@ -95,6 +96,7 @@ START_TEST (work_that_is_dropped_unstarted_warns_as_a_coroutine_does)
 {
   MorrowFuture *dropped = morrow_to_thread (hold_thread, &n_done, count_free);
 
+  n_freed = 0;
   morrow_check_expect_warning ("'hold_thread', for a thread, was never awaited, made at *test-lane.c:*");
   morrow_future_unref (dropped);
   ck_assert_uint_eq (n_freed, 1);
@@ -105,6 +107,7 @@ START_TEST (work_that_is_dropped_after_its_cancel_does_not_warn)
 {
   MorrowFuture *cancelled = morrow_to_thread (hold_thread, &n_done, count_free);
 
+  n_freed = 0;
   morrow_future_cancel (cancelled);
   morrow_future_unref (cancelled);
   ck_assert_uint_eq (n_freed, 1);
@@ -162,6 +165,7 @@ START_TEST (thr_05_run_that_joins_its_threads_runs_what_they_ask_of_it)
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
   asked = executor;
+  was_called = FALSE;
   ck_assert (morrow_run_on (executor, morrow_coroutine (leave_a_thread_over, NULL, NULL), NULL, &error));
   ck_assert (was_called);
 }

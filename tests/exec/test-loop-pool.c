@@ -817,6 +817,7 @@ typedef struct
   Works           works;
   MorrowLoop     *first;      /* of the pool's loops; set before the rest, as is the next */
   Lookout         lookout;    /* for the other one */
+  GSource        *source;     /* of the first's context, which holds it; the first's thread */
   atomic_int      is_armed;   /* the first is to be chosen when it wakes up next */
 } Choice;
 
@@ -864,11 +865,12 @@ push_between (void)
   ck_assert (!atomic_load (&choice.first->asleep));
 }
 
-/* The other one, which would wake up for a look for circles soon, has been woken for what was pushed. */
+/* The other one, which would wake up for a look for circles soon, has been woken for what was pushed. Under valgrind one that
+ * waits for its turn sleeps too, to the kernel. */
 static void
 take_long (gpointer data)
 {
-  gboolean other_is_asleep = other_rests ();
+  gboolean other_is_asleep = !RUNNING_ON_VALGRIND && atomic_load (&choice.lookout.other->asleep) && other_rests ();
 
   pthread_mutex_lock (&choice.works.lock);
   ck_assert (!other_is_asleep || choice.works.n_done == 1);
@@ -887,14 +889,14 @@ static void
 push_after_wait (int epoll_fd)
 {
   if (epoll_fd == choice.first->epoll_fd && morrow__timers_next (&choice.first->timers) <= g_get_monotonic_time () &&
-      atomic_load (&choice.is_armed))
+      atomic_load (&choice.first->asleep) && atomic_load (&choice.is_armed))
     push_between ();
 }
 
 static gboolean
 sleep_and_take_long (gpointer data, GValue *result, GError **error)
 {
-  MorrowFuture *sleep = morrow_sleep (0.01);
+  MorrowFuture *sleep = morrow_sleep (0.1);   /* longer than it takes the loop to fall asleep */
 
   atomic_store (&choice.is_armed, TRUE);
   if (!morrow_await (sleep, error))
@@ -910,26 +912,30 @@ begin_with_timer (void)
   spawn_forgotten (MORROW_EXECUTOR (choice.first), sleep_and_take_long, NULL);
 }
 
+/* Where the first would sleep its source becomes ready. */
 static int
 poll_and_push (GPollFD *fds, guint n_fds, int timeout)
 {
-  int n = g_poll (fds, n_fds, timeout);
+  if (timeout == 0 || !atomic_load (&choice.is_armed))
+    return g_poll (fds, n_fds, timeout);
 
-  if (n == 0 && timeout > 0)
-    push_between ();
-  return n;
+  push_between ();
+  g_source_set_ready_time (choice.source, 0);
+  return 0;
 }
 
 static void
 add_source (gpointer data)
 {
   GMainContext *context = morrow_loop_get_context (choice.first);
-  GSource *source = g_timeout_source_new (10);
 
+  choice.source = g_timeout_source_new (0);
+  g_source_set_ready_time (choice.source, -1);
+  g_source_set_callback (choice.source, take_long_in_source, NULL, NULL);
+  g_source_attach (choice.source, context);
+  g_source_unref (choice.source);
+  atomic_store (&choice.is_armed, TRUE);
   g_main_context_set_poll_func (context, poll_and_push);
-  g_source_set_callback (source, take_long_in_source, NULL, NULL);
-  g_source_attach (source, context);
-  g_source_unref (source);
 }
 
 static void
