@@ -598,7 +598,7 @@ const OPS: &[Op] = &[
     ("timer_fire_1000", |name| beside(1_000, name, 200_000, cpu, timer_fire)),
     ("timer_fire_1m", |name| beside(1_000_000, name, 200_000, cpu, timer_fire)),
     ("echo", |_| echo()),
-    ("idle", |_| one_thread().block_on(sleep(NEVER))),
+    ("idle", |_| one_thread().block_on(async { sleep(NEVER).await })),
 ];
 
 fn main() {
