@@ -123,7 +123,14 @@ typedef struct
   MorrowPromise *promise;
   MorrowFuture  *pending;
   atomic_int     has_started;
+  atomic_int     is_gone;      /* the pool, and so its threads */
 } Hold;
+
+static void
+note_gone (gpointer data, GObject *pool)
+{
+  atomic_store (&((Hold *) data)->is_gone, TRUE);
+}
 
 static gboolean
 do_nothing (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
@@ -173,6 +180,8 @@ START_TEST (last_hold_goes_while_a_task_takes_others)
 
       hold.pending = new_pending (&hold.promise);
       atomic_store (&hold.has_started, FALSE);
+      atomic_store (&hold.is_gone, FALSE);
+      g_object_weak_ref (G_OBJECT (pool), note_gone, &hold);
       task = morrow_executor_spawn (pool, morrow_coroutine (attach_callbacks, &hold, NULL));
       while (!atomic_load (&hold.has_started))
         g_thread_yield ();
@@ -184,6 +193,8 @@ START_TEST (last_hold_goes_while_a_task_takes_others)
       morrow_future_unref (task);
       morrow_future_unref (hold.pending);
       morrow_promise_unref (hold.promise);
+      while (!atomic_load (&hold.is_gone))
+        g_thread_yield ();
     }
   rendezvous_end (&hold.rendezvous);
   g_thread_join (thread);
