@@ -2,8 +2,9 @@
 
 /* What a forked child goes on with.
  *
- * LOCKS of the process.  A child has its parent's memory and one thread: a lock that another held as the process forked is never given back
- * there, and what it guards may be half changed.  So fork () takes each of these first, and gives it back on both sides.
+ * LOCKS of the process.  A child has its parent's memory and one thread: a lock that another held as the process forked is
+ * never given back there, and what it guards may be half changed.  So fork () takes each of these first, and gives it back on
+ * both sides.
  * It takes them one after the other: inside of none is another lock of the library's taken, so that any order will do.
  * Those of the cache, which have one, see to it themselves (cache.c).
  *

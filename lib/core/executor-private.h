@@ -108,6 +108,9 @@ extern G_GNUC_INTERNAL guint morrow__forks;
 
 void      morrow__executor_set_forked (GError **error);
 
+/* Returns: owned. */
+GError   *morrow__executor_closed_error (void);
+
 static inline void
 morrow__executor_post (MorrowExecutor *self, MorrowJob *job)
 {

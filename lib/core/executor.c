@@ -274,6 +274,12 @@ morrow__executor_set_forked (GError **error)
                        "This executor was made by the parent of this process, and cannot be used after fork ()");
 }
 
+GError *
+morrow__executor_closed_error (void)
+{
+  return g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+}
+
 /**
  * morrow_executor_get_current:
  *

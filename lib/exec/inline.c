@@ -114,7 +114,7 @@ start_queued (MorrowJob *job, gboolean closed)
 
   morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
   if (closed)
-    morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
+    morrow__task_abandon (task, morrow__executor_closed_error ());
   else
     {
       if (is_sweeping ((MorrowInline *) morrow__executor_current))

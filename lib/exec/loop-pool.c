@@ -623,7 +623,7 @@ sweep_run (MorrowJob *job, gboolean closed)
 void
 morrow__loop_pool_tell_swept (MorrowLoop *loop)
 {
-  /* Release: pairs with the acquire in has_leftovers (). */
+  /* Release: pairs with the acquire in is_in_round (). */
   atomic_fetch_sub_explicit (&loop->pool->n_sweeps, loop->n_swept, memory_order_release);
   loop->n_swept = 0;
   wake_sweeper (loop->pool);
@@ -738,7 +738,7 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
     }
   if (atomic_load_explicit (&self->closed, memory_order_relaxed))   /* for who has found it again through a weak reference */
     {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+      g_propagate_error (error, morrow__executor_closed_error ());
       return FALSE;
     }
 

@@ -245,10 +245,10 @@ morrow__loop_take_thread (MorrowLoop *self, GError **error)
       g_propagate_error (error, g_error_copy (self->broken));
       return FALSE;
     }
-  /* Sequentially consistent, as all that is done with it: by who has kept one of a pool's, or found it through a weak reference. */
+  /* Sequentially consistent, as all that is done with it: by who has kept one of a pool's, or found it by a weak reference. */
   if (atomic_load_explicit (&self->closed, memory_order_seq_cst))
     {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+      g_propagate_error (error, morrow__executor_closed_error ());
       return FALSE;
     }
   if (!g_main_context_acquire (self->context))

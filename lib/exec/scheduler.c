@@ -174,7 +174,7 @@ start_run (MorrowJob *job, gboolean closed)
   MorrowTask *task = morrow__task_of_job (job);
 
   g_assert (closed);
-  morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed"));
+  morrow__task_abandon (task, morrow__executor_closed_error ());
   morrow_future_unref (&task->future);
 }
 

@@ -631,7 +631,7 @@ take_job (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, GError **err
 
   if (self->stopping)
     {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The executor has been closed");
+      g_propagate_error (error, morrow__executor_closed_error ());
       return FALSE;
     }
 
