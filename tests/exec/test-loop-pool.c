@@ -25,7 +25,7 @@ static int (*_Atomic in_membarrier) (void);
 int  __real_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout);
 int  __wrap_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout);
 long __real_syscall (long number, ...);
-long __wrap_syscall (long number, long a, long b, long c, long d, long e);
+long __wrap_syscall (long number, long a, long b, long c, long d, long e, long f);
 
 int
 __wrap_epoll_wait (int epoll_fd, struct epoll_event *events, int n_events, int timeout)
@@ -55,13 +55,13 @@ __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n_events, con
 #endif
 
 long
-__wrap_syscall (long number, long a, long b, long c, long d, long e)
+__wrap_syscall (long number, long a, long b, long c, long d, long e, long f)
 {
   int (*func) (void) = atomic_load (&in_membarrier);
 
   if (number == SYS_membarrier && a == MEMBARRIER_CMD_PRIVATE_EXPEDITED && func != NULL)
     return func ();
-  return __real_syscall (number, a, b, c, d, e);
+  return __real_syscall (number, a, b, c, d, e, f);
 }
 
 /* --- what tests begin with ----------------------------------------------------------------------- */

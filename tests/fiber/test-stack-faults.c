@@ -104,7 +104,7 @@ long
 __wrap_syscall (long number,
                 ...)
 {
-  long arguments[5];
+  long arguments[6];
   va_list list;
 
   va_start (list, number);
@@ -123,7 +123,7 @@ __wrap_syscall (long number,
       if (batches_fall_short)
         arguments[2] = 1;
     }
-  return __real_syscall (number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
+  return __real_syscall (number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
 /* --- the tests ---------------------------------------------------------------------------------------------------- */
