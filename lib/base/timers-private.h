@@ -16,7 +16,8 @@ typedef struct _MorrowTimer MorrowTimer;
 struct _MorrowTimer
 {
   gint64       deadline;        /* Microseconds; stays when it has fired or was removed. */
-  guint64      seq;             /* Which insertion it was, from 1; 0 while it is not armed. */
+  guint64      seq;             /* Which insertion it was, from 1, and below that its rank in the heap; 0 while it is
+                                 * not armed. */
   MorrowTimer *child;           /* Its first child in the heap, */
   MorrowTimer *next;            /* its next sibling, */
   MorrowTimer *prev;            /* and the one before or, for a first child, its parent. */
@@ -36,7 +37,8 @@ typedef struct
   guint64      last_seq;
   guint64      levels;          /* A bit for each level that has a timer, */
   guint64      slots[MORROW_TIMERS_N_LEVELS];   /* and in each for each slot that has one. */
-  MorrowTimer *early;           /* A heap of those before base. */
+  MorrowTimer *early;           /* A heap of those before base, */
+  MorrowTimer  moving;          /* and the parent of those that have left their slot, and stand in none yet. */
   MorrowTimer *heaps[MORROW_TIMERS_N_LEVELS][MORROW_TIMERS_N_SLOTS];
 } MorrowTimers;
 
@@ -52,12 +54,16 @@ void         morrow__timers_insert  (MorrowTimers *timers,
 void         morrow__timers_remove  (MorrowTimers *timers,
                                      MorrowTimer  *timer);
 
-/* The earliest deadline, exactly; G_MAXINT64 when there is no timer. */
+/* The earliest deadline, exactly; G_MAXINT64 when there is no timer.  Where pop_due () has used up its steps,
+ * one that it has found to be due. */
 gint64       morrow__timers_next    (MorrowTimers *timers);
 
-/* Disarms and returns the first timer in order whose deadline is not after @now, or NULL. */
+/* Disarms and returns the first timer in order whose deadline is not after @now, or NULL.  Takes @n_steps
+ * steps at most, which it counts down: one for the timer, and two at most for each that has to move
+ * before; where it has come to 0 there may be more. */
 MorrowTimer *morrow__timers_pop_due (MorrowTimers *timers,
-                                     gint64        now);
+                                     gint64        now,
+                                     guint        *n_steps);
 
 static inline gboolean
 morrow__timer_is_armed (const MorrowTimer *timer)

@@ -15,12 +15,22 @@
  * moves at most once a level, and one that is cancelled before, as most are, never.  Slots of level
  * 0 are one microsecond wide.
  *
+ * A slot may have a million timers.  So that nobody has to wait until they have all moved, they hang
+ * below a timer of our own, "moving", as the children of its one child, and pop_due () takes as many
+ * from there as it may.  Until none is left nothing fires, and something is due.
+ *
  * The heaps.  With a list in each slot, the earliest deadline of a slot above level 0 would be
  * known only after a search, and the one who is going to sleep needs it to the microsecond.  A
  * pairing heap takes a timer as cheaply as a list does (a comparison with the root) and loses one
  * as cheaply while that has no children, but knows its first.  The same heaps bring the order among
  * equal deadlines, by seq, and take what is inserted before base: base is never later than what was
  * asked for in pop_due (), so that only a deadline that had passed already can be.
+ *
+ * What is inserted after the root becomes a child of it.  Where timers are removed as the first, on
+ * level 0, the first removal would have to link all that were inserted before.  There each insertion
+ * does its share instead: children have ranks, and a new one, of rank 0, is linked to the first as
+ * long as that has the same rank, which makes a child of the next, as one adds 1 to a binary number.
+ * A root has as many children as that number has digits, and some for each root that was removed.
  *
  * A single pairing heap is a third cheaper as long as most timers are cancelled, but needs four
  * times as long to fire a million that are spread at random, since each removal of its root
@@ -33,11 +43,34 @@
 
 /* Pairing heaps.  A heap is its root, or NULL; a root's own next and prev are NULL. */
 
+enum
+{
+  SEQ_STEP = 64                 /* Between two timers' seq: what is below is the rank. */
+};
+
 static inline gboolean
 is_before (const MorrowTimer *a,
            const MorrowTimer *b)
 {
   return a->deadline < b->deadline || (a->deadline == b->deadline && a->seq < b->seq);
+}
+
+static inline guint
+get_rank (const MorrowTimer *timer)
+{
+  return timer->seq % SEQ_STEP;
+}
+
+/* Makes the root @child the first child of @parent. */
+static inline void
+heap_adopt (MorrowTimer *parent,
+            MorrowTimer *child)
+{
+  child->prev = parent;
+  child->next = parent->child;
+  if (parent->child != NULL)
+    parent->child->prev = child;
+  parent->child = child;
 }
 
 /* Makes one of the roots the first child of the other.  Returns: that other; its next and prev are
@@ -47,14 +80,27 @@ heap_link (MorrowTimer *a,
            MorrowTimer *b)
 {
   MorrowTimer *parent = is_before (b, a) ? b : a;
-  MorrowTimer *child = parent == a ? b : a;
 
-  child->prev = parent;
-  child->next = parent->child;
-  if (parent->child != NULL)
-    parent->child->prev = child;
-  parent->child = child;
+  heap_adopt (parent, parent == a ? b : a);
   return parent;
+}
+
+/* Links @first, a first child, to the next. Returns: the one of both that is the first child now. */
+static inline MorrowTimer *
+heap_link_to_next (MorrowTimer *first)
+{
+  MorrowTimer *parent = first->prev;
+  MorrowTimer *rest = first->next->next;
+  MorrowTimer *linked = heap_link (first, first->next);
+
+  if (get_rank (linked) < SEQ_STEP - 1)
+    linked->seq++;
+  linked->prev = parent;
+  linked->next = rest;
+  if (rest != NULL)
+    rest->prev = linked;
+  parent->child = linked;
+  return linked;
 }
 
 /* Makes a heap of @first and its siblings: links each to its neighbour, then the pairs, from the
@@ -91,21 +137,37 @@ heap_from_siblings (MorrowTimer *first)
   return root;
 }
 
-static inline void
+/* Whether @timer has become a child of the root, its first. */
+static inline gboolean
 heap_insert (MorrowTimer **heap,
              MorrowTimer  *timer)
 {
+  MorrowTimer *root = *heap;
+
   timer->child = NULL;
+  if (root != NULL && !is_before (timer, root))
+    {
+      heap_adopt (root, timer);
+      return TRUE;
+    }
+
   timer->next = NULL;
   timer->prev = NULL;
-  if (*heap == NULL)
-    {
-      *heap = timer;
-      return;
-    }
-  *heap = heap_link (*heap, timer);
-  (*heap)->next = NULL;
-  (*heap)->prev = NULL;
+  *heap = timer;
+  if (root != NULL)
+    heap_adopt (timer, root);
+  return FALSE;
+}
+
+/* Keeps the root's children few. */
+static inline void
+heap_insert_ranked (MorrowTimer **heap,
+                    MorrowTimer  *timer)
+{
+  timer->seq -= get_rank (timer);
+  if (heap_insert (heap, timer))
+    while (timer->next != NULL && get_rank (timer->next) == get_rank (timer))
+      timer = heap_link_to_next (timer);
 }
 
 /* @timer is not the root.  Its children, as one heap, take its place: none comes before its
@@ -130,26 +192,37 @@ heap_remove_inner (MorrowTimer *timer)
     successor->prev = timer->prev;
 }
 
-/* Takes any timer out of @heap, which is being dissolved: the prev of each first sibling leads to
- * the siblings that are to be visited after it. */
+/* Takes out the first child of @parent, with all that is below. */
 static inline MorrowTimer *
-heap_dissolve (MorrowTimer **heap)
+heap_drop_first (MorrowTimer *parent)
 {
-  MorrowTimer *timer = *heap;
-  MorrowTimer *rest = timer->prev;
+  MorrowTimer *first = parent->child;
 
-  if (timer->next != NULL)
+  parent->child = first->next;
+  if (first->next != NULL)
+    first->next->prev = parent;
+  return first;
+}
+
+/* A step towards a @parent without children; there are two a timer at most.  Returns: (nullable): a
+ * timer that has been taken out; without one, a timer has come nearer to @parent.  Both a wide heap
+ * and a deep one are visited once, from one end to the other. */
+static inline MorrowTimer *
+heap_dissolve (MorrowTimer *parent)
+{
+  MorrowTimer *first = parent->child;
+  MorrowTimer *child = first->child;
+
+  if (child != NULL && child->next != NULL)
     {
-      timer->next->prev = rest;
-      rest = timer->next;
+      heap_adopt (parent, heap_drop_first (first));
+      return NULL;
     }
-  if (timer->child != NULL)
-    {
-      timer->child->prev = rest;
-      rest = timer->child;
-    }
-  *heap = rest;
-  return timer;
+
+  heap_drop_first (parent);
+  if (child != NULL)
+    heap_adopt (parent, child);
+  return first;
 }
 
 /* The wheel. */
@@ -157,8 +230,8 @@ heap_dissolve (MorrowTimer **heap)
 typedef struct
 {
   MorrowTimer **heap;
-  guint         level;          /* Neither means anything for early. */
-  guint         slot;
+  guint         level;
+  guint         slot;           /* MORROW_TIMERS_N_SLOTS: beside the wheel. */
 } Place;
 
 static inline Place
@@ -169,21 +242,21 @@ place_of (MorrowTimers *timers,
   guint level, slot;
 
   if (G_UNLIKELY (deadline < timers->base))
-    return (Place) { &timers->early, 0, 0 };
+    return (Place) { &timers->early, 0, MORROW_TIMERS_N_SLOTS };
 
   level = (63 - __builtin_clzll (differing | 1)) / MORROW_TIMERS_BITS;
   slot = (deadline >> (level * MORROW_TIMERS_BITS)) % MORROW_TIMERS_N_SLOTS;
   return (Place) { &timers->heaps[level][slot], level, slot };
 }
 
-/* Where the first timer is; the heap is NULL when there is none. */
+/* Where the first timer is of those that are not moving; the heap is NULL when there is none. */
 static inline Place
 place_of_first (MorrowTimers *timers)
 {
   guint level, slot;
 
   if (timers->early != NULL)
-    return (Place) { &timers->early, 0, 0 };
+    return (Place) { &timers->early, 0, MORROW_TIMERS_N_SLOTS };
   if (timers->levels == 0)
     return (Place) { NULL, 0, 0 };
 
@@ -205,12 +278,15 @@ place_insert (MorrowTimers *timers,
 {
   Place place = place_of (timers, timer->deadline);
 
-  if (*place.heap == NULL && place.heap != &timers->early)
+  if (*place.heap == NULL && place.slot < MORROW_TIMERS_N_SLOTS)
     {
       timers->levels |= G_GUINT64_CONSTANT (1) << place.level;
       timers->slots[place.level] |= G_GUINT64_CONSTANT (1) << place.slot;
     }
-  heap_insert (place.heap, timer);
+  if (place.level == 0)
+    heap_insert_ranked (place.heap, timer);
+  else
+    heap_insert (place.heap, timer);
 }
 
 static inline void
@@ -219,7 +295,7 @@ place_set_root (MorrowTimers *timers,
                 MorrowTimer  *root)
 {
   *place.heap = root;
-  if (root != NULL || place.heap == &timers->early)
+  if (root != NULL || place.slot == MORROW_TIMERS_N_SLOTS)
     return;
 
   timers->slots[place.level] &= ~(G_GUINT64_CONSTANT (1) << place.slot);
@@ -227,17 +303,34 @@ place_set_root (MorrowTimers *timers,
     timers->levels &= ~(G_GUINT64_CONSTANT (1) << place.level);
 }
 
-/* Moves base to the start of @place, which is the first, and its timers to the levels below. */
-static void
-cascade (MorrowTimers *timers,
-         Place         place)
+/* The timers of @place are to move. */
+static inline void
+start_moving (MorrowTimers *timers,
+              Place         place)
 {
   MorrowTimer *heap = *place.heap;
 
-  timers->base = place_get_start (place, heap->deadline);
   place_set_root (timers, place, NULL);
-  while (heap != NULL)
-    place_insert (timers, heap_dissolve (&heap));
+  timers->moving.deadline = heap->deadline;
+  heap_adopt (&timers->moving, heap);
+}
+
+/* In @n_steps steps at most, which it counts down.  Returns: whether all have moved. */
+static inline gboolean
+move_on (MorrowTimers *timers,
+         guint        *n_steps)
+{
+  for (; timers->moving.child != NULL; --*n_steps)
+    {
+      MorrowTimer *timer;
+
+      if (*n_steps == 0)
+        return FALSE;
+      timer = heap_dissolve (&timers->moving);
+      if (timer != NULL)
+        place_insert (timers, timer);
+    }
+  return TRUE;
 }
 
 /* Nothing is due at @now.  Moves base there, so that what is inserted next stands on a low level,
@@ -263,14 +356,20 @@ morrow__timers_clear (MorrowTimers *timers)
 {
   Place place;
 
-  while ((place = place_of_first (timers)).heap != NULL)
+  do
     {
-      MorrowTimer *heap = *place.heap;
+      while (timers->moving.child != NULL)
+        {
+          MorrowTimer *timer = heap_dissolve (&timers->moving);
 
-      place_set_root (timers, place, NULL);
-      while (heap != NULL)
-        heap_dissolve (&heap)->seq = 0;
+          if (timer != NULL)
+            timer->seq = 0;
+        }
+      place = place_of_first (timers);
+      if (place.heap != NULL)
+        start_moving (timers, place);
     }
+  while (place.heap != NULL);
 }
 
 void
@@ -281,7 +380,7 @@ morrow__timers_insert (MorrowTimers *timers,
   g_assert (!morrow__timer_is_armed (timer));
 
   timer->deadline = deadline;
-  timer->seq = ++timers->last_seq;
+  timer->seq = timers->last_seq += SEQ_STEP;
   place_insert (timers, timer);
 }
 
@@ -304,14 +403,17 @@ morrow__timers_next (MorrowTimers *timers)
 {
   Place first = place_of_first (timers);
 
+  if (G_UNLIKELY (timers->moving.child != NULL))
+    return timers->moving.deadline;
   return first.heap != NULL ? (*first.heap)->deadline : G_MAXINT64;
 }
 
 MorrowTimer *
 morrow__timers_pop_due (MorrowTimers *timers,
-                        gint64        now)
+                        gint64        now,
+                        guint        *n_steps)
 {
-  for (;;)
+  while (move_on (timers, n_steps) && *n_steps > 0)
     {
       Place first = place_of_first (timers);
       MorrowTimer *timer;
@@ -324,13 +426,16 @@ morrow__timers_pop_due (MorrowTimers *timers,
 
       if (first.level > 0)
         {
-          cascade (timers, first);
+          timers->base = place_get_start (first, (*first.heap)->deadline);
+          start_moving (timers, first);
           continue;
         }
 
       timer = *first.heap;
       timer->seq = 0;
       place_set_root (timers, first, heap_from_siblings (timer->child));
+      --*n_steps;
       return timer;
     }
+  return NULL;
 }

@@ -161,21 +161,19 @@ morrow__alarm_unset (MorrowLoop *self, MorrowAlarm *alarm)
   morrow__timers_remove (&self->timers, &alarm->timer);
 }
 
-/* Fires what is due at @due, @n timers at most. Returns: whether there were as many. */
+/* Fires what is due at @due, in @n_steps steps at most. Returns: whether it took as many. */
 static gboolean
-fire_some (MorrowLoop *self, gint64 due, guint n)
+fire_some (MorrowLoop *self, gint64 due, guint n_steps)
 {
-  for (; n > 0; n--)
-    {
-      MorrowTimer *timer = morrow__timers_pop_due (&self->timers, due);
-      MorrowAlarm *alarm;
+  MorrowTimer *timer;
 
-      if (timer == NULL)
-        return FALSE;
-      alarm = morrow__container_of (timer, MorrowAlarm, timer);
+  while ((timer = morrow__timers_pop_due (&self->timers, due, &n_steps)) != NULL)
+    {
+      MorrowAlarm *alarm = morrow__container_of (timer, MorrowAlarm, timer);
+
       alarm->fire (alarm);
     }
-  return TRUE;
+  return n_steps == 0;
 }
 
 static void
@@ -185,7 +183,7 @@ fire_due (MorrowLoop *self, gint64 due)
     ;
 }
 
-/* How many jobs, or timers, may come before the next look at the clock, when the last @n took so long. */
+/* How many jobs, or steps of the timers, may come before the next look at the clock, when the last @n took so long. */
 static guint
 next_portion (guint n, gint64 took)
 {
