@@ -165,6 +165,37 @@ touch_pages_n (unsigned n)
   munmap (memory, n * page);
 }
 
+/* --- how fast the processors are --------------------------------------------------------------- */
+
+/* A step of instructions that wait for each other, for some ten milliseconds. On a guest it tells whether the host gives a
+ * whole processor at the moment. */
+static double
+pace_here (void)
+{
+  const unsigned n_steps = 5000000;
+  const double start = bench_now ();
+  uint64_t number = 1;
+
+  __asm__ volatile ("" : "+r" (number));
+  number = bench_compute_steps (number, n_steps);
+  __asm__ volatile ("" : : "r" (number));
+  return (bench_now () - start) / n_steps;
+}
+
+/* Of the slower of the two processors that programs run on. */
+static void
+pace (const char *name)
+{
+  double slowest = 0;
+
+  for (unsigned i = 0; i < BENCH_WORKERS; i++)
+    {
+      bench_pin (i);
+      slowest = fmax (slowest, pace_here ());
+    }
+  bench_row (name, slowest, "ns");
+}
+
 /* --- two threads ------------------------------------------------------------------------------- */
 
 /* An eventfd, and what its thread waits in: that alone, or an epoll set, as who waits for descriptors too must. */
@@ -356,6 +387,7 @@ static const BenchOp ops[] =
   { "eventfd_round_trip", eventfd_round_trip },
   { "eventfd_round_trip_idle", eventfd_round_trip_idle },
   { "epoll_round_trip_idle", epoll_round_trip_idle },
+  { "pace", pace },
   { "echo", echo_level },
   { "echo_edge", echo_edge },
   { NULL, NULL }

@@ -28,7 +28,7 @@ program ()
 # What run prints goes to $scratch/out, what it complains of to $scratch/err; both explain a failure.
 run ()
 {
-  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --repeat 1 "$@" >"$scratch/out" 2>"$scratch/err"
+  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --repeat 1 --patience 0 "$@" >"$scratch/out" 2>"$scratch/err"
   status=$?
   cat "$scratch/out" "$scratch/err"
 }
@@ -122,14 +122,14 @@ json_to_a_full_device ()
 
 json_to_a_pipe ()
 {
-  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --only future_then --runtimes morrow --json /dev/stdout |
+  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --patience 0 --only future_then --runtimes morrow --json /dev/stdout |
     grep -qF '"median": 50.0'
 }
 
 table_to_a_full_device ()
 {
   rm -f "$scratch/json"
-  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --repeat 1 --only future_then --runtimes morrow --json "$scratch/json" \
+  "$MORROW_SRCDIR/compare/micro/run" --build "$build" --repeat 1 --patience 0 --only future_then --runtimes morrow --json "$scratch/json" \
     >/dev/full 2>"$scratch/err"
   status=$?
   cat "$scratch/err"
@@ -139,10 +139,49 @@ table_to_a_full_device ()
 
 nonsense_is_refused ()
 {
-  for nonsense in '--timeout inf' '--timeout 1e300' '--only ,' '--only pool_compute --runtimes morrow'; do
+  for nonsense in '--timeout inf' '--timeout 1e300' '--patience -1' '--only ,' '--only pool_compute --runtimes morrow'; do
     run --json "$scratch/none" $nonsense
     test $status -eq 2 && quiet_but_for_complaints && test ! -e "$scratch/none" || return 1
   done
+}
+
+# The processors take twice as long from the first run of glib's program on, until that has been noticed.
+slow_at_first ()
+{
+  rm -f "$scratch/runs" "$scratch/slow"
+  program limits pace <<END
+if rm "$scratch/slow" 2>/dev/null; then printf 'pace\t4\tns\n'; else printf 'pace\t2\tns\n'; fi
+END
+  program glib future_then <<END
+if test -e "$scratch/runs"; then ns=50; else ns=100; touch "$scratch/slow"; fi
+echo run >>"$scratch/runs"
+printf 'future_then\t%s\tns\n' \$ns
+END
+}
+
+a_slow_run_is_repeated ()
+{
+  slow_at_first
+  run --only future_then --runtimes glib --patience 100
+  test $status -eq 0 && said ' 50' && test "$(wc -l <"$scratch/runs")" -eq 2
+}
+
+without_patience_it_is_not ()
+{
+  slow_at_first
+  run --only future_then --runtimes glib
+  test $status -eq 0 && said ' 100' && test "$(wc -l <"$scratch/runs")" -eq 1
+}
+
+runs_that_stay_slow_are_told ()
+{
+  slow_at_first
+  program glib future_then <<END
+touch "$scratch/slow"
+printf 'future_then\t70\tns\n'
+END
+  run --only future_then --runtimes glib --patience 0.5 --json "$scratch/json"
+  test $status -eq 0 && said ' 70' && said 'below the best pace: 1 of the runs' && grep -q '"pace": 4' "$scratch/json"
 }
 
 # ends_by SIGNAL STATUS OPERATION: run ends by itself, and so does the program that it runs, which holds a pipe until then.
@@ -157,7 +196,7 @@ echo \$\$
 exec sleep 600
 END
   python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' \
-    "$MORROW_SRCDIR/compare/micro/run" --build "$build" --only "$3" --runtimes glib --json "$scratch/none" \
+    "$MORROW_SRCDIR/compare/micro/run" --build "$build" --patience 0 --only "$3" --runtimes glib --json "$scratch/none" \
     >"$scratch/out" 2>"$scratch/err" &
   run_pid=$!
   exec 3<"$scratch/life"
@@ -181,6 +220,9 @@ check 'figures that a full device does not take are complained of, and the table
 check 'figures go to a pipe' json_to_a_pipe
 check 'a table that a full device does not take leaves the figures whole' table_to_a_full_device
 check 'what makes no sense is refused, and leaves no file' nonsense_is_refused
+check 'a run for which the processors were slow is repeated' a_slow_run_is_repeated
+check 'without patience nothing is repeated' without_patience_it_is_not
+check 'runs that stay slow are told' runs_that_stay_slow_are_told
 check 'SIGTERM ends a program that is measured' ends_by TERM 143 future_then
 check 'SIGHUP ends a program that is idle' ends_by HUP 129 idle
 check 'SIGINT ends a program that is measured, without a traceback' ends_by INT 130 future_then
