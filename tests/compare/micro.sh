@@ -181,7 +181,7 @@ touch "$scratch/slow"
 printf 'future_then\t70\tns\n'
 END
   run --only future_then --runtimes glib --patience 0.5 --json "$scratch/json"
-  test $status -eq 0 && said ' 70' && said 'below the best pace: future_then, glib: 2 x' && grep -q '"pace": 4' "$scratch/json"
+  test $status -eq 0 && said ' 70' && said 'below the best pace: future_then' && grep -q '"below_best": ' "$scratch/json"
 }
 
 # ends_by SIGNAL STATUS OPERATION: run ends by itself, and so does the program that it runs, which holds a pipe until then.
