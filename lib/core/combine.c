@@ -52,7 +52,11 @@ typedef enum
 
 typedef struct
 {
-  MorrowWaiter  waiter;    /* the child's */
+  union
+  {
+    MorrowWaiter waiter;   /* the child's, until it has settled */
+    MorrowJob    job;      /* whoever finishes: see let_go () */
+  };
   MorrowFuture *future;    /* owned until finish (); immutable, and there until the owner has settled (C2) */
   Combine      *owner;     /* immutable */
 } Child;
@@ -168,15 +172,64 @@ settle_without_results (Combine *self)
   return TRUE;
 }
 
+static void
+drop_children_there (MorrowJob *job, gboolean closed)
+{
+  Combine *self = ((Child *) job)->owner;
+
+  drop_children (self);
+  morrow_future_unref (&self->future);
+}
+
+static gboolean
+may_belong_to_a_thread (MorrowFuture *child)
+{
+  GType type = morrow__future_peek (child) & MORROW__REJECTED ? G_TYPE_INVALID : G_VALUE_TYPE (&child->outcome.value);
+
+  return type != G_TYPE_INVALID &&
+         (G_TYPE_FUNDAMENTAL (type) == G_TYPE_INTERFACE || G_TYPE_FUNDAMENTAL (type) >= G_TYPE_BOXED);
+}
+
+/* Whether this is another thread than that on which the whole was made, and a value may be of that thread. */
+static gboolean
+is_elsewhere (Combine *self)
+{
+  if (self->executor == NULL || self->executor == morrow__executor_current || !morrow__executor_is_ours (self->executor) ||
+      morrow_executor_get_n_threads (self->executor) > 1)
+    return FALSE;
+
+  for (gsize i = 0; i < self->n; i++)
+    if (may_belong_to_a_thread (self->children[i].future))
+      return TRUE;
+  return FALSE;
+}
+
+/* Nobody has taken the children, and there are some. Objects among their values are released where the whole was made, as a callback's data is. */
+static void
+let_go (Combine *self)
+{
+  MorrowJob *job = &self->children[0].job;
+
+  if (G_UNLIKELY (is_elsewhere (self)))
+    {
+      job->run = drop_children_there;
+      morrow__executor_post (self->executor, job);
+    }
+  else
+    drop_children_there (job, FALSE);
+}
+
 /* All children have settled, and nobody walks them. */
 static void
 finish (Combine *self)
 {
   if (settle_without_results (self))
-    drop_children (self);
+    let_go (self);
   else
-    resolve_with_results (self);
-  morrow_future_unref (&self->future);
+    {
+      resolve_with_results (self);
+      morrow_future_unref (&self->future);
+    }
 }
 
 static inline void

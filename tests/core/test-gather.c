@@ -635,6 +635,55 @@ START_TEST (gather_with_a_limit_that_outlives_its_loop_is_told_that_it_is_closed
 }
 END_TEST
 
+static gpointer
+reject_there (gpointer promise)
+{
+  morrow_promise_reject (promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "Not here"));
+  return NULL;
+}
+
+static void
+note_thread (gpointer data, GObject *object)
+{
+  *(GThread **) data = g_thread_self ();
+}
+
+typedef MorrowFuture *(*CombineFunc) (MorrowFuture *const *futures, gsize n_futures);
+
+/* The object's only reference is that of the future which resolved with it. */
+static gboolean
+fail_on_another_thread (CombineFunc combine, GError **error)
+{
+  MorrowPromise *promises[2];
+  MorrowFuture *children[2] = { new_pending (&promises[0]), new_pending (&promises[1]) };
+  g_autoptr (MorrowFuture) whole = combine (children, 2);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+  GThread *finalized_on = NULL;
+
+  g_object_weak_ref (object, note_thread, &finalized_on);
+  morrow_promise_resolve_object (promises[0], object);
+  g_object_unref (object);
+  morrow_promise_unref (promises[0]);
+  g_thread_join (g_thread_new (NULL, reject_there, promises[1]));
+  ck_assert (!morrow_future_await (whole, NULL));
+  while (finalized_on == NULL)
+    if (!morrow_yield (error))
+      return FALSE;
+  ck_assert_ptr_eq (finalized_on, g_thread_self ());
+  morrow_promise_unref (promises[1]);
+  return TRUE;
+}
+
+SCENE (object_in_a_gather_that_fails_on_another_thread_is_released_where_the_gather_was_made)
+{
+  return fail_on_another_thread (morrow_gatherv, error);
+}
+
+SCENE (object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_was_made)
+{
+  return fail_on_another_thread (morrow_allv, error);
+}
+
 SCENE (gather_of_gathers_a_thousand_deep_settles)
 {
   MorrowPromise *promise;
@@ -714,6 +763,8 @@ gather_suite (void)
   tcase_add_test (limit, gather_with_a_limit_of_settled_ones_is_done_at_once);
   tcase_add_test (limit, gather_with_a_limit_that_outlives_its_loop_is_told_that_it_is_closed);
 
+  tcase_add_test (where, object_in_a_gather_that_fails_on_another_thread_is_released_where_the_gather_was_made);
+  tcase_add_test (where, object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_was_made);
   tcase_add_test (where, gather_of_gathers_a_thousand_deep_settles);
   tcase_add_test (where, gather_on_a_plain_thread_waits_for_promises);
   tcase_add_test (where, gather_on_a_plain_thread_cannot_start_coroutines);
