@@ -273,6 +273,7 @@ wait_until (MorrowFuture *future, gint64 deadline)
   Wait wait = { .waiter.notify = wait_notify, .home = take_home () };
   gboolean settled = TRUE;
 
+  morrow__future_ref (future);   /* the caller's may be another thread's too: see task.c:claim_for_executor () */
   if (morrow__future_subscribe (future, &wait.waiter))
     {
       while (!atomic_load_explicit (&wait.settled, memory_order_acquire))
@@ -290,6 +291,7 @@ wait_until (MorrowFuture *future, gint64 deadline)
     }
 
   give_home (wait.home);
+  morrow_future_unref (future);
   return settled;
 }
 

@@ -412,6 +412,39 @@ START_TEST (coroutines_that_start_as_one_beside_them_decides_end_once)
 END_TEST
 
 static void
+wait_here (Race *race)
+{
+  g_autoptr (GError) error = NULL;
+
+  ck_assert (!morrow_future_wait (race->future, &error));
+  ck_assert (g_error_matches (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK)
+             || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+}
+
+/* Both have it from one reference: the wait would start it, which is refused. */
+START_TEST (coroutine_that_is_cancelled_as_a_thread_begins_to_wait_for_it_ends_once)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = wait_here;
+  race.there = cancel_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
+    {
+      race.future = morrow_coroutine (count_begun, &race, count_freed);
+      run_round (&race);
+      ck_assert_uint_eq (atomic_load (&race.n_freed), race.round + 1);
+      morrow_future_unref (race.future);
+    }
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+  ck_assert_uint_eq (atomic_load (&race.n_begun), 0);
+}
+END_TEST
+
+static void
 await_here (Race *race)
 {
   race->here_won = morrow_future_await (race->future, NULL);
@@ -585,6 +618,7 @@ races_suite (void)
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
   tcase_add_test (start, coroutines_that_start_as_one_beside_them_decides_end_once);
+  tcase_add_test (start, coroutine_that_is_cancelled_as_a_thread_begins_to_wait_for_it_ends_once);
   tcase_add_test (start, coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
   tcase_add_test (post, job_that_is_posted_as_its_loop_closes_is_let_go);
