@@ -55,9 +55,9 @@ typedef struct
   union
   {
     MorrowWaiter waiter;   /* the child's, until it has settled */
-    MorrowJob    job;      /* whoever finishes: see let_go () */
+    MorrowJob    job;      /* whoever finishes: see let_go_there () */
   };
-  MorrowFuture *future;    /* owned until finish (); immutable, and there until the owner has settled (C2) */
+  MorrowFuture *future;    /* owned until it is let go of at the end; immutable, and there until the owner has settled (C2) */
   Combine      *owner;     /* immutable */
 } Child;
 
@@ -71,7 +71,7 @@ struct _Combine
   atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
   _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or &starting */
   _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
-  MorrowExecutor          *executor;   /* immutable, held: where coroutines start; NULL when created on a plain thread */
+  MorrowExecutor          *executor;   /* immutable, held: where coroutines start, and children are let go; NULL when created on a plain thread */
   Child                    children[];
 };
 
@@ -172,15 +172,6 @@ settle_without_results (Combine *self)
   return TRUE;
 }
 
-static void
-drop_children_there (MorrowJob *job, gboolean closed)
-{
-  Combine *self = ((Child *) job)->owner;
-
-  drop_children (self);
-  morrow_future_unref (&self->future);
-}
-
 static gboolean
 may_belong_to_a_thread (MorrowFuture *child)
 {
@@ -190,7 +181,7 @@ may_belong_to_a_thread (MorrowFuture *child)
          (G_TYPE_FUNDAMENTAL (type) == G_TYPE_INTERFACE || G_TYPE_FUNDAMENTAL (type) >= G_TYPE_BOXED);
 }
 
-/* Whether this is another thread than that on which the whole was made, and a value may be of that thread. */
+/* Whether this is not the executor on which the whole was made, and a value may be of the thread of that. */
 static gboolean
 is_elsewhere (Combine *self)
 {
@@ -204,32 +195,46 @@ is_elsewhere (Combine *self)
   return FALSE;
 }
 
-/* Nobody has taken the children, and there are some. Objects among their values are released where the whole was made, as a callback's data is. */
 static void
-let_go (Combine *self)
+unref_there (MorrowJob *job, gboolean closed)
+{
+  morrow_future_unref (&((Child *) job)->owner->future);
+}
+
+static void
+drop_children_there (MorrowJob *job, gboolean closed)
+{
+  drop_children (((Child *) job)->owner);
+  unref_there (job, closed);
+}
+
+/* Objects that the children gave, and nobody took, are released where the whole was made, as a callback's data is. */
+static void
+let_go_there (Combine *self, gboolean has_children)
 {
   MorrowJob *job = &self->children[0].job;
 
-  if (G_UNLIKELY (is_elsewhere (self)))
-    {
-      job->run = drop_children_there;
-      morrow__executor_post (self->executor, job);
-    }
-  else
-    drop_children_there (job, FALSE);
+  job->run = has_children ? drop_children_there : unref_there;
+  morrow__executor_post (self->executor, job);
 }
 
 /* All children have settled, and nobody walks them. */
 static void
 finish (Combine *self)
 {
-  if (settle_without_results (self))
-    let_go (self);
-  else
+  gboolean elsewhere = is_elsewhere (self), has_children = settle_without_results (self);
+
+  if (!has_children)
+    resolve_with_results (self);
+
+  if (G_UNLIKELY (elsewhere))
     {
-      resolve_with_results (self);
-      morrow_future_unref (&self->future);
+      let_go_there (self, has_children);
+      return;
     }
+  if (has_children)
+    drop_children (self);
+  morrow_future_unref (&self->future);
 }
 
 static inline void

@@ -650,13 +650,17 @@ note_thread (gpointer data, GObject *object)
 
 typedef MorrowFuture *(*CombineFunc) (MorrowFuture *const *futures, gsize n_futures);
 
+static gpointer
+settle_there (gpointer promise)
+{
+  morrow_promise_resolve (promise);
+  return NULL;
+}
+
 /* The object's only reference is that of the future which resolved with it. */
 static gboolean
-fail_on_another_thread (CombineFunc combine, GError **error)
+settle_on_another_thread (MorrowFuture *whole, MorrowPromise *promises[2], GThreadFunc settle, GError **error)
 {
-  MorrowPromise *promises[2];
-  MorrowFuture *children[2] = { new_pending (&promises[0]), new_pending (&promises[1]) };
-  g_autoptr (MorrowFuture) whole = combine (children, 2);
   GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
   GThread *finalized_on = NULL;
 
@@ -664,24 +668,44 @@ fail_on_another_thread (CombineFunc combine, GError **error)
   morrow_promise_resolve_object (promises[0], object);
   g_object_unref (object);
   morrow_promise_unref (promises[0]);
-  g_thread_join (g_thread_new (NULL, reject_there, promises[1]));
-  ck_assert (!morrow_future_await (whole, NULL));
+  if (settle == settle_there)
+    morrow_future_unref (whole);
+  g_thread_join (g_thread_new (NULL, settle, promises[1]));
+  morrow_promise_unref (promises[1]);
+  if (settle == reject_there)
+    {
+      ck_assert (!morrow_future_await (whole, NULL));
+      morrow_future_unref (whole);
+    }
   while (finalized_on == NULL)
     if (!morrow_yield (error))
       return FALSE;
   ck_assert_ptr_eq (finalized_on, g_thread_self ());
-  morrow_promise_unref (promises[1]);
   return TRUE;
+}
+
+static gboolean
+combine_and_settle_there (CombineFunc combine, GThreadFunc settle, GError **error)
+{
+  MorrowPromise *promises[2];
+  MorrowFuture *children[2] = { new_pending (&promises[0]), new_pending (&promises[1]) };
+
+  return settle_on_another_thread (combine (children, 2), promises, settle, error);
 }
 
 SCENE (object_in_a_gather_that_fails_on_another_thread_is_released_where_the_gather_was_made)
 {
-  return fail_on_another_thread (morrow_gatherv, error);
+  return combine_and_settle_there (morrow_gatherv, reject_there, error);
 }
 
 SCENE (object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_was_made)
 {
-  return fail_on_another_thread (morrow_allv, error);
+  return combine_and_settle_there (morrow_allv, reject_there, error);
+}
+
+SCENE (object_in_a_gather_that_nobody_has_any_more_is_released_where_the_gather_was_made)
+{
+  return combine_and_settle_there (morrow_gatherv, settle_there, error);
 }
 
 SCENE (gather_of_gathers_a_thousand_deep_settles)
@@ -765,6 +789,7 @@ gather_suite (void)
 
   tcase_add_test (where, object_in_a_gather_that_fails_on_another_thread_is_released_where_the_gather_was_made);
   tcase_add_test (where, object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_was_made);
+  tcase_add_test (where, object_in_a_gather_that_nobody_has_any_more_is_released_where_the_gather_was_made);
   tcase_add_test (where, gather_of_gathers_a_thousand_deep_settles);
   tcase_add_test (where, gather_on_a_plain_thread_waits_for_promises);
   tcase_add_test (where, gather_on_a_plain_thread_cannot_start_coroutines);
