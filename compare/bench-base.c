@@ -101,7 +101,7 @@ cache_flood (guint n,
 
   memset (objects, 1, n * sizeof *objects);
   if (is_cold)
-    morrow__cache_trim ();
+    morrow__cache_trim (0);
   start = now_ns ();
   for (guint i = 0; i < n; i++)
     objects[i] = morrow__cache_alloc (OBJECT_SIZE);
@@ -129,6 +129,15 @@ static MorrowTimer pending[N_PENDING];
 
 #define START_TIME G_GINT64_CONSTANT (1000000000000)
 
+static MorrowTimer *
+pop_due (MorrowTimers *timers,
+         gint64        now)
+{
+  guint n_steps = G_MAXUINT;
+
+  return morrow__timers_pop_due (timers, now, &n_steps);
+}
+
 /* Beside @n_pending that are 5 to 65 seconds away. */
 static MorrowTimers *
 timers_with_pending (guint n_pending)
@@ -136,7 +145,7 @@ timers_with_pending (guint n_pending)
   MorrowTimers *timers = g_new (MorrowTimers, 1);
 
   morrow__timers_init (timers);
-  morrow__timers_pop_due (timers, START_TIME);
+  pop_due (timers, START_TIME);
   for (guint i = 0; i < n_pending; i++)
     morrow__timers_insert (timers, &pending[i],
                            START_TIME + 5000000 + (gint64) (next_random () % 60000000));
@@ -186,7 +195,7 @@ timer_fire (guint n,
       for (guint j = 0; j < N_AT_ONCE; j++)
         morrow__timers_insert (timers, &some[j], now + (gint64) (next_random () % N_AT_ONCE));
       now += N_AT_ONCE;
-      while (morrow__timers_pop_due (timers, now) != NULL)
+      while (pop_due (timers, now) != NULL)
         ;
     }
   end = now_ns ();
@@ -206,7 +215,7 @@ timer_drain (guint n,
   for (guint i = 0; i < n; i++)
     morrow__timers_insert (timers, &pending[i], START_TIME + (gint64) (next_random () % span));
   for (gint64 now = START_TIME; morrow__timers_next (timers) != G_MAXINT64; now += 1000)
-    while (morrow__timers_pop_due (timers, now) != NULL)
+    while (pop_due (timers, now) != NULL)
       ;
   end = now_ns ();
   timers_free (timers);
@@ -254,29 +263,22 @@ deque_push_and_steal (guint n,
   return end - start;
 }
 
-/* Pushed in chains of @length, all taken at once after a hundred of them. */
+/* All taken at once after @length of them. */
 static gdouble
 mpsc_push_and_take (guint n,
                     guint length)
 {
-  enum { N_CHAINS = 100 };
-  MorrowQueueNode *nodes = g_new (MorrowQueueNode, N_CHAINS * length);
+  MorrowQueueNode *nodes = g_new (MorrowQueueNode, length);
   MorrowQueue out = MORROW__QUEUE_INIT;
   MorrowMpsc mpsc;
   gdouble start, end;
 
   morrow__mpsc_init (&mpsc);
   start = now_ns ();
-  for (guint i = 0; i < n / (N_CHAINS * length); i++)
+  for (guint i = 0; i < n / length; i++)
     {
-      for (guint j = 0; j < N_CHAINS; j++)
-        {
-          MorrowQueue chain = MORROW__QUEUE_INIT;
-
-          for (guint k = 0; k < length; k++)
-            morrow__queue_push (&chain, &nodes[j * length + k]);
-          morrow__mpsc_push_chain (&mpsc, chain.head, chain.tail);
-        }
+      for (guint j = 0; j < length; j++)
+        morrow__mpsc_push (&mpsc, &nodes[j]);
       morrow__mpsc_take_all (&mpsc, &out);
       while (morrow__queue_pop (&out) != NULL)
         ;

@@ -33,10 +33,9 @@ compare_libmorrow_launch_la_CPPFLAGS = \
   $(AM_CPPFLAGS) -DMORROW_LIBEXECDIR=\"$(libexec_morrowdir)\"
 compare_libmorrow_launch_la_LIBADD = $(GLIB_LIBS)
 
-# What the pieces of lib/base cost by themselves: make compare/bench-base, when it is wanted.
-EXTRA_PROGRAMS += compare/bench-base
+# What the pieces of lib/base cost by themselves.
+noinst_PROGRAMS += compare/bench-base
 compare_bench_base_LDADD = lib/libmorrow-internal.la $(GLIB_LIBS)
-CLEANFILES += $(EXTRA_PROGRAMS)
 
 # Shows that the server is not the limit of a comparison.
 noinst_PROGRAMS += compare/calibrate
