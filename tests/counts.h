@@ -29,6 +29,25 @@ count_descriptors (void)
   return count_entries ("/proc/self/fd");
 }
 
+/* To say which one is too many. */
+static inline gchar *
+describe_descriptors (void)
+{
+  GString *all = g_string_new (NULL);
+  GDir *directory = g_dir_open ("/proc/self/fd", 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (directory)) != NULL)
+    {
+      g_autofree gchar *link = g_strconcat ("/proc/self/fd/", name, NULL);
+      g_autofree gchar *target = g_file_read_link (link, NULL);
+
+      g_string_append_printf (all, " %s=%s", name, target);
+    }
+  g_dir_close (directory);
+  return g_string_free (all, FALSE);
+}
+
 static inline guint
 count_threads (void)
 {

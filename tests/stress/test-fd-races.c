@@ -161,7 +161,8 @@ START_TEST (close_cancel_and_data_from_another_thread_end_a_wait)
   run_scene_on (executor, wait_each_time, &race);
   pthread_join (thread, NULL);
   if (RUNNING_ON_VALGRIND == 0)   /* which opens some of its own, when it likes */
-    ck_assert_uint_eq (count_descriptors (), n_descriptors);
+    ck_assert_msg (count_descriptors () == n_descriptors, "There were %u descriptors before, and now:%s", n_descriptors,
+                   describe_descriptors ());
 }
 END_TEST
 
