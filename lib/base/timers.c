@@ -15,9 +15,9 @@
  * moves at most once a level, and one that is cancelled before, as most are, never.  Slots of level
  * 0 are one microsecond wide.
  *
- * A slot may have a million timers.  So that nobody has to wait until they have all moved, they hang
- * below a timer of our own, "moving", as the children of its one child, and pop_due () takes as many
- * from there as it may.  Until none is left nothing fires, and something is due.
+ * A slot may have a million timers.  So that nobody has to wait until they have all moved, their heap
+ * is hung below a timer of our own, "moving", and pop_due () takes as many from there as it may.
+ * Until none is left nothing fires, and something is due.
  *
  * The heaps.  With a list in each slot, the earliest deadline of a slot above level 0 would be
  * known only after a search, and the one who is going to sleep needs it to the microsecond.  A

@@ -71,7 +71,7 @@ struct _Combine
   atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
   _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or &starting */
   _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
-  MorrowExecutor          *executor;   /* immutable, held: where coroutines start, and children are let go; NULL when created on a plain thread */
+  MorrowExecutor          *executor;   /* immutable, held: where children start and are let go; NULL: made on a plain thread */
   Child                    children[];
 };
 

@@ -651,7 +651,7 @@ note_thread (gpointer data, GObject *object)
 typedef MorrowFuture *(*CombineFunc) (MorrowFuture *const *futures, gsize n_futures);
 
 static gpointer
-settle_there (gpointer promise)
+resolve_there (gpointer promise)
 {
   morrow_promise_resolve (promise);
   return NULL;
@@ -668,7 +668,7 @@ settle_on_another_thread (MorrowFuture *whole, MorrowPromise *promises[2], GThre
   morrow_promise_resolve_object (promises[0], object);
   g_object_unref (object);
   morrow_promise_unref (promises[0]);
-  if (settle == settle_there)
+  if (settle == resolve_there)
     morrow_future_unref (whole);
   g_thread_join (g_thread_new (NULL, settle, promises[1]));
   morrow_promise_unref (promises[1]);
@@ -705,7 +705,7 @@ SCENE (object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_w
 
 SCENE (object_in_a_gather_that_nobody_has_any_more_is_released_where_the_gather_was_made)
 {
-  return combine_and_settle_there (morrow_gatherv, settle_there, error);
+  return combine_and_settle_there (morrow_gatherv, resolve_there, error);
 }
 
 SCENE (gather_of_gathers_a_thousand_deep_settles)
