@@ -34,6 +34,7 @@ morrow_sources = \
   lib/base/deque-private.h \
   lib/base/deque.c \
   lib/base/fork-private.h \
+  lib/base/likely-private.h \
   lib/base/list-private.h \
   lib/base/mpsc-private.h \
   lib/base/parker-private.h \
@@ -65,7 +66,6 @@ morrow_sources = \
   lib/core/awaitable.c \
   lib/core/executor-private.h \
   lib/core/executor.c \
-  lib/core/foreign-private.h \
   lib/core/foreign.c \
   lib/core/version.c \
   lib/fiber/context-aarch64-private.h \

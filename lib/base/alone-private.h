@@ -15,9 +15,11 @@
 
 #include <stdatomic.h>
 
+#include "base/likely-private.h"
+
 #ifdef HAVE_SYS_SINGLE_THREADED_H
 #include <sys/single_threaded.h>
-#define morrow__is_alone() G_LIKELY (__libc_single_threaded)
+#define morrow__is_alone() morrow__usually (__libc_single_threaded)
 #else
 #define morrow__is_alone() FALSE
 #endif
@@ -50,7 +52,7 @@
       {                                                                                   \
         __auto_type old_ = atomic_load_explicit (object_, memory_order_relaxed);          \
                                                                                           \
-        if (old_ == *expected_)                                                           \
+        if (morrow__likely (old_ == *expected_))                                          \
           atomic_store_explicit (object_, desired, memory_order_relaxed);                 \
         else                                                                              \
           exchanged_ = FALSE;                                                             \

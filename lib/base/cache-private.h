@@ -13,6 +13,8 @@
 #include <glib.h>
 #include <stdatomic.h>
 
+#include "base/likely-private.h"
+
 G_BEGIN_DECLS
 
 #define MORROW_CACHE_MAX_SIZE 256
@@ -90,12 +92,12 @@ morrow__cache_alloc (gsize size)
   MorrowCacheBin *bin;
   MorrowCacheItem *item;
 
-  if (G_UNLIKELY (size > MORROW_CACHE_MAX_SIZE))
+  if (morrow__unlikely (size > MORROW_CACHE_MAX_SIZE))
     return g_malloc (size);
 
   bin = &morrow__cache_bins[morrow__cache_class (size)];
   item = bin->items;
-  if (G_UNLIKELY (item == NULL))
+  if (morrow__unlikely (item == NULL))
     return morrow__cache_refill (morrow__cache_class (size));
   bin->items = item->next;
   morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) - 1);
@@ -109,14 +111,14 @@ morrow__cache_free (gsize    size,
   MorrowCacheBin *bin;
   MorrowCacheItem *item = (MorrowCacheItem *) mem;
 
-  if (G_UNLIKELY (size > MORROW_CACHE_MAX_SIZE))
+  if (morrow__unlikely (size > MORROW_CACHE_MAX_SIZE))
     {
       g_free (mem);
       return;
     }
 
   bin = &morrow__cache_bins[morrow__cache_class (size)];
-  if (G_UNLIKELY (morrow__cache_bin_size (bin) >= bin->max_items))
+  if (morrow__unlikely (morrow__cache_bin_size (bin) >= bin->max_items))
     {
       morrow__cache_flush (morrow__cache_class (size), mem);
       return;

@@ -503,7 +503,7 @@ thread_begin (void)
 static inline ThreadState
 thread_get_state (void)
 {
-  if (G_UNLIKELY (thread_state == THREAD_NEW))
+  if (morrow__unlikely (thread_state == THREAD_NEW))
     thread_begin ();
   return thread_state;
 }

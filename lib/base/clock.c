@@ -17,6 +17,8 @@
 
 #include "base/clock-private.h"
 
+#include "base/likely-private.h"
+
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -34,7 +36,7 @@ morrow__clock_now (void)
 {
   gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
 
-  return G_LIKELY (now == 0) ? g_get_monotonic_time () : now;
+  return morrow__likely (now == 0) ? g_get_monotonic_time () : now;
 }
 
 /* Whether the clock has moved by a microsecond at most since this was last FALSE on this thread. */
@@ -61,7 +63,7 @@ morrow__clock_ceiling (void)
   static __thread gint64 ceiling;
   gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
 
-  if (G_UNLIKELY (now != 0))
+  if (morrow__unlikely (now != 0))
     return now;
 
   if (!is_same_moment ())
@@ -90,7 +92,7 @@ morrow__clock_jump (gint64 deadline)
 {
   gint64 now = atomic_load_explicit (&virtual_now, memory_order_relaxed);
 
-  if (G_LIKELY (now == 0) || deadline == G_MAXINT64)
+  if (morrow__likely (now == 0) || deadline == G_MAXINT64)
     return FALSE;
 
   atomic_store_explicit (&virtual_now, MAX (now, deadline), memory_order_relaxed);

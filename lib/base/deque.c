@@ -38,6 +38,8 @@
 
 #include "base/deque-private.h"
 
+#include "base/likely-private.h"
+
 static MorrowDequeRing *
 ring_new (gsize            capacity,
           MorrowDequeRing *outgrown)
@@ -121,7 +123,7 @@ morrow__deque_push (MorrowDeque *deque,
   gint64 bottom = atomic_load_explicit (&deque->bottom, memory_order_relaxed);
   MorrowDequeRing *ring = atomic_load_explicit (&deque->ring, memory_order_relaxed);
 
-  if (G_UNLIKELY (bottom - deque->top_seen > (gint64) ring->mask))
+  if (morrow__unlikely (bottom - deque->top_seen > (gint64) ring->mask))
     ring = make_room (deque, ring, bottom);
   ring_set (ring, bottom, item);
   /* Release: pairs with the load of bottom in steal (). */

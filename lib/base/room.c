@@ -16,6 +16,8 @@
 
 #include "base/room-private.h"
 
+#include "base/likely-private.h"
+
 #include <time.h>
 
 #define WAIT_TIME  (10 * G_TIME_SPAN_MILLISECOND)
@@ -80,7 +82,7 @@ morrow__room_tell (MorrowRoom *room,
                    MorrowRing *ring)
 {
   atomic_thread_fence (memory_order_seq_cst);   /* R2: pairs with the one in wait_until () */
-  if (G_LIKELY (atomic_load_explicit (&room->n_waiting, memory_order_relaxed) == 0) || !is_half_free (ring))
+  if (morrow__likely (atomic_load_explicit (&room->n_waiting, memory_order_relaxed) == 0) || !is_half_free (ring))
     return;
 
   pthread_mutex_lock (&room->lock);

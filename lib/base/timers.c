@@ -39,6 +39,8 @@
 
 #include "base/timers-private.h"
 
+#include "base/likely-private.h"
+
 #include <string.h>
 
 /* Pairing heaps.  A heap is its root, or NULL; a root's own next and prev are NULL. */
@@ -135,6 +137,13 @@ heap_from_siblings (MorrowTimer *first)
     }
   root->prev = NULL;
   return root;
+}
+
+/* The heap of what is below the root @timer. */
+static inline MorrowTimer *
+heap_without_root (MorrowTimer *timer)
+{
+  return morrow__usually (timer->child == NULL) ? NULL : heap_from_siblings (timer->child);
 }
 
 /* Whether @timer has become a child of the root, its first. */
@@ -241,11 +250,11 @@ place_of (MorrowTimers *timers,
   guint64 differing = (guint64) (deadline ^ timers->base);
   guint level, slot;
 
-  if (G_UNLIKELY (deadline < timers->base))
+  if (morrow__unlikely (deadline < timers->base))
     return (Place) { &timers->early, 0, MORROW_TIMERS_N_SLOTS };
 
   level = (63 - __builtin_clzll (differing | 1)) / MORROW_TIMERS_BITS;
-  slot = (deadline >> (level * MORROW_TIMERS_BITS)) % MORROW_TIMERS_N_SLOTS;
+  slot = ((guint64) deadline >> (level * MORROW_TIMERS_BITS)) % MORROW_TIMERS_N_SLOTS;
   return (Place) { &timers->heaps[level][slot], level, slot };
 }
 
@@ -395,7 +404,7 @@ morrow__timers_remove (MorrowTimers *timers,
   if (timer->prev != NULL)
     heap_remove_inner (timer);
   else
-    place_set_root (timers, place_of (timers, timer->deadline), heap_from_siblings (timer->child));
+    place_set_root (timers, place_of (timers, timer->deadline), heap_without_root (timer));
 }
 
 gint64
@@ -403,7 +412,7 @@ morrow__timers_next (MorrowTimers *timers)
 {
   Place first = place_of_first (timers);
 
-  if (G_UNLIKELY (timers->moving.child != NULL))
+  if (morrow__unlikely (timers->moving.child != NULL))
     return timers->moving.deadline;
   return first.heap != NULL ? (*first.heap)->deadline : G_MAXINT64;
 }
@@ -433,7 +442,7 @@ morrow__timers_pop_due (MorrowTimers *timers,
 
       timer = *first.heap;
       timer->seq = 0;
-      place_set_root (timers, first, heap_from_siblings (timer->child));
+      place_set_root (timers, first, heap_without_root (timer));
       --*n_steps;
       return timer;
     }

@@ -90,9 +90,8 @@ extern __thread MorrowExecutor *morrow__executor_of_thread;
 /* How many reasons this thread has not to wait for the end of an executor: it visits a home, say, or serves all that wait. */
 extern __thread guint morrow__executor_n_reasons;
 
-/* The executor that a callback attached here runs on, held: the current one; on a plain thread one over its
- * thread-default GMainContext. */
-MorrowExecutor *morrow__executor_hold_for_callback (void);
+/* foreign.c: an executor over this thread's thread-default GMainContext, held. */
+MorrowExecutor *morrow__foreign_new_held (void);
 
 /* Runs what was submitted, unless the executor has been @closed, and releases its data. */
 void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean closed);
@@ -124,13 +123,26 @@ morrow__executor_hold (MorrowExecutor *self)
   morrow__fetch_add (&self->holds, 1, memory_order_relaxed);
 }
 
+/* The executor that a callback attached here runs on, held: the current one; on a plain thread a foreign one. */
+static inline MorrowExecutor *
+morrow__executor_hold_for_callback (void)
+{
+  MorrowExecutor *here = morrow__executor_current;
+
+  if (morrow__unlikely (here == NULL))
+    return morrow__foreign_new_held ();
+
+  morrow__executor_hold (here);
+  return here;
+}
+
 static inline void
 morrow__executor_release (MorrowExecutor *self)
 {
   /* Acquire and release: E1; what was done under the hold comes before the executor ends, and before the object goes. */
   guint n_holds = morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) - 1;
 
-  if (G_UNLIKELY (n_holds <= 1))
+  if (morrow__unlikely (n_holds <= 1))
     morrow__executor_let_go (self, n_holds);
 }
 

@@ -37,7 +37,6 @@
 #include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "core/executor-private.h"
-#include "core/foreign-private.h"
 #include "core/future-private.h"
 
 /**
@@ -167,7 +166,7 @@ may_wait (MorrowExecutor *self)
 static void
 arrange_end (MorrowExecutor *self, gboolean here)
 {
-  if (G_LIKELY (morrow__executor_is_ours (self)))
+  if (morrow__likely (morrow__executor_is_ours (self)))
     MORROW_EXECUTOR_GET_CLASS (self)->arrange_end (self, here);
 }
 
@@ -257,16 +256,6 @@ morrow_executor_init (MorrowExecutor *self)
 
 /* --- what all have in common -------------------------------------------------------------------------------------- */
 
-MorrowExecutor *
-morrow__executor_hold_for_callback (void)
-{
-  if (G_UNLIKELY (morrow__executor_current == NULL))
-    return morrow__foreign_new_held ();
-
-  morrow__executor_hold (morrow__executor_current);
-  return morrow__executor_current;
-}
-
 void
 morrow__executor_set_forked (GError **error)
 {
@@ -335,7 +324,7 @@ is_executor (MorrowExecutor *self)
   static _Atomic (gpointer) known;   /* any thread, relaxed: a class, and these never go */
   gpointer klass = self != NULL ? MORROW_EXECUTOR_GET_CLASS (self) : NULL;
 
-  if (G_LIKELY (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
+  if (morrow__likely (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
     return TRUE;
   if (!MORROW_IS_EXECUTOR (self))
     return FALSE;
@@ -368,7 +357,7 @@ morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data
 
   g_return_if_fail (is_executor (self) && func != NULL);
 
-  if (G_UNLIKELY (!morrow__executor_is_ours (self)))
+  if (morrow__unlikely (!morrow__executor_is_ours (self)))
     {
       morrow__executor_do_work (&(MorrowRingItem) { .func = func, .data = data, .data_free = data_free }, TRUE);
       return;

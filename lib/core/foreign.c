@@ -5,7 +5,7 @@
 
 #include "config.h"
 
-#include "core/foreign-private.h"
+#include "core/executor-private.h"
 
 typedef struct
 {

@@ -128,6 +128,7 @@ struct _MorrowFuture
 };
 
 G_STATIC_ASSERT (sizeof (MorrowFuture) == 64 || GLIB_SIZEOF_VOID_P != 8);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUCT_OFFSET (MorrowFuture, outcome.error));
 
 typedef enum
 {
@@ -145,14 +146,12 @@ gboolean      morrow__future_push_busy     (MorrowFuture *self, MorrowWaiter *wa
 gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last);
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
-/* Settling. Each returns whether it was this call that settled. reject takes the error, move takes the value's
- * contents. */
+/* Settling. Each returns whether it was this call that settled. reject takes the error. */
 gboolean      morrow__future_claim_busy    (MorrowFuture *self);
 void          morrow__future_unclaim       (MorrowFuture *self);
 MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
 void          morrow__future_notify_all    (MorrowFuture *self, MorrowWaiter *newest);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
-gboolean      morrow__future_resolve_move  (MorrowFuture *self, GValue *value);
 gboolean      morrow__future_reject        (MorrowFuture *self, GError *error);
 gboolean      morrow__future_settle_cancelled (MorrowFuture *self, const char *message);
 gboolean      morrow__future_reject_cancelled (MorrowFuture *self, GError *error);
@@ -162,7 +161,7 @@ gboolean      morrow__future_settle_like   (MorrowFuture *self, MorrowFuture *so
 const GError *morrow__future_get_error     (MorrowFuture *self);
 void          morrow__future_mark_read     (MorrowFuture *self);
 gboolean      morrow__future_propagate_error (MorrowFuture *self, GError **error);
-const char   *morrow__future_get_site      (MorrowFuture *self);
+const char   *morrow__future_get_named_site (MorrowFuture *self);
 void          morrow__future_free_name     (MorrowFuture *self);
 GError       *morrow__cancelled_error      (const char *message);
 void          morrow__report_unread        (MorrowFuture *self);
@@ -185,7 +184,16 @@ morrow__future_is_settled (MorrowFuture *self)
 static inline gboolean
 morrow__future_propagate (MorrowFuture *self, GError **error)
 {
-  return G_LIKELY (!(morrow__future_peek (self) & MORROW__REJECTED)) || morrow__future_propagate_error (self, error);
+  return morrow__likely (!(morrow__future_peek (self) & MORROW__REJECTED)) || morrow__future_propagate_error (self, error);
+}
+
+/* A string that lives as long as the program, or NULL. */
+static inline const char *
+morrow__future_get_site (MorrowFuture *self)
+{
+  if (morrow__unlikely (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED))
+    return morrow__future_get_named_site (self);
+  return self->site;
 }
 
 /* Starts what is lazy. */
@@ -206,8 +214,9 @@ morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
   waiter->next = (MorrowWaiter *) word;
 
   /* Release: pairs with the acquire in morrow__future_claim () (W2). */
-  if (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
-      morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed))
+  if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+                      morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release,
+                                                memory_order_relaxed)))
     return TRUE;
 
   return morrow__future_push_busy (self, waiter);
@@ -251,15 +260,23 @@ morrow__future_drop (MorrowFuture *self)
          morrow__fetch_sub (&self->ref_count, 1, memory_order_acq_rel) == 1;
 }
 
+/* Of a future that is there: what morrow_future_unref () does. */
+static inline void
+morrow__future_unref (MorrowFuture *self)
+{
+  if (morrow__future_drop (self))
+    self->ops->free_kind (self);
+}
+
 /* Releases the outcome and the name, for who frees @self. */
 static inline void
 morrow__future_clear (MorrowFuture *self)
 {
-  /* Relaxed: only the last reference is left, and morrow__future_drop () has ordered it (R1). The value types up to
-   * double are numbers, which hold nothing. */
-  if (G_UNLIKELY ((atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__REJECTED) ||
-                  self->outcome.value.g_type > G_TYPE_DOUBLE ||
-                  (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))
+  /* The value types up to double are numbers, which hold nothing. In the type's place stands a rejected future's error, which
+   * is NULL for a cancel without a message, or larger than any of them. Relaxed: only the last reference is left, and
+   * morrow__future_drop () has ordered it (R1). */
+  if (morrow__unlikely (self->outcome.value.g_type > G_TYPE_DOUBLE ||
+                        (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))
     morrow__future_clear_rest (self);
 }
 
@@ -270,8 +287,9 @@ morrow__future_claim (MorrowFuture *self)
   guintptr word = morrow__future_peek (self);
 
   /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
-  if (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
-      morrow__compare_exchange (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire, memory_order_relaxed))
+  if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+                      morrow__compare_exchange (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire,
+                                                memory_order_relaxed)))
     return TRUE;
 
   return morrow__future_claim_busy (self);
@@ -292,6 +310,22 @@ morrow__future_publish (MorrowFuture *self, guintptr flags)
     morrow__future_notify_all (self, newest);
 }
 
+/* Takes the contents of @value, which then means nothing. Returns: whether it was this call that settled. */
+static inline gboolean
+morrow__future_resolve_move (MorrowFuture *self, GValue *value)
+{
+  if (morrow__unlikely (!morrow__future_claim (self)))
+    {
+      if (value->g_type != 0)
+        g_value_unset (value);
+      return FALSE;
+    }
+
+  self->outcome.value = *value;
+  morrow__future_publish (self, 0);
+  return TRUE;
+}
+
 extern G_GNUC_INTERNAL _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */
 
 GTypeClass *morrow__future_make_class (void);
@@ -302,7 +336,7 @@ morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char 
 {
   /* Acquire: pairs with the release in register_type (). */
   self->instance.g_class = atomic_load_explicit (&morrow__future_class, memory_order_acquire);
-  if (G_UNLIKELY (self->instance.g_class == NULL))
+  if (morrow__unlikely (self->instance.g_class == NULL))
     self->instance.g_class = morrow__future_make_class ();
 
   atomic_init (&self->ref_count, 1);

@@ -140,7 +140,7 @@ morrow__future_clear_rest (MorrowFuture *self)
 
   if (word & MORROW__REJECTED)
     {
-      if (G_UNLIKELY (!(word & MORROW__READ)))
+      if (morrow__unlikely (!(word & MORROW__READ)))
         morrow__report_unread (self);
       g_clear_error ((GError **) &self->outcome.error);
     }
@@ -234,8 +234,7 @@ morrow_future_unref (MorrowFuture *self)
 {
   g_return_if_fail (self != NULL);
 
-  if (morrow__future_drop (self))
-    self->ops->free_kind (self);
+  morrow__future_unref (self);
 }
 
 /* --- the lock, the waiters --------------------------------------------------------------------------------------- */
@@ -393,19 +392,20 @@ notify_list (MorrowFuture *self, gpointer oldest)
 {
   MorrowWaiter *waiter = oldest;
 
-  while (waiter != NULL)
+  do
     {
       MorrowWaiter *next = waiter->next;   /* first: when notify returns the waiter may be gone */
 
       waiter->notify (waiter, self);
       waiter = next;
     }
+  while (!morrow__usually (waiter == NULL));
 }
 
 void
 morrow__future_notify_all (MorrowFuture *self, MorrowWaiter *newest)
 {
-  morrow__relay_call (&morrow__relay, notify_list, self, newest->next == NULL ? newest : reversed (newest));
+  morrow__relay_call (&morrow__relay, notify_list, self, morrow__likely (newest->next == NULL) ? newest : reversed (newest));
 }
 
 /* Claims where somebody holds the lock, or has settled. */
@@ -446,22 +446,6 @@ morrow__future_resolve (MorrowFuture *self, const GValue *value)
     }
 
   return morrow__future_resolve_move (self, &copy);
-}
-
-gboolean
-morrow__future_resolve_move (MorrowFuture *self, GValue *value)
-{
-  if (!morrow__future_claim (self))
-    {
-      if (value->g_type != 0)
-        g_value_unset (value);
-      return FALSE;
-    }
-
-  self->outcome.value = *value;
-  *value = (GValue) G_VALUE_INIT;
-  morrow__future_publish (self, 0);
-  return TRUE;
 }
 
 /* Takes the error, which is NULL for a cancel without a message. */
@@ -569,7 +553,7 @@ morrow_future_cancel_with_message (MorrowFuture *self, const gchar *message)
     accepted = self->ops->cancel (self, message);
   else
     accepted = morrow__future_settle_cancelled (self, message);
-  morrow_future_unref (self);
+  morrow__future_unref (self);
 
   return accepted;
 }

@@ -274,11 +274,10 @@ is_named (MorrowFuture *self)
   return (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED) != 0;
 }
 
-/* A string that lives as long as the program, or NULL. */
 const char *
-morrow__future_get_site (MorrowFuture *self)
+morrow__future_get_named_site (MorrowFuture *self)
 {
-  return is_named (self) ? get_named (self)->site : self->site;
+  return get_named (self)->site;
 }
 
 void

@@ -113,12 +113,14 @@ morrow_promise_unref (MorrowPromise *self)
   /* Acquire and release: the last write end sees what the others did; alone it needs no exchange, as for a future's
    * reference. */
   others = atomic_load_explicit (&future->aux, memory_order_acquire) & ~MORROW__NAMED;
-  if (others != 1)
-    others = morrow__fetch_sub (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
-  if (others != 1)
-    return;
+  if (!morrow__usually (others == 1))
+    {
+      others = morrow__fetch_sub (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
+      if (others != 1)
+        return;
+    }
 
-  if (!morrow__future_is_settled (future))
+  if (morrow__unlikely (!morrow__future_is_settled (future)))
     morrow__future_reject (future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_BROKEN_PROMISE,
                                                         "The promise was dropped before it was settled"));
   if (morrow__future_drop (future))

@@ -61,17 +61,17 @@ morrow__relay_is_nested (void)
 static inline void
 morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)
 {
-  if (G_UNLIKELY (self->depth == MORROW__RELAY_MAX))
+  if (morrow__unlikely (self->depth == MORROW__RELAY_MAX))
     {
       morrow__relay_put_off (self, func, future, data);
       return;
     }
 
-  if (self->depth++ == 0)
+  if (morrow__usually (self->depth++ == 0))
     self->request = 0;
   func (future, data);
   self->depth--;
 
-  if (G_UNLIKELY (self->depth == 0 && self->rest != NULL))
+  if (morrow__unlikely (self->rest != NULL) && self->depth == 0)
     morrow__relay_make_rest (self);
 }

@@ -54,9 +54,9 @@ then_release (Then *self)
 {
   if (self->data_free != NULL)
     self->data_free (self->data);
-  morrow_future_unref (self->source);
+  morrow__future_unref (self->source);
   morrow__executor_release (self->executor);
-  morrow_future_unref (&self->future);
+  morrow__future_unref (&self->future);
 }
 
 static void
@@ -70,7 +70,7 @@ then_call (Then *self)
     morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
   ok = self->func (self->source, self->data, &result, &error);
 
-  if (G_UNLIKELY (ok != (error == NULL)))
+  if (morrow__unlikely (ok != (error == NULL)))
     {
       const char *site = morrow__future_get_site (&self->future);
 

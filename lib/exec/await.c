@@ -17,8 +17,7 @@
 static void
 task_notify (MorrowWaiter *waiter, MorrowFuture *future)
 {
-  MorrowTask *self = (MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter));
-  self->home->klass->wake (self->home, self);   /* set before the waiter was hooked on (W2) */
+  morrow__task_wake ((MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter)));   /* its home was set before (W2) */
 }
 
 static G_GNUC_NO_INLINE void
@@ -41,17 +40,15 @@ take_interruption (MorrowTask *self, GError **error)
   if (morrow__task_take_cancel (self, error))
     return TRUE;
 
-  if (G_UNLIKELY (why != MORROW_NOT_INTERRUPTED))
+  if (morrow__unlikely (why != MORROW_NOT_INTERRUPTED))
     set_interruption_error (why, error);
   return why != MORROW_NOT_INTERRUPTED;
 }
 
 /* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */
 static inline __attribute__ ((always_inline)) gboolean
-wait_for (MorrowTask *self, MorrowFuture *future, GError **error)
+wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
 {
-  MorrowHome *home = morrow__home;
-
   self->waiter.notify = task_notify;
   self->awaiting = future;
   if (!morrow__future_subscribe (future, &self->waiter))
@@ -60,10 +57,10 @@ wait_for (MorrowTask *self, MorrowFuture *future, GError **error)
       return TRUE;
     }
 
-  if (G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
+  if (morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
     morrow__task_begin_asked_wait (self);
 
-  if (G_UNLIKELY (!morrow__task_park (self, home, future, error)))
+  if (morrow__unlikely (!morrow__task_park (self, home, future, error)))
     {
       self->awaiting = NULL;
       return FALSE;
@@ -88,13 +85,13 @@ is_oneself (MorrowTask *self, MorrowFuture *future)
 static inline gboolean
 check_awaitable (MorrowTask *self, MorrowFuture *future, GError **error)
 {
-  if (G_UNLIKELY (self == NULL))
+  if (morrow__unlikely (self == NULL))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
                            "Only a task can await: a plain thread uses morrow_future_wait (), a callback morrow_future_then ()");
       return FALSE;
     }
-  if (G_UNLIKELY (is_oneself (self, future)))
+  if (morrow__unlikely (is_oneself (self, future)))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT, "A task cannot await itself");
       return FALSE;
@@ -108,18 +105,19 @@ check_awaitable (MorrowTask *self, MorrowFuture *future, GError **error)
 static G_GNUC_NO_INLINE gboolean
 await_pending (MorrowFuture *future, gboolean take, GError **error)
 {
-  MorrowTask *self = morrow__home != NULL ? morrow__home->current : NULL;
+  MorrowHome *home = morrow__home;
+  MorrowTask *self = home != NULL ? home->current : NULL;
   gboolean ok = check_awaitable (self, future, error);
 
   if (ok && morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
     morrow__task_run_in_place ((MorrowTask *) future, self);
   else if (ok)
-    ok = wait_for (self, future, error);
+    ok = wait_for (self, home, future, error);
 
   if (ok)
     ok = morrow__future_propagate (future, error);
-  if (take)
-    morrow_future_unref (future);
+  if (morrow__usually (take))
+    morrow__future_unref (future);
   return ok;
 }
 
@@ -132,10 +130,10 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
   if (!(word & MORROW__SETTLED))
     return await_pending (future, take, error);
 
-  if (word & MORROW__REJECTED)
+  if (morrow__unlikely (word & MORROW__REJECTED))
     ok = morrow__future_propagate_error (future, error);
   if (take)
-    morrow_future_unref (future);
+    morrow__future_unref (future);
   return ok;
 }
 
@@ -360,7 +358,7 @@ morrow_yield (GError **error)
   MorrowHome *home = morrow__home;
   MorrowTask *self = home != NULL ? home->current : NULL;
 
-  if (G_UNLIKELY (self == NULL))
+  if (morrow__unlikely (self == NULL))
     {
       g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can yield");
       return FALSE;

@@ -106,7 +106,7 @@ morrow__task_ref_host (MorrowTask *self)
 static void
 cancel_linked (MorrowTask *self, guint cancel)
 {
-  if (G_UNLIKELY (cancel & MORROW__CANCEL_LINKED))
+  if (morrow__unlikely (cancel & MORROW__CANCEL_LINKED))
     morrow__cancellable_cancel (&self->future);
 }
 
@@ -159,7 +159,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
     sched_yield ();                                      /* for a few instructions of another thread */
   if (morrow__task_get_host (self) != NULL)
     return cancel_host (self, message);
-  if (G_UNLIKELY (is_swept_elsewhere (self, morrow__task_get_home (self))))
+  if (morrow__unlikely (is_swept_elsewhere (self, morrow__task_get_home (self))))
     return TRUE;
 
   set_message (self, message);
@@ -393,7 +393,7 @@ deliver (MorrowFuture *future, gpointer bits)
     return;
 
   number_request (self);
-  if (G_UNLIKELY (goes_round (self)))
+  if (morrow__unlikely (goes_round (self)))
     {
       morrow__task_interrupt (self, MORROW_INTERRUPTED_BY_CANCEL);
       return;

@@ -308,7 +308,7 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowTask *task = (MorrowTask *) future;
 
-  if (G_UNLIKELY (morrow__relay.depth > 0))
+  if (morrow__unlikely (morrow__relay.depth > 0))
     {
       task->job.run = start_queued;
       inline_post (executor, &task->job);

@@ -162,7 +162,7 @@ wants_thief (MorrowLoopPool *self)
 {
   guint n_asleep;
 
-  if (G_UNLIKELY (self->fence))
+  if (morrow__unlikely (self->fence))
     {
       n_asleep = atomic_fetch_add_explicit (&self->n_asleep, 0, memory_order_seq_cst);
     }
@@ -172,7 +172,7 @@ wants_thief (MorrowLoopPool *self)
       n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
     }
 
-  if (G_LIKELY (n_asleep == 0))
+  if (morrow__likely (n_asleep == 0))
     return FALSE;
 
   /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for wake_one (), it pairs with the addition
@@ -185,7 +185,7 @@ wants_thief (MorrowLoopPool *self)
 static inline void
 wake_thief (MorrowLoopPool *self)
 {
-  if (G_UNLIKELY (wants_thief (self)))
+  if (morrow__unlikely (wants_thief (self)))
     wake_one (self);
 }
 
@@ -253,7 +253,7 @@ morrow__loop_pool_pass_on (MorrowLoop *loop)
 {
   if (loop->searching || loop->napping)
     morrow__loop_pool_end_search (loop);
-  else if (G_UNLIKELY (wants_thief (loop->pool)) && has_work (loop->pool))
+  else if (morrow__unlikely (wants_thief (loop->pool)) && has_work (loop->pool))
     wake_one (loop->pool);
 }
 
@@ -457,7 +457,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
     {
       morrow__room_tell (&self->room, self->ring);
       morrow__spin_expect (&loop->spin);
-      if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
+      if (morrow__unlikely (morrow__loop_pool_is_sweeping (loop)))
         wake_sweeper (self);
     }
   return n_run > 0;
@@ -477,7 +477,7 @@ void
 morrow__loop_pool_task_ended (MorrowLoop *loop)
 {
   add_own (&loop->n_ended);
-  if (G_UNLIKELY (morrow__loop_pool_is_sweeping (loop)))
+  if (morrow__unlikely (morrow__loop_pool_is_sweeping (loop)))
     wake_sweeper (loop->pool);
 }
 
@@ -526,7 +526,7 @@ offer (MorrowLoopPool *self, MorrowTask *task)
   /* Sequentially consistent, both: E2, pair with the store and the look at the tasks in shut_down (), which waits for the task,
    * or is seen here. The addition pairs with the acquire in has_tasks () as well. */
   atomic_fetch_add_explicit (&self->n_outside, 1, memory_order_seq_cst);
-  if (G_UNLIKELY (atomic_load_explicit (&self->closed, memory_order_seq_cst)))
+  if (morrow__unlikely (atomic_load_explicit (&self->closed, memory_order_seq_cst)))
     {
       refuse (self, task);
       return;
@@ -541,16 +541,16 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *here = morrow__loop_here ();
 
-  if (G_UNLIKELY (self->broken != NULL))
+  if (morrow__unlikely (self->broken != NULL))
     {
       morrow__task_abandon ((MorrowTask *) future, g_error_copy (self->broken));
       morrow_future_unref (future);
       return;
     }
 
-  if (G_LIKELY (here != NULL && here->pool == self))
+  if (morrow__likely (here != NULL && here->pool == self))
     {
-      if (G_UNLIKELY (morrow__loop_pool_is_sweeping (here)))
+      if (morrow__unlikely (morrow__loop_pool_is_sweeping (here)))
         morrow__task_inherit_spared ((MorrowTask *) future, executor);
       morrow__loop_mark_start ((MorrowTask *) future);
       add_own (&here->n_started);
@@ -568,7 +568,7 @@ loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *here = morrow__loop_here ();
 
-  if (G_UNLIKELY (self->broken != NULL))
+  if (morrow__unlikely (self->broken != NULL))
     job->run (job, TRUE);
   else if (here != NULL && here->pool == self)
     {
@@ -594,9 +594,9 @@ loop_pool_submit (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, 
 {
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
 
-  if (G_UNLIKELY (self->broken != NULL))
+  if (morrow__unlikely (self->broken != NULL))
     return FALSE;
-  if (G_UNLIKELY (!morrow__ring_push (self->ring, func, data, data_free)) &&
+  if (morrow__unlikely (!morrow__ring_push (self->ring, func, data, data_free)) &&
       (!wait_for_room (self) || !morrow__ring_push (self->ring, func, data, data_free)))
     return FALSE;
 
@@ -752,7 +752,8 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
   morrow__peers_join (&self->peers, runner);
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_QUEUED);
   morrow__future_ref (main);
-  morrow__loop_start (runner, (MorrowTask *) main);
+  morrow__loop_mark_start ((MorrowTask *) main);
+  morrow__loop_post (runner, &((MorrowTask *) main)->job);
   morrow__interrupt_begin (&interrupt, main, runner, NULL);
   morrow__loop_run_until (runner, main);
   finish (self, runner);

@@ -149,7 +149,6 @@ struct _MorrowLoop
 
 /* loop.c */
 MorrowLoop *morrow__loop_new          (MorrowExecutor *executor, MorrowLoopPool *pool);
-MorrowLoop *morrow__loop_here         (void);
 gboolean    morrow__loop_take_thread  (MorrowLoop *self, GError **error);
 void        morrow__loop_yield_thread (MorrowLoop *self);
 void        morrow__loop_unbind       (MorrowLoop *self);
@@ -166,8 +165,9 @@ void        morrow__loop_close        (MorrowLoop *self);
 /* scheduler.c */
 extern G_GNUC_INTERNAL const MorrowHomeClass morrow__loop_home_class;
 
-void        morrow__loop_start        (MorrowLoop *self, MorrowTask *task);
-void        morrow__loop_mark_start   (MorrowTask *task);
+/* What a job that starts a task is known by; called when the loop has been closed. */
+void        morrow__loop_start_run    (MorrowJob *job, gboolean closed);
+
 gboolean    morrow__loop_has_ready    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);
@@ -186,6 +186,24 @@ void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollabl
 void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
 void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
+/* What a task's job is before the task has started. */
+static inline void
+morrow__loop_mark_start (MorrowTask *task)
+{
+  task->job.run = morrow__loop_start_run;
+}
+
+/* The loop whose tasks and callbacks run on this thread, NULL when there is none. */
+static inline MorrowLoop *
+morrow__loop_here (void)
+{
+  MorrowHome *home = morrow__home;
+
+  if (home == NULL || !morrow__usually (home->klass == &morrow__loop_home_class))
+    return NULL;
+  return morrow__container_of (home, MorrowLoop, home);
+}
 
 /* In a task, for something done that might have been a wait: a task that never has to wait may do a few of them, and then it
  * is the others' turn. It uses up fuel as a job does. FALSE when the task is to yield. */

@@ -27,15 +27,6 @@
  */
 G_DEFINE_FINAL_TYPE (MorrowLoop, morrow_loop, MORROW_TYPE_EXECUTOR)
 
-/* The loop whose tasks and callbacks run on this thread, NULL when there is none. */
-MorrowLoop *
-morrow__loop_here (void)
-{
-  if (morrow__home == NULL || morrow__home->klass != &morrow__loop_home_class)
-    return NULL;
-  return morrow__container_of (morrow__home, MorrowLoop, home);
-}
-
 /**
  * morrow_loop_get_current:
  *
@@ -71,7 +62,7 @@ morrow_loop_get_context (MorrowLoop *self)
 static void
 bind_to_thread (MorrowLoop *self)
 {
-  if (G_LIKELY (self->thread == g_thread_self ()))
+  if (morrow__likely (self->thread == g_thread_self ()))
     return;
 
   if (self->thread != NULL)
@@ -130,7 +121,7 @@ push_posted (MorrowLoop *self, MorrowJob *job)
 void
 morrow__loop_post_held (MorrowLoop *self, MorrowJob *job)
 {
-  if (G_UNLIKELY (self->broken != NULL))
+  if (morrow__unlikely (self->broken != NULL))
     job->run (job, TRUE);
   else if (morrow__home == &self->home)
     morrow__queue_push (&self->ready, &job->node);
@@ -154,25 +145,27 @@ end_posting (MorrowLoop *self)
   atomic_fetch_sub_explicit (&self->posting, 1, memory_order_release);
 }
 
-/* From any thread, by who knows only that the loop is there now. */
-void
-morrow__loop_post (MorrowLoop *self, MorrowJob *job)
+static G_GNUC_NO_INLINE void
+post_from_elsewhere (MorrowLoop *self, MorrowJob *job)
 {
-  gboolean is_open;
+  gboolean is_open = begin_posting (self);
 
-  if (G_LIKELY (morrow__home == &self->home))
-    {
-      morrow__queue_push (&self->ready, &job->node);
-      return;
-    }
-
-  is_open = begin_posting (self);
   if (is_open)
     push_posted (self, job);
   end_posting (self);
 
   if (!is_open)
     job->run (job, TRUE);   /* last: it may let go of the loop */
+}
+
+/* From any thread, by who knows only that the loop is there now. */
+void
+morrow__loop_post (MorrowLoop *self, MorrowJob *job)
+{
+  if (morrow__usually (morrow__home == &self->home))
+    morrow__queue_push (&self->ready, &job->node);
+  else
+    post_from_elsewhere (self, job);
 }
 
 /* Likewise, of what one of a pool's loops is given by itself: the pool, which is there until that closes, has to @count it. */
@@ -198,7 +191,7 @@ loop_post (MorrowExecutor *executor, MorrowJob *job)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
 
-  if (G_UNLIKELY (self->pool != NULL))
+  if (morrow__unlikely (self->pool != NULL))
     post_to_member (self, job, morrow__loop_pool_count_post);
   else
     morrow__loop_post (self, job);
@@ -212,14 +205,14 @@ loop_start (MorrowExecutor *executor, MorrowFuture *future)
   MorrowLoop *self = (MorrowLoop *) executor;
   MorrowTask *task = (MorrowTask *) future;
 
-  if (G_UNLIKELY (self->broken != NULL))
+  if (morrow__unlikely (self->broken != NULL))
     {
       morrow__task_abandon (task, g_error_copy (self->broken));
       morrow_future_unref (future);
       return;
     }
 
-  if (G_UNLIKELY (self->pool != NULL))
+  if (morrow__unlikely (self->pool != NULL))
     {
       morrow__task_inherit_spared (task, self->executor);
       morrow__loop_mark_start (task);
@@ -227,11 +220,12 @@ loop_start (MorrowExecutor *executor, MorrowFuture *future)
       return;
     }
 
-  if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
+  if (morrow__unlikely (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
     morrow__task_inherit_spared (task, self->executor);
   if (self->hosted)
     morrow__executor_hold (executor);
-  morrow__loop_start (self, task);
+  morrow__loop_mark_start (task);
+  morrow__loop_post (self, &task->job);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */

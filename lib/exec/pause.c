@@ -12,7 +12,7 @@ morrow__pause_end (MorrowPause *self)
   MorrowTask *task = g_steal_pointer (&self->task);
 
   if (task != NULL)
-    morrow__home->klass->wake (morrow__home, task);
+    morrow__task_wake (task);
 }
 
 /* The time that ends a pause. */

@@ -63,7 +63,7 @@ morrow__reactor_control (MorrowLoop *self, int operation, int fd, guint32 events
 {
   struct epoll_event event = { .events = events, .data.ptr = pollable };
 
-  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     {
       errno = EPERM;
       return operation != EPOLL_CTL_ADD;
@@ -125,7 +125,7 @@ dispatch_events (MorrowLoop *self, struct epoll_event *events, int n)
     {
       MorrowPollable *pollable = events[i].data.ptr;
 
-      if (G_LIKELY (pollable != NULL))
+      if (morrow__likely (pollable != NULL))
         pollable->ready (pollable, events[i].events);
     }
   self->dispatching = here.outer;
@@ -151,7 +151,8 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
 void
 morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
 {
-  morrow__timers_remove (&self->timers, &alarm->timer);
+  if (morrow__timer_is_armed (&alarm->timer))
+    morrow__timers_remove (&self->timers, &alarm->timer);
   morrow__timers_insert (&self->timers, &alarm->timer, MAX (deadline, 0));
 }
 
@@ -265,7 +266,7 @@ sleep_in_child (MorrowLoop *self, gint64 deadline)
 static int
 wait_until (MorrowLoop *self, struct epoll_event *events, gint64 deadline)
 {
-  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     return sleep_in_child (self, deadline);
 
   if (deadline != G_MAXINT64)
@@ -307,7 +308,7 @@ serve_until (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
-  if (G_UNLIKELY (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
+  if (morrow__unlikely (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
     serve_crowd (self);
   if (until == G_MAXINT64)
     fire_due (self, self->last_poll);
@@ -331,7 +332,7 @@ poll_until (MorrowLoop *self, gint64 until)
   struct epoll_event events[MORROW_LOOP_EVENTS];
   int n = 0;
 
-  if (G_LIKELY (morrow__executor_is_ours (&self->parent_instance)))
+  if (morrow__likely (morrow__executor_is_ours (&self->parent_instance)))
     n = epoll_wait (self->epoll_fd, events, MORROW_LOOP_EVENTS, 0);
   return serve_until (self, events, n, until);
 }
@@ -365,7 +366,7 @@ serve_context (MorrowLoop *self)
 static gboolean
 hold_context_fd (MorrowLoop *self, int fd)
 {
-  if (G_UNLIKELY (self->context_fd != fd))
+  if (morrow__unlikely (self->context_fd != fd))
     {
       if (!morrow__reactor_control (self, EPOLL_CTL_ADD, fd, EPOLLIN, &self->context_pollable))
         return FALSE;
@@ -381,7 +382,7 @@ ask_context (MorrowLoop *self, gint64 *deadline)
   GPollFD fds[2];   /* ours, and its own */
   gint priority, timeout, n;
 
-  if (G_UNLIKELY (!morrow__executor_is_ours (&self->parent_instance)))
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     return CONTEXT_QUIET;
   if (self->context_called)
     return CONTEXT_READY;
@@ -430,7 +431,7 @@ end_search (MorrowLoop *self)
 static inline void
 do_own_first (MorrowLoop *self)
 {
-  if (G_LIKELY (!self->is_chosen))
+  if (morrow__likely (!self->is_chosen))
     return;
 
   self->is_chosen = FALSE;
@@ -479,7 +480,7 @@ pool_has_work (MorrowLoop *self)
 {
   gboolean is_sure, has = morrow__loop_pool_has_work (self, &is_sure);
 
-  if (G_UNLIKELY (!is_sure))
+  if (morrow__unlikely (!is_sure))
     arm_timer_fd (self, morrow__clock_now () + UNSURE_TIME);
   return has;
 }
@@ -689,9 +690,9 @@ finds_more (MorrowLoop *self)
 static inline void
 tidy_up (MorrowLoop *self)
 {
-  if (G_UNLIKELY (self->says_asleep))
+  if (morrow__unlikely (self->says_asleep))
     wake_up (self);   /* a main loop in a callback has ended by another source, which was dispatched before ours was asked */
-  if (G_UNLIKELY (self->n_swept > 0))
+  if (morrow__unlikely (self->n_swept > 0))
     morrow__loop_pool_tell_swept (self);
 }
 

@@ -39,7 +39,7 @@ morrow__loop_next_job (MorrowLoop *self)
     return NULL;
 
   self->tick++;
-  return self->pool == NULL ? morrow__loop_pop_ready (self) : morrow__loop_pop_pool_job (self);
+  return morrow__usually (self->pool == NULL) ? morrow__loop_pop_ready (self) : morrow__loop_pop_pool_job (self);
 }
 
 /* The stack of a task that goes on. */
@@ -50,7 +50,7 @@ morrow__loop_resume_task (MorrowLoop *self, MorrowJob *job)
   return self->home.current->fiber;
 }
 
-/* @task waits: what runs instead. NULL when that is @task, which has been woken already. */
+/* @task waits: what runs instead. Its own when it has been woken already. */
 static inline MorrowFiber *
 morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
 {
@@ -60,8 +60,8 @@ morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
   morrow__loop_check_context (self, task);
 #endif
   job = morrow__loop_next_job (self);
-  if (G_LIKELY (job != NULL && job->run == morrow__loop_resume_run))
-    return job != &task->job ? morrow__loop_resume_task (self, job) : NULL;
+  if (morrow__likely (job != NULL && job->run == morrow__loop_resume_run))
+    return morrow__loop_resume_task (self, job);
 
   return morrow__loop_next_other (self, job);
 }
@@ -74,13 +74,25 @@ morrow__loop_queue_task (MorrowLoop *self, MorrowTask *task)
   morrow__queue_push (&self->ready, &task->job.node);
 }
 
+/* From any thread: @self, which is parked or about to park, goes on. */
+static inline void
+morrow__task_wake (MorrowTask *self)
+{
+  MorrowHome *home = self->home;
+
+  if (morrow__usually (home == morrow__home && home->klass == &morrow__loop_home_class))
+    morrow__loop_queue_task (morrow__loop_of_home (home), self);
+  else
+    home->klass->wake (home, self);
+}
+
 /* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
 {
-  if (G_UNLIKELY (morrow__relay_is_nested ()))
+  if (morrow__unlikely (morrow__relay_is_nested ()))
     return morrow__task_park_relayed (self, home, awaited, error);
-  if (G_UNLIKELY (home->klass != &morrow__loop_home_class))
+  if (morrow__unlikely (home->klass != &morrow__loop_home_class))
     return home->klass->park (home, self, awaited, error);
 
   morrow__task_switch (self, home, morrow__loop_next_fiber (morrow__loop_of_home (home), self));
@@ -91,7 +103,7 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
 static inline __attribute__ ((always_inline)) void
 morrow__task_yield (MorrowTask *self, MorrowHome *home)
 {
-  if (G_UNLIKELY (home->klass != &morrow__loop_home_class))
+  if (morrow__unlikely (home->klass != &morrow__loop_home_class))
     {
       home->klass->yield (home, self);
       return;

@@ -21,8 +21,6 @@
 #include "exec/loop-pool-private.h"
 #include "exec/scheduler-private.h"
 
-static void start_run  (MorrowJob *job, gboolean closed);
-
 /* --- what comes next --------------------------------------------------------------------------------------------- */
 
 /* On a pool, what is ready goes before what has not started, and of that the newest goes first. Every 64th job is the
@@ -67,7 +65,7 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
   morrow__list_append (&self->tasks, &resident->link);
   body = morrow__task_set_home (task, &self->home);
   task->fiber = fiber;
-  if (G_UNLIKELY (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
+  if (morrow__unlikely (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
     morrow__task_sweep (task);
   return body;
 }
@@ -76,11 +74,11 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
 static inline void
 let_go (MorrowLoop *self, MorrowTask *task)
 {
-  if (self->pool != NULL)
+  if (!morrow__usually (self->pool == NULL))
     morrow__loop_pool_task_ended (self);
-  else if (self->hosted)
+  else if (!morrow__usually (!self->hosted))
     morrow__executor_release (self->executor);
-  morrow_future_unref (&task->future);
+  morrow__future_unref (&task->future);
 }
 
 static void
@@ -124,7 +122,7 @@ fiber_main (MorrowFiber *fiber)
       run_task (self, task, fiber);
 
       job = morrow__loop_next_job (self);
-      if (job != NULL && job->run == start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
+      if (job != NULL && job->run == morrow__loop_start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
         {
           self->starting = self->home.current = morrow__task_of_job (job);
           continue;
@@ -138,38 +136,38 @@ fiber_main (MorrowFiber *fiber)
     }
 }
 
-static MorrowFiber *
-take_fiber (MorrowLoop *self, MorrowTask *task, GError **error)
-{
-  if (task->stack_kib == 0 && self->n_spares > 0)
-    return self->spares[--self->n_spares];
-  return morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, error);
-}
-
-/* Gives a task that has not started a stack, which is to be switched to. NULL when there is none: it has settled then,
- * and may be gone. */
-static MorrowFiber *
-start_task (MorrowLoop *self, MorrowTask *task)
+/* A new stack for @task. NULL when there is none: @task has settled then, and may be gone. */
+static G_GNUC_NO_INLINE MorrowFiber *
+new_fiber (MorrowLoop *self, MorrowTask *task)
 {
   GError *error = NULL;
-  MorrowFiber *fiber = take_fiber (self, task, &error);
+  MorrowFiber *fiber = morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, &error);
 
-  if (G_UNLIKELY (fiber == NULL))
-    {
-      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
-      g_error_free (error);
-      let_go (self, task);
-      return NULL;
-    }
+  if (morrow__likely (fiber != NULL))
+    return fiber;
 
-  self->starting = self->home.current = task;
+  morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+  g_error_free (error);
+  let_go (self, task);
+  return NULL;
+}
+
+/* Gives a task that has not started a stack, which is to be switched to. NULL when there is none. */
+static inline MorrowFiber *
+start_task (MorrowLoop *self, MorrowTask *task)
+{
+  gboolean has_spare = task->stack_kib == 0 && self->n_spares > 0;
+  MorrowFiber *fiber = morrow__usually (has_spare) ? self->spares[--self->n_spares] : new_fiber (self, task);
+
+  if (morrow__likely (fiber != NULL))
+    self->starting = self->home.current = task;
   return fiber;
 }
 
 /* What start jobs do is in run_batch () and next_other (), which know them by this function. It is called when the loop has
  * been closed. */
-static void
-start_run (MorrowJob *job, gboolean closed)
+void
+morrow__loop_start_run (MorrowJob *job, gboolean closed)
 {
   MorrowTask *task = morrow__task_of_job (job);
 
@@ -183,21 +181,6 @@ void
 morrow__loop_resume_run (MorrowJob *job, gboolean closed)
 {
   g_assert_not_reached ();
-}
-
-/* What a task's job is before the task has started. */
-void
-morrow__loop_mark_start (MorrowTask *task)
-{
-  task->job.run = start_run;
-}
-
-/* Queues a task that has not started; from any thread. */
-void
-morrow__loop_start (MorrowLoop *self, MorrowTask *task)
-{
-  morrow__loop_mark_start (task);
-  morrow__loop_post (self, &task->job);
 }
 
 /* --- what a task may not leave behind ------------------------------------------------------------------------------ */
@@ -218,7 +201,7 @@ morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
 {
   g_autofree char *name = NULL;
 
-  if (G_LIKELY (g_main_context_get_thread_default () == self->found_context))
+  if (morrow__likely (g_main_context_get_thread_default () == self->found_context))
     return;
 
   name = morrow_future_dup_name (&task->future);
@@ -232,11 +215,11 @@ morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
 MorrowFiber *
 morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
 {
-  if (job != NULL && job->run == start_run)
+  if (job != NULL && morrow__usually (job->run == morrow__loop_start_run))
     {
       MorrowFiber *fiber = start_task (self, morrow__task_of_job (job));
 
-      if (G_LIKELY (fiber != NULL))
+      if (morrow__likely (fiber != NULL))
         return fiber;
     }
   else if (job != NULL)
@@ -262,7 +245,7 @@ morrow__task_park_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *awa
 static void
 loop_wake (MorrowHome *home, MorrowTask *task)
 {
-  if (G_LIKELY (home == morrow__home))
+  if (morrow__likely (home == morrow__home))
     {
       morrow__loop_queue_task (morrow__loop_of_home (home), task);
       return;
@@ -392,7 +375,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 
       if (job->run == morrow__loop_resume_run)
         fiber = morrow__loop_resume_task (self, job);
-      else if (job->run == start_run)
+      else if (job->run == morrow__loop_start_run)
         fiber = start_task (self, morrow__task_of_job (job));
       else
         job->run (job, FALSE);

@@ -45,7 +45,7 @@ sleep_fire (MorrowAlarm *alarm)
 {
   Sleep *self = morrow__container_of (alarm, Sleep, alarm);
 
-  if (G_UNLIKELY (atomic_load_explicit (&self->loop->closed, memory_order_relaxed)))
+  if (morrow__unlikely (atomic_load_explicit (&self->loop->closed, memory_order_relaxed)))
     morrow__future_settle_cancelled (&self->future, "The loop has been closed");
   else if (morrow__future_claim (&self->future))
     morrow__future_publish (&self->future, 0);
@@ -60,7 +60,7 @@ unset (Sleep *self)
     return;
 
   morrow__alarm_unset (self->loop, &self->alarm);
-  morrow_future_unref (&self->future);
+  morrow__future_unref (&self->future);
 }
 
 static void
@@ -149,6 +149,32 @@ set_there (Sleep *self, gint64 deadline)
   morrow__loop_post (self->loop, &set->job);
 }
 
+static inline Sleep *
+sleep_new (MorrowLoop *loop)
+{
+  Sleep *self = morrow__cache_alloc (sizeof (Sleep));
+
+  morrow__future_init (&self->future, &sleep_ops, NULL);
+  self->loop = loop;
+  return self;
+}
+
+/* On a thread that turns no loop. */
+static MorrowFuture *
+sleep_there (gint64 deadline)
+{
+  GError *error = NULL;
+  MorrowLoop *loop = morrow__service_loop (&error);
+  Sleep *self;
+
+  if (morrow__unlikely (loop == NULL))
+    return morrow_future_new_rejected (error);
+
+  self = sleep_new (loop);
+  set_there (self, deadline);
+  return &self->future;
+}
+
 /**
  * morrow_sleep_until:
  * @deadline: when to wake, in microseconds of the monotonic clock
@@ -163,26 +189,24 @@ MorrowFuture *
 morrow_sleep_until (gint64 deadline)
 {
   MorrowLoop *here = morrow__loop_here ();
-  GError *error = NULL;
-  MorrowLoop *loop = here != NULL ? here : morrow__service_loop (&error);
   Sleep *self;
 
-  if (G_UNLIKELY (loop == NULL))
-    return morrow_future_new_rejected (error);
+  if (here == NULL)
+    return sleep_there (deadline);
 
-  self = morrow__cache_alloc (sizeof (Sleep));
-  morrow__future_init (&self->future, &sleep_ops, NULL);
-  self->loop = loop;
-  if (here != NULL)
-    {
-      atomic_init (&self->future.ref_count, 2);   /* the caller's, and the queue's */
-      set_here (self, deadline);
-    }
-  else
-    {
-      set_there (self, deadline);
-    }
+  self = sleep_new (here);
+  atomic_init (&self->future.ref_count, 2);   /* the caller's, and the queue's */
+  set_here (self, deadline);
   return &self->future;
+}
+
+/* What ceil () does, which is a call into another library. */
+static inline gint64
+round_up (gdouble microseconds)
+{
+  gint64 whole = (gint64) microseconds;
+
+  return whole + (whole < microseconds);
 }
 
 /**
@@ -204,5 +228,5 @@ morrow_sleep (gdouble seconds)
   if (seconds <= 0)
     return morrow_sleep_until (morrow__clock_now ());
 
-  return morrow_sleep_until (morrow__clock_ceiling () + (gint64) ceil (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
+  return morrow_sleep_until (morrow__clock_ceiling () + round_up (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
 }

@@ -260,7 +260,7 @@ morrow__task_fail_cancelled (MorrowTask *self, GError **error)
 {
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
 
-  return G_UNLIKELY (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
+  return morrow__unlikely (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
 }
 
 /* In @self: leaves for @next, if that is another, and returns when @self goes on. To ask the C library where errno is would cost
@@ -270,7 +270,7 @@ morrow__task_switch (MorrowTask *self, MorrowHome *home, MorrowFiber *next)
 {
   int saved_errno;
 
-  if (next == NULL)
+  if (next == self->fiber)
     return;
 
   saved_errno = *home->errno_at;
@@ -283,6 +283,6 @@ static inline gboolean
 morrow__task_take_cancel (MorrowTask *self, GError **error)
 {
   /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
-  return G_UNLIKELY (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
+  return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
          morrow__task_take_request (self, error);
 }

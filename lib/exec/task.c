@@ -22,7 +22,7 @@ __thread MorrowHome *morrow__home;
 static guint
 take_id (void)
 {
-  if (G_UNLIKELY (next_id == last_id))
+  if (morrow__unlikely (next_id == last_id))
     {
       next_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
       last_id = next_id + IDS_AT_A_TIME;
@@ -79,14 +79,14 @@ task_free (MorrowFuture *future)
 {
   MorrowTask *self = (MorrowTask *) future;
 
-  if (G_UNLIKELY (!morrow__future_is_settled (future)) &&
+  if (morrow__unlikely (!morrow__future_is_settled (future)) &&
       atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
     {
       free_lazy (self);
       return;
     }
 
-  if (G_UNLIKELY (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE))
+  if (morrow__unlikely (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE))
     g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
   morrow__future_clear (future);
   morrow__cache_free (sizeof (MorrowTask), self);
@@ -192,13 +192,13 @@ morrow_future_dup_name (MorrowFuture *self)
 static inline gboolean
 claim_for_executor (MorrowTask *self)
 {
-  if (atomic_load_explicit (&self->state, memory_order_relaxed) != MORROW_TASK_LAZY)
+  if (morrow__unlikely (atomic_load_explicit (&self->state, memory_order_relaxed) != MORROW_TASK_LAZY))
     return FALSE;
 
   /* Acquire: pairs with the release of who let go of another reference (R1). Relaxed: who hooks on to look has a reference
    * meanwhile. */
-  if (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1 &&
-      atomic_load_explicit (&self->future.word, memory_order_relaxed) == 0)
+  if (morrow__likely (atomic_load_explicit (&self->future.ref_count, memory_order_acquire) == 1 &&
+                      atomic_load_explicit (&self->future.word, memory_order_relaxed) == 0))
     {
       atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_relaxed);
       atomic_store_explicit (&self->future.ref_count, 2, memory_order_relaxed);
@@ -231,10 +231,10 @@ refuse_start (MorrowTask *self, MorrowExecutor *executor)
 void
 morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
 {
-  if (!claim_for_executor (self))
+  if (morrow__unlikely (!claim_for_executor (self)))
     return;
 
-  if (G_LIKELY (executor != NULL && morrow__executor_is_ours (executor)))
+  if (morrow__likely (executor != NULL && morrow__executor_is_ours (executor)))
     MORROW_EXECUTOR_GET_CLASS (executor)->start (executor, &self->future);
   else
     refuse_start (self, executor);
@@ -282,7 +282,10 @@ morrow_create_task (MorrowFuture *coroutine)
 {
   g_return_val_if_fail (coroutine != NULL, NULL);
 
-  morrow__future_start (coroutine, morrow__executor_current);
+  if (morrow__future_is_task (coroutine))
+    morrow__task_start_on ((MorrowTask *) coroutine, morrow__executor_current);
+  else
+    morrow__future_start (coroutine, morrow__executor_current);
   return coroutine;
 }
 
@@ -319,16 +322,16 @@ call_body (MorrowTask *self, const MorrowTaskBody *body, GValue *result, GError 
 {
   gboolean ok = body->func (body->data, result, error);
 
-  if (G_UNLIKELY (ok != (*error == NULL)))
+  if (morrow__unlikely (ok != (*error == NULL)))
     complain_of_body (self, ok, error);
-  if (G_UNLIKELY (*error != NULL && G_IS_VALUE (result)))
+  if (morrow__unlikely (*error != NULL && G_IS_VALUE (result)))
     g_value_unset (result);
 }
 
-static void
+static inline void
 settle (MorrowTask *self, GValue *result, GError *error)
 {
-  if (G_LIKELY (error == NULL))
+  if (morrow__likely (error == NULL))
     morrow__future_resolve_move (&self->future, result);
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     morrow__future_reject_cancelled (&self->future, error);
@@ -352,11 +355,11 @@ morrow__task_run (MorrowTask *self, const MorrowTaskBody *body)
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
-  if (G_LIKELY (!morrow__task_take_cancel (self, &error)))
+  if (morrow__likely (!morrow__task_take_cancel (self, &error)))
     call_body (self, body, &result, &error);
   release_data (body);
 
-  if (G_UNLIKELY (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
+  if (morrow__unlikely (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
     g_value_unset (&result);
   settle (self, &result, error);
 }

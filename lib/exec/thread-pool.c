@@ -679,7 +679,7 @@ thread_pool_post (MorrowExecutor *executor, MorrowJob *job)
   GError *error = NULL;
   gboolean sweep, taken = FALSE;
 
-  if (G_LIKELY (morrow__executor_is_ours (executor)))
+  if (morrow__likely (morrow__executor_is_ours (executor)))
     {
       error = enqueue (MORROW_THREAD_POOL (executor), job, NULL, &sweep);
       taken = error == NULL;

@@ -66,7 +66,7 @@ work_free (MorrowFuture *future)
 {
   Work *self = (Work *) future;
 
-  if (G_UNLIKELY (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW__LAZY))
+  if (morrow__unlikely (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW__LAZY))
     {
       free_lazy (self);
       return;
@@ -82,7 +82,7 @@ call_func (Work *self, GValue *result, GError **error)
 {
   gboolean ok = self->func (self->data, result, error);
 
-  if (G_UNLIKELY (ok != (*error == NULL)))
+  if (morrow__unlikely (ok != (*error == NULL)))
     g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
                 ok ? "TRUE with an error" : "FALSE without an error");
   if (ok && *error == NULL)

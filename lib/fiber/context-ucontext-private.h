@@ -8,6 +8,8 @@
 
 #include <ucontext.h>
 
+#include "base/likely-private.h"
+
 typedef struct
 {
   ucontext_t ucontext; /* Written by the thread that leaves this context, read by the same thread when it comes back. */
@@ -30,6 +32,6 @@ static inline void
 morrow__context_switch (MorrowContext *from,
                         MorrowContext *to)
 {
-  if (G_UNLIKELY (swapcontext (&from->ucontext, &to->ucontext) != 0))
+  if (morrow__unlikely (swapcontext (&from->ucontext, &to->ucontext) != 0))
     g_error ("swapcontext: %s", g_strerror (errno));
 }

@@ -90,10 +90,10 @@ morrow__fiber_new (MorrowStackPool   *pool,
   MorrowStackClass *stacks = morrow__stack_pool_get_class (pool, stack_size, error);
   MorrowFiber *self;
 
-  if (G_UNLIKELY (stacks == NULL))
+  if (morrow__unlikely (stacks == NULL))
     return NULL;
   self = morrow__stack_class_take (stacks, error);
-  if (G_UNLIKELY (self == NULL))
+  if (morrow__unlikely (self == NULL))
     return NULL;
   morrow__fiber_hooks_begin (&self->hooks, self->low, self);
   set_entry (self, entry);

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "base/likely-private.h"
 #include "base/list-private.h"
 #include "fiber/fiber-private.h"
 
@@ -93,7 +94,7 @@ morrow__stack_pool_get_class (MorrowStackPool  *self,
                               gsize             size,
                               GError          **error)
 {
-  if (G_LIKELY (size == 0))
+  if (morrow__likely (size == 0))
     return &self->classes[MORROW_STACK_DEFAULT_SHIFT - MORROW_STACK_MIN_SHIFT];
   return morrow__stack_pool_find_class (self, size, error);
 }
@@ -105,7 +106,7 @@ morrow__stack_class_take (MorrowStackClass  *self,
 {
   MorrowFiber *fiber;
 
-  if (G_UNLIKELY (self->loaded.n_fibers == 0) && !morrow__stack_class_refill (self, error))
+  if (morrow__unlikely (self->loaded.n_fibers == 0) && !morrow__stack_class_refill (self, error))
     return NULL;
   fiber = self->loaded.fibers;
   self->loaded.fibers = fiber->next_free;
@@ -117,7 +118,7 @@ static inline void
 morrow__stack_class_give (MorrowStackClass *self,
                           MorrowFiber      *fiber)
 {
-  if (G_UNLIKELY (self->loaded.n_fibers == MORROW_STACK_MAGAZINE_SIZE))
+  if (morrow__unlikely (self->loaded.n_fibers == MORROW_STACK_MAGAZINE_SIZE))
     morrow__stack_class_retire (self);
   fiber->next_free = self->loaded.fibers;
   self->loaded.fibers = fiber;

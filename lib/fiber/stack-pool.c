@@ -350,7 +350,7 @@ morrow__stack_pool_find_class (MorrowStackPool  *self,
 {
   gsize min_size = MAX (MORROW_FIBER_MIN_STACK_SIZE, 4 * morrow__stack_memory_page_size ());
 
-  if (G_UNLIKELY (size > MORROW_FIBER_MAX_STACK_SIZE))
+  if (morrow__unlikely (size > MORROW_FIBER_MAX_STACK_SIZE))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No stack can have %" G_GSIZE_FORMAT " KiB", size / 1024);
       return NULL;

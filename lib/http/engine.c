@@ -15,6 +15,7 @@
 
 #include <morrow/morrow.h>
 
+#include "base/likely-private.h"
 #include "http/engine-private.h"
 #include "http/error-private.h"
 #include "http/process-private.h"
@@ -174,9 +175,9 @@ morrow__engine_get (MorrowLoop *loop, GError **error)
 
   pthread_once (&engine_quark_once, make_engine_quark);
   self = g_object_get_qdata (G_OBJECT (loop), engine_quark);
-  if (G_UNLIKELY (self == NULL))
+  if (morrow__unlikely (self == NULL))
     return engine_new (loop);
-  if (G_LIKELY (self->generation == morrow__http_generation ()))
+  if (morrow__likely (self->generation == morrow__http_generation ()))
     return self;
 
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_FORKED,

@@ -85,7 +85,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     note_short_read (self, call, n, here);
   else if (call->events == POLLPRI)
     self->has_mark = TRUE;
-  if (G_UNLIKELY (wait_error != NULL))
+  if (morrow__unlikely (wait_error != NULL))
     g_propagate_error (wait ? error : NULL, wait_error);
   morrow__fd_end (self, sides);
   return n;
@@ -97,7 +97,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
 static inline int
 recv_events (int flags)
 {
-  if (G_UNLIKELY (flags & MSG_ERRQUEUE))
+  if (morrow__unlikely (flags & MSG_ERRQUEUE))
     return POLLERR;
   return flags & MSG_OOB ? POLLPRI : POLLIN;
 }

@@ -166,7 +166,7 @@ take_turn (MorrowLoop *here, GError **error)
 {
   MorrowTask *task = here->home.current;
 
-  if (task == NULL || G_LIKELY (morrow__loop_burn (here)))
+  if (task == NULL || morrow__likely (morrow__loop_burn (here)))
     return TRUE;
 
   morrow__task_yield (task, &here->home);
@@ -181,9 +181,9 @@ take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
 
   do
     {
-      if (G_UNLIKELY (use & MORROW_FD_CLOSED))
+      if (morrow__unlikely (use & MORROW_FD_CLOSED))
         return set_closed_error (error);
-      if (G_UNLIKELY (use & sides & ~mine))
+      if (morrow__unlikely (use & sides & ~mine))
         return set_pending_error (use & sides & ~mine, mine != 0 ? ", on another loop or thread" : "", error);
     }
   /* Acquire: pairs with the release in morrow__fd_end (). */
@@ -197,7 +197,7 @@ morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 {
   if (here != NULL && !take_turn (here, error))
     return FALSE;
-  if (G_UNLIKELY (self->blocking != 0))
+  if (morrow__unlikely (self->blocking != 0))
     return set_blocking_error (self, error);
 
   return take_sides (self, sides, 0, error);
@@ -209,7 +209,7 @@ void
 morrow__fd_end (MorrowFd *self, guint sides)
 {
   /* Release: pairs with the acquire in take_sides (). Acquire: of what the other side did, before the close. */
-  if (G_UNLIKELY (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
+  if (morrow__unlikely (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
     close_for_good (self);
 }
 
@@ -250,7 +250,7 @@ take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 {
   MorrowSlot *slot = self->slot;
 
-  if (G_LIKELY (slot != NULL && slot->loop == here))
+  if (morrow__likely (slot != NULL && slot->loop == here))
     return slot;
   if (!take_sides (self, MORROW_SIDES, sides, error))
     return NULL;
@@ -267,7 +267,7 @@ wait_on_loop (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 de
   guint sides = morrow__fd_sides (events);
   MorrowSlot *slot;
 
-  if (G_UNLIKELY (!morrow__executor_is_ours (&here->parent_instance)))
+  if (morrow__unlikely (!morrow__executor_is_ours (&here->parent_instance)))
     {
       morrow__executor_set_forked (error);
       return FALSE;
@@ -276,7 +276,7 @@ wait_on_loop (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 de
   slot = take_slot (self, sides, here, error);
   if (slot == NULL || !morrow__slot_wait (slot, sides, dry, deadline, error))
     return FALSE;
-  return G_LIKELY (!is_closed (self)) || set_closed_error (error);
+  return morrow__likely (!is_closed (self)) || set_closed_error (error);
 }
 
 /* Says where the sides are waited for; FALSE when it is too late. */
@@ -315,7 +315,7 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, gint64 deadl
 static gboolean
 can_wait (GError **error)
 {
-  if (G_LIKELY (morrow__home != NULL && morrow__home->current != NULL))
+  if (morrow__likely (morrow__home != NULL && morrow__home->current != NULL))
     return TRUE;
 
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can wait for a descriptor");

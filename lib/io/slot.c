@@ -32,7 +32,7 @@ slot_ready (MorrowPollable *pollable, guint32 events)
   guint sides = (events & IN_EVENTS ? MORROW_SIDE_IN : 0) | (events & OUT_EVENTS ? MORROW_SIDE_OUT : 0);
 
   self->dry &= ~sides;
-  if (G_UNLIKELY (events & ONCE_EVENTS))
+  if (morrow__unlikely (events & ONCE_EVENTS))
     self->is_unsteady = TRUE;
   morrow__slot_wake (self, sides);
 }
@@ -44,7 +44,7 @@ morrow__slot_new (MorrowLoop *loop, int fd, GError **error)
   MorrowSlot *self = morrow__cache_alloc (sizeof (MorrowSlot));
 
   *self = (MorrowSlot) { .pollable.ready = slot_ready, .loop = loop };
-  if (G_LIKELY (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, EVENTS, &self->pollable)))
+  if (morrow__likely (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, EVENTS, &self->pollable)))
     {
       morrow__executor_hold (&loop->parent_instance);
       return self;
@@ -112,7 +112,7 @@ morrow__slot_wait (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GE
   gboolean ok;
 
   self->dry |= dry;
-  if (G_LIKELY (sides != MORROW_SIDES))
+  if (morrow__likely (sides != MORROW_SIDES))
     return morrow__pause (&self->pauses[sides == MORROW_SIDE_OUT], deadline, error);
 
   self->waits_for_both = TRUE;

@@ -43,14 +43,15 @@ morrow__future_has_resolved (MorrowFuture *self)
 static inline G_GNUC_WARN_UNUSED_RESULT gboolean
 morrow__future_await (MorrowFuture *self, GError **error)
 {
-  return morrow__future_has_resolved (self) || (morrow_future_await) (self, error);
+  return __builtin_expect (morrow__future_has_resolved (self), TRUE) || (morrow_future_await) (self, error);
 }
 
 #define MORROW__DEFINE_GETTER(name, ctype, gtype)                                                        \
   static inline ctype                                                                                    \
   morrow__future_get_##name (MorrowFuture *self)                                                         \
   {                                                                                                      \
-    return morrow__future_has_resolved (self) && MORROW__FUTURE_FACE (self)->value.g_type == gtype       \
+    return __builtin_expect (morrow__future_has_resolved (self) &&                                       \
+                             MORROW__FUTURE_FACE (self)->value.g_type == gtype, TRUE)                    \
            ? MORROW__FUTURE_FACE (self)->value.data[0].v_##name                                          \
            : (morrow_future_get_##name) (self);                                                          \
   }
