@@ -13,6 +13,7 @@
 
 #include "config.h"
 
+#include <glib.h>
 #include <stdatomic.h>
 
 #include "base/likely-private.h"
@@ -65,6 +66,23 @@
       }                                                                                   \
     exchanged_;                                                                           \
   })
+
+/* Takes one off a count of references, each of which keeps what is counted, and which are all that keeps it.  Returns: whether
+ * that was the last.  Acquire and release: who drops the last sees what the others did; nobody else can hold one where this
+ * reads one, so that it needs no exchange. */
+static inline gboolean
+morrow__drop_reference (atomic_uint *count)
+{
+  unsigned n = atomic_load_explicit (count, memory_order_acquire);
+
+  if (n == 1)
+    return TRUE;
+  if (!morrow__is_alone ())
+    return atomic_fetch_sub_explicit (count, 1, memory_order_acq_rel) == 1;
+
+  atomic_store_explicit (count, n - 1, memory_order_relaxed);
+  return FALSE;
+}
 
 /* A sequentially consistent store: an exchange, on most processors. */
 #define morrow__store_seq_cst(object, value)                                              \

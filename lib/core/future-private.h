@@ -254,10 +254,7 @@ morrow__future_ref (MorrowFuture *self)
 static inline gboolean
 morrow__future_drop (MorrowFuture *self)
 {
-  /* Acquire: pairs with the release of the other unrefs (R1). Nobody else can hold a reference when this reads one,
-   * so that it needs no exchange. */
-  return atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1 ||
-         morrow__fetch_sub (&self->ref_count, 1, memory_order_acq_rel) == 1;
+  return morrow__drop_reference (&self->ref_count);   /* R1 */
 }
 
 /* Of a future that is there: what morrow_future_unref () does. */

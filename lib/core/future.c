@@ -449,10 +449,10 @@ morrow__future_resolve (MorrowFuture *self, const GValue *value)
 }
 
 /* Takes the error, which is NULL for a cancel without a message. */
-static gboolean
+static inline gboolean
 settle_with_error (MorrowFuture *self, GError *error, guintptr flags)
 {
-  if (!morrow__future_claim (self))
+  if (morrow__unlikely (!morrow__future_claim (self)))
     {
       g_clear_error (&error);
       return FALSE;

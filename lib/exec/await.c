@@ -121,20 +121,28 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
   return ok;
 }
 
+static G_GNUC_NO_INLINE gboolean
+await_rejected (MorrowFuture *future, gboolean take, GError **error)
+{
+  morrow__future_propagate_error (future, error);
+  if (take)
+    morrow__future_unref (future);
+  return FALSE;
+}
+
 static inline gboolean
 await_any (MorrowFuture *future, gboolean take, GError **error)
 {
   guintptr word = morrow__future_peek (future);
-  gboolean ok = TRUE;
 
   if (!(word & MORROW__SETTLED))
     return await_pending (future, take, error);
-
   if (morrow__unlikely (word & MORROW__REJECTED))
-    ok = morrow__future_propagate_error (future, error);
+    return await_rejected (future, take, error);
+
   if (take)
     morrow__future_unref (future);
-  return ok;
+  return TRUE;
 }
 
 /**

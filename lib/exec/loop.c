@@ -197,33 +197,46 @@ loop_post (MorrowExecutor *executor, MorrowJob *job)
     morrow__loop_post (self, job);
 }
 
-/* A hosted loop turns as long as its context does, whoever still has a reference of it: its tasks hold it. Any other may have
- * been abandoned, and one of a pool's be older than that. */
+/* Where more is to be done for a task than to queue it. A hosted loop turns as long as its context does, whoever still has a
+ * reference of it: its tasks hold it. Any other may have been abandoned, and one of a pool's be older than that. */
+static G_GNUC_NO_INLINE void
+start_unusual (MorrowLoop *self, MorrowTask *task)
+{
+  if (self->broken != NULL)
+    {
+      morrow__task_abandon (task, g_error_copy (self->broken));
+      morrow_future_unref (&task->future);
+      return;
+    }
+
+  morrow__loop_mark_start (task);
+  if (self->pool != NULL)
+    {
+      morrow__task_inherit_spared (task, self->executor);
+      post_to_member (self, &task->job, morrow__loop_pool_count_start);
+      return;
+    }
+
+  if (atomic_load_explicit (&self->sweeping, memory_order_relaxed))
+    morrow__task_inherit_spared (task, self->executor);
+  if (self->hosted)
+    morrow__executor_hold (self->executor);
+  morrow__loop_post (self, &task->job);
+}
+
 static void
 loop_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
   MorrowTask *task = (MorrowTask *) future;
 
-  if (morrow__unlikely (self->broken != NULL))
+  if (!morrow__usually (self->broken == NULL && self->pool == NULL && !self->hosted &&
+                        !atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
     {
-      morrow__task_abandon (task, g_error_copy (self->broken));
-      morrow_future_unref (future);
+      start_unusual (self, task);
       return;
     }
 
-  if (morrow__unlikely (self->pool != NULL))
-    {
-      morrow__task_inherit_spared (task, self->executor);
-      morrow__loop_mark_start (task);
-      post_to_member (self, &task->job, morrow__loop_pool_count_start);
-      return;
-    }
-
-  if (morrow__unlikely (atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
-    morrow__task_inherit_spared (task, self->executor);
-  if (self->hosted)
-    morrow__executor_hold (executor);
   morrow__loop_mark_start (task);
   morrow__loop_post (self, &task->job);
 }

@@ -152,14 +152,24 @@ new_fiber (MorrowLoop *self, MorrowTask *task)
   return NULL;
 }
 
+/* Gives a task that has not started a spare stack, which is to be switched to. NULL when there is none. */
+static inline MorrowFiber *
+start_on_spare (MorrowLoop *self, MorrowTask *task)
+{
+  if (!morrow__usually (task->stack_kib == 0 && self->n_spares > 0))
+    return NULL;
+
+  self->starting = self->home.current = task;
+  return self->spares[--self->n_spares];
+}
+
 /* Gives a task that has not started a stack, which is to be switched to. NULL when there is none. */
 static inline MorrowFiber *
 start_task (MorrowLoop *self, MorrowTask *task)
 {
-  gboolean has_spare = task->stack_kib == 0 && self->n_spares > 0;
-  MorrowFiber *fiber = morrow__usually (has_spare) ? self->spares[--self->n_spares] : new_fiber (self, task);
+  MorrowFiber *fiber = start_on_spare (self, task);
 
-  if (morrow__likely (fiber != NULL))
+  if (fiber == NULL && (fiber = new_fiber (self, task)) != NULL)
     self->starting = self->home.current = task;
   return fiber;
 }
@@ -211,15 +221,15 @@ morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
-/* A task waits, and what comes next is no task that goes on: @job, or NULL for nothing. */
-MorrowFiber *
-morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
+/* For @job, or NULL for nothing, no spare stack will do. */
+static G_GNUC_NO_INLINE MorrowFiber *
+next_unusual (MorrowLoop *self, MorrowJob *job)
 {
-  if (job != NULL && morrow__usually (job->run == morrow__loop_start_run))
+  if (job != NULL && job->run == morrow__loop_start_run)
     {
       MorrowFiber *fiber = start_task (self, morrow__task_of_job (job));
 
-      if (morrow__likely (fiber != NULL))
+      if (fiber != NULL)
         return fiber;
     }
   else if (job != NULL)
@@ -229,6 +239,17 @@ morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
 
   self->home.current = NULL;
   return &self->main_fiber;
+}
+
+/* A task waits, and what comes next is no task that goes on: @job, or NULL for nothing. */
+MorrowFiber *
+morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
+{
+  MorrowFiber *fiber = NULL;
+
+  if (job != NULL && morrow__usually (job->run == morrow__loop_start_run))
+    fiber = start_on_spare (self, morrow__task_of_job (job));
+  return morrow__usually (fiber != NULL) ? fiber : next_unusual (self, job);
 }
 
 /* In @self, whose stack has calls that are relayed: what runs meanwhile on this thread has none. */

@@ -53,7 +53,7 @@ sleep_fire (MorrowAlarm *alarm)
 }
 
 /* On the loop's thread: forgets the timer, if it has not fired. */
-static void
+static inline void
 unset (Sleep *self)
 {
   if (!morrow__timer_is_armed (&self->alarm.timer))

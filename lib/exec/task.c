@@ -214,7 +214,7 @@ claim_for_executor (MorrowTask *self)
   return TRUE;
 }
 
-static void
+static G_GNUC_NO_INLINE void
 refuse_start (MorrowTask *self, MorrowExecutor *executor)
 {
   GError *error = NULL;
@@ -328,15 +328,22 @@ call_body (MorrowTask *self, const MorrowTaskBody *body, GValue *result, GError 
     g_value_unset (result);
 }
 
+static G_GNUC_NO_INLINE void
+fail (MorrowTask *self, GError *error)
+{
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    morrow__future_reject_cancelled (&self->future, error);
+  else
+    morrow__future_reject (&self->future, error);
+}
+
 static inline void
 settle (MorrowTask *self, GValue *result, GError *error)
 {
   if (morrow__likely (error == NULL))
     morrow__future_resolve_move (&self->future, result);
-  else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    morrow__future_reject_cancelled (&self->future, error);
   else
-    morrow__future_reject (&self->future, error);
+    fail (self, error);
 }
 
 /* Settles a task that will not run. The caller has claimed it. */
@@ -344,7 +351,7 @@ void
 morrow__task_abandon (MorrowTask *self, GError *error)
 {
   release_data (&self->body);
-  settle (self, NULL, error);
+  fail (self, error);
 }
 
 /* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, and so does one
