@@ -83,6 +83,7 @@ morrow_sources = \
   lib/fiber/stack-pool.c \
   lib/fiber/start.S \
   lib/exec/task-private.h \
+  lib/exec/task-run-private.h \
   lib/exec/task.c \
   lib/exec/await.c \
   lib/exec/cancel.c \

@@ -71,33 +71,23 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
 }
 
 /* Whether @future is what runs here already, or a part of it. */
-static gboolean
+static inline gboolean
 is_oneself (MorrowTask *self, MorrowFuture *future)
 {
   MorrowTask *task = (MorrowTask *) future;
 
-  if (!morrow__future_is_task (future))
-    return FALSE;
-  return task == self || morrow__task_get_host (task) == self;
+  return task == self || (morrow__future_is_task (future) && morrow__task_get_host (task) == self);
 }
 
-/* FALSE, and the error, when @future cannot be awaited here. */
-static inline gboolean
-check_awaitable (MorrowTask *self, MorrowFuture *future, GError **error)
+static G_GNUC_NO_INLINE gboolean
+fail_unawaitable (MorrowTask *self, GError **error)
 {
-  if (morrow__unlikely (self == NULL))
-    {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
-                           "Only a task can await: a plain thread uses morrow_future_wait (), a callback morrow_future_then ()");
-      return FALSE;
-    }
-  if (morrow__unlikely (is_oneself (self, future)))
-    {
-      g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT, "A task cannot await itself");
-      return FALSE;
-    }
-
-  return TRUE;
+  if (self == NULL)
+    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK,
+                         "Only a task can await: a plain thread uses morrow_future_wait (), a callback morrow_future_then ()");
+  else
+    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT, "A task cannot await itself");
+  return FALSE;
 }
 
 /* The function that a task is in while it waits: who calls it does so last, for the sake of the processor (see
@@ -107,14 +97,16 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
 {
   MorrowHome *home = morrow__home;
   MorrowTask *self = home != NULL ? home->current : NULL;
-  gboolean ok = check_awaitable (self, future, error);
+  gboolean ok = TRUE;
 
-  if (ok && morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
+  if (morrow__unlikely (self == NULL || is_oneself (self, future)))
+    ok = fail_unawaitable (self, error);
+  else if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
     morrow__task_run_in_place ((MorrowTask *) future, self);
-  else if (ok)
+  else
     ok = wait_for (self, home, future, error);
 
-  if (ok)
+  if (morrow__likely (ok))
     ok = morrow__future_propagate (future, error);
   if (morrow__usually (take))
     morrow__future_unref (future);

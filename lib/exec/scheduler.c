@@ -20,6 +20,7 @@
 
 #include "exec/loop-pool-private.h"
 #include "exec/scheduler-private.h"
+#include "exec/task-run-private.h"
 
 /* --- what comes next --------------------------------------------------------------------------------------------- */
 

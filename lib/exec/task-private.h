@@ -160,7 +160,6 @@ morrow__future_is_task (MorrowFuture *self)
 
 /* Starting. run_* are called by the home that has claimed. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
-void     morrow__task_run             (MorrowTask *self, const MorrowTaskBody *body);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 

@@ -8,7 +8,7 @@
 #include "base/alone-private.h"
 #include "base/cache-private.h"
 #include "core/relay-private.h"
-#include "exec/task-private.h"
+#include "exec/task-run-private.h"
 
 /* Names are Task-1, Task-2 ... Each thread takes a stretch of the numbers at a time, so that a task does not cost an
  * exchange with other threads. */
@@ -32,13 +32,6 @@ take_id (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static inline void
-release_data (const MorrowTaskBody *body)
-{
-  if (body->data_free != NULL)
-    body->data_free (body->data);
-}
-
 static void
 warn_never_awaited (MorrowTask *self)
 {
@@ -56,7 +49,7 @@ release_lazy (MorrowFuture *future, gpointer data)
   MorrowTask *self = (MorrowTask *) future;
 
   warn_never_awaited (self);
-  release_data (&self->body);
+  morrow__task_release_body (&self->body);
   morrow__future_settle_cancelled (future, NULL);   /* for its observers: nobody else can wait for it */
 }
 
@@ -304,7 +297,7 @@ morrow_current_task (void)
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 
-static G_GNUC_NO_INLINE void
+static void
 complain_of_body (MorrowTask *self, gboolean ok, GError **error)
 {
   const char *site = morrow__future_get_site (&self->future);
@@ -316,20 +309,18 @@ complain_of_body (MorrowTask *self, gboolean ok, GError **error)
                           morrow__task_func_name (self));
 }
 
-/* Calls the body, and sees to it that what comes back is a result or an error and not both. */
-static inline void
-call_body (MorrowTask *self, const MorrowTaskBody *body, GValue *result, GError **error)
+/* @self's body returned @ok, or an error: sees to it that what has come back is a result or an error and not both. */
+void
+morrow__task_check_result (MorrowTask *self, gboolean ok, GValue *result, GError **error)
 {
-  gboolean ok = body->func (body->data, result, error);
-
-  if (morrow__unlikely (ok != (*error == NULL)))
+  if (ok != (*error == NULL))
     complain_of_body (self, ok, error);
-  if (morrow__unlikely (*error != NULL && G_IS_VALUE (result)))
+  if (*error != NULL && G_IS_VALUE (result))
     g_value_unset (result);
 }
 
-static G_GNUC_NO_INLINE void
-fail (MorrowTask *self, GError *error)
+void
+morrow__task_fail (MorrowTask *self, GError *error)
 {
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     morrow__future_reject_cancelled (&self->future, error);
@@ -337,38 +328,12 @@ fail (MorrowTask *self, GError *error)
     morrow__future_reject (&self->future, error);
 }
 
-static inline void
-settle (MorrowTask *self, GValue *result, GError *error)
-{
-  if (morrow__likely (error == NULL))
-    morrow__future_resolve_move (&self->future, result);
-  else
-    fail (self, error);
-}
-
 /* Settles a task that will not run. The caller has claimed it. */
 void
 morrow__task_abandon (MorrowTask *self, GError *error)
 {
-  release_data (&self->body);
-  fail (self, error);
-}
-
-/* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, and so does one
- * that it was never given, unless it has failed of its own. */
-void
-morrow__task_run (MorrowTask *self, const MorrowTaskBody *body)
-{
-  GValue result = G_VALUE_INIT;
-  GError *error = NULL;
-
-  if (morrow__likely (!morrow__task_take_cancel (self, &error)))
-    call_body (self, body, &result, &error);
-  release_data (body);
-
-  if (morrow__unlikely (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
-    g_value_unset (&result);
-  settle (self, &result, error);
+  morrow__task_release_body (&self->body);
+  morrow__task_fail (self, error);
 }
 
 /* Inside the task that awaits it. The caller has claimed it. */
@@ -383,9 +348,9 @@ morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 
   /* Release: pairs with the load in morrow__task_get_state () (T2). */
   atomic_store_explicit (&self->state, MORROW_TASK_IN_PLACE, memory_order_release);
-  call_body (self, &body, &result, &error);
-  release_data (&body);
-  settle (self, &result, error);
+  morrow__task_call_body (self, &body, &result, &error);
+  morrow__task_release_body (&body);
+  morrow__task_settle (self, &result, error);
 }
 
 /* --- the kind ---------------------------------------------------------------------------------------------------- */

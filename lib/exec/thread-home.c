@@ -20,6 +20,7 @@
 
 #include "base/clock-private.h"
 #include "base/fork-private.h"
+#include "exec/task-run-private.h"
 #include "exec/thread-home-private.h"
 
 MORROW__FORK_LOCK (free_lock)
