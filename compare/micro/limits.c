@@ -6,6 +6,7 @@
 #include <gnu/libc-version.h>
 #include <poll.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -151,18 +152,42 @@ atomic_add_n (unsigned n)
 
 /* --- memory ------------------------------------------------------------------------------------ */
 
+static char *
+map_fresh (size_t size)
+{
+  char *memory = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+  if (memory == MAP_FAILED)
+    fail ("mmap");
+  madvise (memory, size, MADV_NOHUGEPAGE);
+  return memory;
+}
+
 static void
 touch_pages_n (unsigned n)
 {
   const size_t page = (size_t) sysconf (_SC_PAGESIZE);
-  char *memory = mmap (NULL, n * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char *memory = map_fresh (n * page);
 
-  if (memory == MAP_FAILED)
-    fail ("mmap");
-  madvise (memory, n * page, MADV_NOHUGEPAGE);
   for (size_t i = 0; i < n; i++)
     memory[i * page] = 1;
   munmap (memory, n * page);
+}
+
+/* Memory of a task of two cache lines, of its place in a gather and of its handle, written once, and nothing else. */
+static double
+write_fresh_tasks (void)
+{
+  const size_t task = 2 * 64 + 4 * sizeof (void *) + sizeof (void *);
+  char *memory = map_fresh (BENCH_MANY * task);
+  const double start = bench_now ();
+  double end;
+
+  for (size_t i = 0; i < BENCH_MANY; i++)
+    memset (memory + i * task, 1, task);
+  end = bench_now ();
+  munmap (memory, BENCH_MANY * task);
+  return (end - start) / BENCH_MANY;
 }
 
 /* --- how fast the processors are --------------------------------------------------------------- */
@@ -365,6 +390,16 @@ fresh_page (const char *name)
 }
 
 static void
+fresh_task (const char *name)
+{
+  double ns[BENCH_ROUNDS];
+
+  for (unsigned i = 0; i < BENCH_ROUNDS; i++)
+    ns[i] = write_fresh_tasks ();
+  bench_row (name, bench_median (ns, BENCH_ROUNDS), "ns");
+}
+
+static void
 echo_level (const char *name)
 {
   echo_epoll_serve (0);
@@ -386,6 +421,7 @@ static const BenchOp ops[] =
   { "malloc_free", malloc_free },
   { "atomic_add", atomic_add },
   { "fresh_page", fresh_page },
+  { "fresh_task", fresh_task },
   { "eventfd_round_trip", eventfd_round_trip },
   { "eventfd_round_trip_idle", eventfd_round_trip_idle },
   { "epoll_round_trip_idle", epoll_round_trip_idle },
