@@ -27,6 +27,12 @@ licensed ()
    done) | { ! grep .; }
 }
 
+# They say nothing to gcc: base/likely-private.h tells why, and has those that do.
+no_glib_hints ()
+{
+  ! (cd "$MORROW_SRCDIR" && grep -rnE 'G_(UN)?LIKELY \([^)]' lib)
+}
+
 tab=$(printf '\t')
 
 no_tabs ()
@@ -39,4 +45,5 @@ check "no mark of unfinished work" none_matches '\<(TODO|FIXME|XXX)\>'
 check "no space at the end of a line" none_matches "[ $tab]\$"
 check "no line beyond 150 columns" none_matches '^.{151}'
 check "no tab in a source" no_tabs
+check "no branch hint of GLib's in the library" no_glib_hints
 finish
