@@ -158,7 +158,7 @@ morrow__future_is_task (MorrowFuture *self)
   return self->ops == &morrow__task_ops;
 }
 
-/* Starting. run_* are called by the home that has claimed. */
+/* Starting. Who calls run_in_place has claimed it. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
@@ -260,21 +260,6 @@ morrow__task_fail_cancelled (MorrowTask *self, GError **error)
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);
 
   return morrow__unlikely (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
-}
-
-/* In @self: leaves for @next, if that is another, and returns when @self goes on. To ask the C library where errno is would cost
- * an eighth of it. */
-static inline __attribute__ ((always_inline)) void
-morrow__task_switch (MorrowTask *self, MorrowHome *home, MorrowFiber *next)
-{
-  int saved_errno;
-
-  if (next == self->fiber)
-    return;
-
-  saved_errno = *home->errno_at;
-  morrow__fiber_switch (self->fiber, next);
-  *home->errno_at = saved_errno;
 }
 
 /* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */

@@ -822,6 +822,7 @@ create_large_task (void)
 
 SCENE (task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on)
 {
+  MorrowFuture *self = morrow_current_task ();
   MorrowPromise *promise;
   g_autoptr (MorrowFuture) gate = new_pending (&promise);
   g_autoptr (MorrowFuture) other = morrow_create_task (morrow_coroutine (await_it, gate, NULL));
@@ -832,7 +833,10 @@ SCENE (task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on)
   let_run ();
   atomic_store (&stacks_fail, TRUE);
   refused = create_large_task ();
+  errno = EXDEV;
   why = await_error (refused);
+  ck_assert_int_eq (errno, EXDEV);
+  ck_assert_ptr_eq (morrow_current_task (), self);
   assert_error (why, MORROW_ERROR, MORROW_ERROR_NO_STACK);
 
   morrow_promise_resolve_int (promise, 5);
