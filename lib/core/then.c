@@ -70,7 +70,7 @@ then_call (Then *self)
     morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
   ok = self->func (self->source, self->data, &result, &error);
 
-  if (morrow__unlikely (ok != (error == NULL)))
+  if (morrow__unlikely (!ok != (error != NULL)))
     {
       const char *site = morrow__future_get_site (&self->future);
 

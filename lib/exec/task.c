@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Coroutines and tasks: made, started, run, settled. Waiting is in await.c, cancelling in cancel.c. */
+/* Coroutines and tasks: made, started, and what is rare about their end. Running is in task-run-private.h, waiting in await.c,
+ * cancelling in cancel.c. */
 
 #include "config.h"
 
@@ -14,20 +15,17 @@
  * exchange with other threads. */
 #define IDS_AT_A_TIME 64
 
-static atomic_uint ids_taken;            /* any thread: relaxed, an index is all that it hands out */
-static __thread guint next_id, last_id;  /* this thread */
+static atomic_uint ids_taken;    /* any thread: relaxed, an index is all that it hands out */
+static __thread guint last_id;   /* this thread */
 
 __thread MorrowHome *morrow__home;
 
 static guint
 take_id (void)
 {
-  if (morrow__unlikely (next_id == last_id))
-    {
-      next_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
-      last_id = next_id + IDS_AT_A_TIME;
-    }
-  return ++next_id;
+  if (morrow__unlikely (last_id % IDS_AT_A_TIME == 0))
+    last_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+  return ++last_id;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -275,7 +273,7 @@ morrow_create_task (MorrowFuture *coroutine)
 {
   g_return_val_if_fail (coroutine != NULL, NULL);
 
-  if (morrow__future_is_task (coroutine))
+  if (morrow__usually (morrow__future_is_task (coroutine)))
     morrow__task_start_on ((MorrowTask *) coroutine, morrow__executor_current);
   else
     morrow__future_start (coroutine, morrow__executor_current);
@@ -313,7 +311,7 @@ complain_of_body (MorrowTask *self, gboolean ok, GError **error)
 void
 morrow__task_check_result (MorrowTask *self, gboolean ok, GValue *result, GError **error)
 {
-  if (ok != (*error == NULL))
+  if (!ok != (*error != NULL))
     complain_of_body (self, ok, error);
   if (*error != NULL && G_IS_VALUE (result))
     g_value_unset (result);

@@ -82,7 +82,7 @@ call_func (Work *self, GValue *result, GError **error)
 {
   gboolean ok = self->func (self->data, result, error);
 
-  if (morrow__unlikely (ok != (*error == NULL)))
+  if (morrow__unlikely (!ok != (*error != NULL)))
     g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
                 ok ? "TRUE with an error" : "FALSE without an error");
   if (ok && *error == NULL)

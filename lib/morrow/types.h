@@ -32,7 +32,7 @@ typedef struct _MorrowTimeout    MorrowTimeout;
  * its thread take. In C++ no exception may leave it, and it must not await in a `catch` block, nor in a destructor that an
  * exception calls: which exceptions are caught is the thread's, not the task's.
  *
- * Returns: %TRUE when it succeeded, %FALSE when it failed and set @error
+ * Returns: %TRUE, or any other true value, when it succeeded; %FALSE when it failed and set @error
  */
 typedef gboolean (*MorrowCoroutineFunc) (gpointer   data,
                                          GValue    *result,
@@ -47,7 +47,7 @@ typedef gboolean (*MorrowCoroutineFunc) (gpointer   data,
  *
  * A callback on a future. It runs where it was attached, outside any task, and must not await.
  *
- * Returns: %TRUE when it succeeded, %FALSE when it failed and set @error
+ * Returns: %TRUE, or any other true value, when it succeeded; %FALSE when it failed and set @error
  */
 typedef gboolean (*MorrowContinueFunc) (MorrowFuture  *settled,
                                         gpointer       data,

@@ -441,6 +441,23 @@ SCENE (callback_that_contradicts_itself_is_a_critical_and_fails)
   return TRUE;
 }
 
+static gboolean
+return_two (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  (void) morrow_return_int (result, 5);
+  return 2;
+}
+
+SCENE (callback_that_returns_any_true_value_has_succeeded)
+{
+  g_autoptr (MorrowFuture) future = new_int (1);
+  g_autoptr (MorrowFuture) called = morrow_future_then (future, return_two, NULL, NULL);
+
+  await_ok (called);
+  ck_assert_int_eq (morrow_future_get_int (called), 5);
+  return TRUE;
+}
+
 static const char *
 name_it (MorrowFuture *future, const char *name)
 {
@@ -649,6 +666,7 @@ then_suite (void)
   tcase_add_test (what, callback_that_fails_rejects_and_reports_when_nobody_looks);
   tcase_add_test (what, callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called_later);
   tcase_add_test (what, callback_that_contradicts_itself_is_a_critical_and_fails);
+  tcase_add_test (what, callback_that_returns_any_true_value_has_succeeded);
 
   tcase_add_test (cancel, data_is_released_after_the_callback_or_instead_of_it);
   tcase_add_test (cancel, fut_05_cancelled_callback_does_not_run_and_leaves_the_others);

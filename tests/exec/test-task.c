@@ -475,6 +475,29 @@ SCENE (body_that_returns_false_without_an_error_is_a_critical_and_fails)
   return TRUE;
 }
 
+/* As `return flags & FLAG` does. */
+static gboolean
+return_two (gpointer data, GValue *result, GError **error)
+{
+  (void) morrow_return_int (result, 5);
+  return 2;
+}
+
+SCENE (body_that_returns_any_true_value_has_succeeded)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (return_two, NULL, NULL));
+  g_autoptr (MorrowFuture) in_place = morrow_coroutine (return_two, NULL, NULL);
+  g_autoptr (MorrowFuture) on_thread = morrow_to_thread (return_two, NULL, NULL);
+  MorrowFuture *futures[] = { task, in_place, on_thread };
+
+  for (guint i = 0; i < G_N_ELEMENTS (futures); i++)
+    {
+      await_ok (futures[i]);
+      ck_assert_int_eq (morrow_future_get_int (futures[i]), 5);
+    }
+  return TRUE;
+}
+
 SCENE (body_that_fails_in_place_fails_the_await_with_its_error)
 {
   GError *failure = NULL;
@@ -537,6 +560,7 @@ task_suite (void)
 
   tcase_add_test (end, body_that_returns_true_with_an_error_is_a_critical_and_fails);
   tcase_add_test (end, body_that_returns_false_without_an_error_is_a_critical_and_fails);
+  tcase_add_test (end, body_that_returns_any_true_value_has_succeeded);
   tcase_add_test (end, body_that_fails_in_place_fails_the_await_with_its_error);
   tcase_add_test (end, failed_task_that_nobody_awaits_reports_itself_by_name);
 
