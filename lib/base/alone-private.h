@@ -68,7 +68,7 @@
   })
 
 /* Takes one off a count of references, each of which keeps what is counted, and which are all that keeps it.  Returns: whether
- * that was the last.  Acquire and release: who drops the last sees what the others did; nobody else can hold one where this
+ * that was the last.  Acquire and release (R1): who drops the last sees what the others did; nobody else can hold one where this
  * reads one, so that it needs no exchange. */
 static inline gboolean
 morrow__drop_reference (atomic_uint *count)

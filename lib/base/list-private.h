@@ -145,16 +145,6 @@ morrow__queue_push (MorrowQueue     *queue,
   queue->tail = node;
 }
 
-static inline void
-morrow__queue_push_head (MorrowQueue     *queue,
-                         MorrowQueueNode *node)
-{
-  if (queue->head == NULL)
-    queue->tail = node;
-  node->next = queue->head;
-  queue->head = node;
-}
-
 /* Returns: the oldest node, or NULL when there is none. */
 static inline MorrowQueueNode *
 morrow__queue_pop (MorrowQueue *queue)

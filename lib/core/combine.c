@@ -227,7 +227,7 @@ finish (Combine *self)
   if (!has_children)
     resolve_with_results (self);
 
-  if (morrow__unlikely (elsewhere))
+  if (morrow__seldom (elsewhere))
     {
       let_go_there (self, has_children);
       return;

@@ -129,7 +129,7 @@ morrow__executor_hold_for_callback (void)
 {
   MorrowExecutor *here = morrow__executor_current;
 
-  if (morrow__unlikely (here == NULL))
+  if (morrow__seldom (here == NULL))
     return morrow__foreign_new_held ();
 
   morrow__executor_hold (here);
@@ -142,7 +142,7 @@ morrow__executor_release (MorrowExecutor *self)
   /* Acquire and release: E1; what was done under the hold comes before the executor ends, and before the object goes. */
   guint n_holds = morrow__fetch_sub (&self->holds, 1, memory_order_acq_rel) - 1;
 
-  if (morrow__unlikely (n_holds <= 1))
+  if (morrow__seldom (n_holds <= 1))
     morrow__executor_let_go (self, n_holds);
 }
 

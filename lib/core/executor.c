@@ -324,7 +324,7 @@ is_executor (MorrowExecutor *self)
   static _Atomic (gpointer) known;   /* any thread, relaxed: a class, and these never go */
   gpointer klass = self != NULL ? MORROW_EXECUTOR_GET_CLASS (self) : NULL;
 
-  if (morrow__likely (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
+  if (morrow__usually (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
     return TRUE;
   if (!MORROW_IS_EXECUTOR (self))
     return FALSE;

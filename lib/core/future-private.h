@@ -128,7 +128,8 @@ struct _MorrowFuture
 };
 
 G_STATIC_ASSERT (sizeof (MorrowFuture) == 64 || GLIB_SIZEOF_VOID_P != 8);
-G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUCT_OFFSET (MorrowFuture, outcome.error));
+G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUCT_OFFSET (MorrowFuture, outcome.error) &&
+                 sizeof (GType) == sizeof (GError *));
 
 typedef enum
 {
@@ -270,7 +271,7 @@ static inline void
 morrow__future_clear (MorrowFuture *self)
 {
   /* The value types up to double are numbers, which hold nothing. In the type's place stands a rejected future's error, which
-   * is NULL for a cancel without a message, or larger than any of them. Relaxed: only the last reference is left, and
+   * is NULL for a cancel without a message, which nobody need have read, or larger than any of them. Relaxed: only the last reference is left, and
    * morrow__future_drop () has ordered it (R1). */
   if (morrow__unlikely (self->outcome.value.g_type > G_TYPE_DOUBLE ||
                         (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))

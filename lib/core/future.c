@@ -399,13 +399,13 @@ notify_list (MorrowFuture *self, gpointer oldest)
       waiter->notify (waiter, self);
       waiter = next;
     }
-  while (!morrow__usually (waiter == NULL));
+  while (morrow__seldom (waiter != NULL));
 }
 
 void
 morrow__future_notify_all (MorrowFuture *self, MorrowWaiter *newest)
 {
-  morrow__relay_call (&morrow__relay, notify_list, self, morrow__likely (newest->next == NULL) ? newest : reversed (newest));
+  morrow__relay_call (&morrow__relay, notify_list, self, morrow__usually (newest->next == NULL) ? newest : reversed (newest));
 }
 
 /* Claims where somebody holds the lock, or has settled. */

@@ -113,7 +113,7 @@ morrow_promise_unref (MorrowPromise *self)
   /* Acquire and release: the last write end sees what the others did; alone it needs no exchange, as for a future's
    * reference. */
   others = atomic_load_explicit (&future->aux, memory_order_acquire) & ~MORROW__NAMED;
-  if (!morrow__usually (others == 1))
+  if (morrow__seldom (others != 1))
     {
       others = morrow__fetch_sub (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
       if (others != 1)

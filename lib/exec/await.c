@@ -7,8 +7,6 @@
 
 #include "config.h"
 
-#include <math.h>
-
 #include <morrow/awaitable.h>
 #include <morrow/error.h>
 
@@ -20,19 +18,8 @@ task_notify (MorrowWaiter *waiter, MorrowFuture *future)
   morrow__task_wake ((MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter)));   /* its home was set before (W2) */
 }
 
-static G_GNUC_NO_INLINE void
-set_interruption_error (MorrowInterruption why, GError **error)
-{
-  if (why == MORROW_INTERRUPTED_BY_CANCEL)
-    g_propagate_error (error, morrow__cancelled_error (NULL));
-  else
-    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
-                         "This wait would last for ever: what is awaited waits, in a circle, for this task");
-}
-
-/* After a park: was it a cancel, or hopeless? */
-static inline gboolean
-take_interruption (MorrowTask *self, GError **error)
+static G_GNUC_NO_INLINE gboolean
+fail_interrupted (MorrowTask *self, GError **error)
 {
   MorrowInterruption why = self->interruption;
 
@@ -40,9 +27,21 @@ take_interruption (MorrowTask *self, GError **error)
   if (morrow__task_take_cancel (self, error))
     return TRUE;
 
-  if (morrow__unlikely (why != MORROW_NOT_INTERRUPTED))
-    set_interruption_error (why, error);
-  return why != MORROW_NOT_INTERRUPTED;
+  if (why == MORROW_INTERRUPTED_BY_CANCEL)
+    g_propagate_error (error, morrow__cancelled_error (NULL));
+  else
+    g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
+                         "This wait would last for ever: what is awaited waits, in a circle, for this task");
+  return TRUE;
+}
+
+/* After a park: was it a cancel, or hopeless? */
+static inline gboolean
+take_interruption (MorrowTask *self, GError **error)
+{
+  if (morrow__unlikely (self->interruption != MORROW_NOT_INTERRUPTED))
+    return fail_interrupted (self, error);
+  return morrow__task_take_cancel (self, error);
 }
 
 /* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */

@@ -403,7 +403,7 @@ deliver (MorrowFuture *future, gpointer bits)
     {
     case MORROW_DETACHED:
       self->interruption = MORROW_INTERRUPTED_BY_CANCEL;
-      morrow__home->klass->wake (morrow__home, self);
+      self->home->klass->wake (self->home, self);
       break;
 
     case MORROW_SOLE:

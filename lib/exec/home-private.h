@@ -25,7 +25,7 @@ struct _MorrowHomeClass
    * for. FALSE and an error when that can never be. */
   gboolean (*park) (MorrowHome *self, MorrowTask *task, MorrowFuture *awaited, GError **error);
 
-  /* Any thread: lets a parked task go on; once for each park. */
+  /* Any thread: lets a parked task go on; once for each park. On a loop's own thread morrow__task_wake () does it without. */
   void     (*wake) (MorrowHome *self, MorrowTask *task);
 
   /* Another thread: has the home call morrow__task_deliver_cancel (), soon. */

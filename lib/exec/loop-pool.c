@@ -162,7 +162,7 @@ wants_thief (MorrowLoopPool *self)
 {
   guint n_asleep;
 
-  if (morrow__unlikely (self->fence))
+  if (morrow__seldom (self->fence))
     {
       n_asleep = atomic_fetch_add_explicit (&self->n_asleep, 0, memory_order_seq_cst);
     }
@@ -172,7 +172,7 @@ wants_thief (MorrowLoopPool *self)
       n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
     }
 
-  if (morrow__likely (n_asleep == 0))
+  if (morrow__usually (n_asleep == 0))
     return FALSE;
 
   /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for wake_one (), it pairs with the addition
@@ -548,7 +548,7 @@ loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
       return;
     }
 
-  if (morrow__likely (here != NULL && here->pool == self))
+  if (morrow__usually (here != NULL && here->pool == self))
     {
       if (morrow__unlikely (morrow__loop_pool_is_sweeping (here)))
         morrow__task_inherit_spared ((MorrowTask *) future, executor);

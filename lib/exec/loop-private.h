@@ -109,6 +109,7 @@ struct _MorrowLoop
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
   MorrowTask      *starting;       /* what the fiber that is switched to is to run */
+  MorrowJob       *handed;         /* what the loop's own stack, switched to, is to run: a fiber took it from the queue and cannot */
 #ifdef MORROW_ENABLE_DEBUG
   GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */
 #endif
@@ -200,7 +201,7 @@ morrow__loop_here (void)
 {
   MorrowHome *home = morrow__home;
 
-  if (home == NULL || !morrow__usually (home->klass == &morrow__loop_home_class))
+  if (home == NULL || morrow__seldom (home->klass != &morrow__loop_home_class))
     return NULL;
   return morrow__container_of (home, MorrowLoop, home);
 }

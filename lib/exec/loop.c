@@ -230,8 +230,8 @@ loop_start (MorrowExecutor *executor, MorrowFuture *future)
   MorrowLoop *self = (MorrowLoop *) executor;
   MorrowTask *task = (MorrowTask *) future;
 
-  if (!morrow__usually (self->broken == NULL && self->pool == NULL && !self->hosted &&
-                        !atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
+  if (morrow__seldom (self->broken != NULL || self->pool != NULL || self->hosted ||
+                      atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
     {
       start_unusual (self, task);
       return;
@@ -363,7 +363,7 @@ morrow__loop_close (MorrowLoop *self)
 {
   MorrowQueueNode *node;
 
-  /* Sequentially consistent, both: L2, pair with the addition and the load in morrow__loop_post (). The load also acquires
+  /* Sequentially consistent, both: L2, pair with the addition and the load in begin_posting (). The load also acquires
    * what a poster that has left did. */
   if (atomic_exchange_explicit (&self->closed, TRUE, memory_order_seq_cst))
     return;

@@ -151,7 +151,7 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
 void
 morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
 {
-  if (morrow__timer_is_armed (&alarm->timer))
+  if (morrow__timer_is_armed (&alarm->timer))   /* most are new, and need no call to find out */
     morrow__timers_remove (&self->timers, &alarm->timer);
   morrow__timers_insert (&self->timers, &alarm->timer, MAX (deadline, 0));
 }
@@ -308,7 +308,7 @@ serve_until (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
 {
   dispatch_events (self, events, n);
   self->last_poll = morrow__clock_now ();
-  if (morrow__unlikely (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
+  if (morrow__seldom (n == MORROW_LOOP_EVENTS) && morrow__timers_next (&self->timers) <= self->last_poll)
     serve_crowd (self);
   if (until == G_MAXINT64)
     fire_due (self, self->last_poll);

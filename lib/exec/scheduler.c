@@ -40,12 +40,13 @@ morrow__loop_pop_pool_job (MorrowLoop *self)
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 
-/* Puts back what morrow__loop_next_job () gave and what this stack cannot run. */
-static inline void
-put_back (MorrowLoop *self, MorrowJob *job)
+/* On the loop's own stack: what it has been handed by the fiber that gave way to it, or the next. */
+static inline MorrowJob *
+next_on_own_stack (MorrowLoop *self)
 {
-  self->out_of_fuel++;
-  morrow__queue_push_head (&self->ready, &job->node);
+  MorrowJob *job = g_steal_pointer (&self->handed);
+
+  return job != NULL ? job : morrow__loop_next_job (self);
 }
 
 gboolean
@@ -75,9 +76,9 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
 static inline void
 let_go (MorrowLoop *self, MorrowTask *task)
 {
-  if (!morrow__usually (self->pool == NULL))
+  if (morrow__seldom (self->pool != NULL))
     morrow__loop_pool_task_ended (self);
-  else if (!morrow__usually (!self->hosted))
+  else if (morrow__seldom (self->hosted))
     morrow__executor_release (self->executor);
   morrow__future_unref (&task->future);
 }
@@ -130,53 +131,53 @@ fiber_main (MorrowFiber *fiber)
         }
       if (job != NULL && job->run != morrow__loop_resume_run)
         {
-          put_back (self, job);
+          self->handed = job;
           job = NULL;
         }
       retire (self, fiber, job, reusable);
     }
 }
 
-/* A new stack for @task. NULL when there is none: @task has settled then, and may be gone. */
-static G_GNUC_NO_INLINE MorrowFiber *
-new_fiber (MorrowLoop *self, MorrowTask *task)
-{
-  GError *error = NULL;
-  MorrowFiber *fiber = morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, &error);
-
-  if (morrow__likely (fiber != NULL))
-    return fiber;
-
-  morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
-  g_error_free (error);
-  let_go (self, task);
-  return NULL;
-}
-
 /* Gives a task that has not started a spare stack, which is to be switched to. NULL when there is none. */
 static inline MorrowFiber *
 start_on_spare (MorrowLoop *self, MorrowTask *task)
 {
-  if (!morrow__usually (task->stack_kib == 0 && self->n_spares > 0))
+  if (morrow__seldom (task->stack_kib != 0 || self->n_spares == 0))
     return NULL;
 
   self->starting = self->home.current = task;
   return self->spares[--self->n_spares];
 }
 
-/* Gives a task that has not started a stack, which is to be switched to. NULL when there is none. */
+/* Likewise a new one. NULL when there is none: it has settled then, and may be gone. */
+static G_GNUC_NO_INLINE MorrowFiber *
+start_on_new (MorrowLoop *self, MorrowTask *task)
+{
+  GError *error = NULL;
+  MorrowFiber *fiber = morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, &error);
+
+  if (morrow__unlikely (fiber == NULL))
+    {
+      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+      g_error_free (error);
+      let_go (self, task);
+      return NULL;
+    }
+
+  self->starting = self->home.current = task;
+  return fiber;
+}
+
 static inline MorrowFiber *
 start_task (MorrowLoop *self, MorrowTask *task)
 {
   MorrowFiber *fiber = start_on_spare (self, task);
 
-  if (fiber == NULL && (fiber = new_fiber (self, task)) != NULL)
-    self->starting = self->home.current = task;
-  return fiber;
+  return fiber != NULL ? fiber : start_on_new (self, task);
 }
 
-/* What start jobs do is in run_batch () and next_other (), which know them by this function. It is called when the loop has
- * been closed. */
+/* What start jobs do is in start_task () and fiber_main (), and who takes jobs knows them by this function. It is called when the loop
+ * has been closed. */
 void
 morrow__loop_start_run (MorrowJob *job, gboolean closed)
 {
@@ -222,20 +223,20 @@ morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
-/* For @job, or NULL for nothing, no spare stack will do. */
+/* A task waits, and what comes next is nothing, or a callback, or a task for which there is no spare stack. */
 static G_GNUC_NO_INLINE MorrowFiber *
 next_unusual (MorrowLoop *self, MorrowJob *job)
 {
   if (job != NULL && job->run == morrow__loop_start_run)
     {
-      MorrowFiber *fiber = start_task (self, morrow__task_of_job (job));
+      MorrowFiber *fiber = start_on_new (self, morrow__task_of_job (job));
 
       if (fiber != NULL)
         return fiber;
     }
-  else if (job != NULL)
+  else
     {
-      put_back (self, job);
+      self->handed = job;
     }
 
   self->home.current = NULL;
@@ -267,12 +268,6 @@ morrow__task_park_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *awa
 static void
 loop_wake (MorrowHome *home, MorrowTask *task)
 {
-  if (morrow__likely (home == morrow__home))
-    {
-      morrow__loop_queue_task (morrow__loop_of_home (home), task);
-      return;
-    }
-
   task->job.run = morrow__loop_resume_run;
   morrow__loop_post (morrow__loop_of_home (home), &task->job);
 }
@@ -391,7 +386,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   begin_checks (self);
   morrow__fiber_hooks_stay (&self->main_fiber.hooks);
   self->out_of_fuel = self->tick + fuel;
-  while ((job = morrow__loop_next_job (self)) != NULL)
+  while ((job = next_on_own_stack (self)) != NULL)
     {
       MorrowFiber *fiber = NULL;
 

@@ -200,15 +200,6 @@ morrow_sleep_until (gint64 deadline)
   return &self->future;
 }
 
-/* What ceil () does, which is a call into another library. */
-static inline gint64
-round_up (gdouble microseconds)
-{
-  gint64 whole = (gint64) microseconds;
-
-  return whole + (whole < microseconds);
-}
-
 /**
  * morrow_sleep:
  * @seconds: how long, in seconds; nothing and less is until the loop next looks at its timers
@@ -228,5 +219,5 @@ morrow_sleep (gdouble seconds)
   if (seconds <= 0)
     return morrow_sleep_until (morrow__clock_now ());
 
-  return morrow_sleep_until (morrow__clock_ceiling () + round_up (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
+  return morrow_sleep_until (morrow__clock_ceiling () + (gint64) ceil (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
 }

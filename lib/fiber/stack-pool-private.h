@@ -94,7 +94,7 @@ morrow__stack_pool_get_class (MorrowStackPool  *self,
                               gsize             size,
                               GError          **error)
 {
-  if (morrow__likely (size == 0))
+  if (morrow__usually (size == 0))
     return &self->classes[MORROW_STACK_DEFAULT_SHIFT - MORROW_STACK_MIN_SHIFT];
   return morrow__stack_pool_find_class (self, size, error);
 }

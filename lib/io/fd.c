@@ -166,7 +166,7 @@ take_turn (MorrowLoop *here, GError **error)
 {
   MorrowTask *task = here->home.current;
 
-  if (task == NULL || morrow__likely (morrow__loop_burn (here)))
+  if (task == NULL || morrow__usually (morrow__loop_burn (here)))
     return TRUE;
 
   morrow__task_yield (task, &here->home);

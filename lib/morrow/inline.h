@@ -32,26 +32,27 @@ typedef struct
 #define MORROW__FUTURE_FACE(self) ((MorrowFutureFace *) (self))
 #endif
 
-/* @self may be NULL. */
+/* The compiler is to expect it, for what takes least then. @self may be NULL. */
 static inline gboolean
 morrow__future_has_resolved (MorrowFuture *self)
 {
-  return self != NULL &&
-         (__atomic_load_n (&MORROW__FUTURE_FACE (self)->state, __ATOMIC_ACQUIRE) & MORROW__STATE_MASK) == MORROW__STATE_RESOLVED;
+  return __builtin_expect (self != NULL, TRUE) &&
+         __builtin_expect ((__atomic_load_n (&MORROW__FUTURE_FACE (self)->state, __ATOMIC_ACQUIRE) & MORROW__STATE_MASK) ==
+                           MORROW__STATE_RESOLVED, TRUE);
 }
 
 static inline G_GNUC_WARN_UNUSED_RESULT gboolean
 morrow__future_await (MorrowFuture *self, GError **error)
 {
-  return __builtin_expect (morrow__future_has_resolved (self), TRUE) || (morrow_future_await) (self, error);
+  return morrow__future_has_resolved (self) || (morrow_future_await) (self, error);
 }
 
 #define MORROW__DEFINE_GETTER(name, ctype, gtype)                                                        \
   static inline ctype                                                                                    \
   morrow__future_get_##name (MorrowFuture *self)                                                         \
   {                                                                                                      \
-    return __builtin_expect (morrow__future_has_resolved (self) &&                                       \
-                             MORROW__FUTURE_FACE (self)->value.g_type == gtype, TRUE)                    \
+    return morrow__future_has_resolved (self) &&                                                         \
+           __builtin_expect (MORROW__FUTURE_FACE (self)->value.g_type == gtype, TRUE)                    \
            ? MORROW__FUTURE_FACE (self)->value.data[0].v_##name                                          \
            : (morrow_future_get_##name) (self);                                                          \
   }

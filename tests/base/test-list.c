@@ -123,17 +123,6 @@ START_TEST (queue_is_first_in_first_out)
 }
 END_TEST
 
-START_TEST (queue_push_head_goes_before_all_others)
-{
-  MorrowQueue queue = MORROW__QUEUE_INIT;
-
-  morrow__queue_push_head (&queue, &items[2].node);
-  morrow__queue_push (&queue, &items[3].node);
-  morrow__queue_push_head (&queue, &items[1].node);
-  ck_assert_int_eq (queue_digits (&queue), 123);
-}
-END_TEST
-
 START_TEST (queue_splice_appends_all_and_empties_the_other)
 {
   MorrowQueue queue = MORROW__QUEUE_INIT, other = MORROW__QUEUE_INIT;
@@ -164,7 +153,6 @@ list_suite (void)
   suite_add_tcase (suite, list);
 
   tcase_add_test (queue, queue_is_first_in_first_out);
-  tcase_add_test (queue, queue_push_head_goes_before_all_others);
   tcase_add_test (queue, queue_splice_appends_all_and_empties_the_other);
   suite_add_tcase (suite, queue);
 
