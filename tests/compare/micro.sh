@@ -185,19 +185,21 @@ END
 }
 
 # ends_by SIGNAL STATUS OPERATION: run ends by itself, and so does the program that it runs, which holds a pipe until then.
-# A shell's background job ignores SIGINT, which Python takes as a wish.
+# A shell's background job ignores SIGINT, and who runs the tests by nohup SIGHUP, which Python and run take as a wish.
 ends_by ()
 {
-  rm -f "$scratch/life"
+  rm -f "$scratch/life" "$scratch/none"
   mkfifo "$scratch/life"
   program glib "$3" <<END
 exec >"$scratch/life"
 echo \$\$
 exec sleep 600
 END
-  python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' \
-    "$MORROW_SRCDIR/compare/micro/run" --build "$build" --patience 0 --only "$3" --runtimes glib --json "$scratch/none" \
-    >"$scratch/out" 2>"$scratch/err" &
+  python3 -c 'import os, signal, sys
+for end in signal.SIGINT, signal.SIGHUP:
+    signal.signal(end, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$MORROW_SRCDIR/compare/micro/run" --build "$build" --patience 0 --only "$3" \
+    --runtimes glib --json "$scratch/none" >"$scratch/out" 2>"$scratch/err" &
   run_pid=$!
   exec 3<"$scratch/life"
   read -r pid <&3
