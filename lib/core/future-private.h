@@ -270,9 +270,9 @@ morrow__future_unref (MorrowFuture *self)
 static inline void
 morrow__future_clear (MorrowFuture *self)
 {
-  /* The value types up to double are numbers, which hold nothing. In the type's place stands a rejected future's error, which
-   * is NULL for a cancel without a message, which nobody need have read, or larger than any of them. Relaxed: only the last reference is left, and
-   * morrow__future_drop () has ordered it (R1). */
+  /* The value types up to double are numbers, which hold nothing. In the type's place stands a rejected future's error: NULL for
+   * a cancel without a message, which nobody need have read, or larger than any of them. Relaxed: only the last reference is
+   * left, and morrow__future_drop () has ordered it (R1). */
   if (morrow__unlikely (self->outcome.value.g_type > G_TYPE_DOUBLE ||
                         (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))
     morrow__future_clear_rest (self);

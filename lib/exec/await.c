@@ -18,21 +18,20 @@ task_notify (MorrowWaiter *waiter, MorrowFuture *future)
   morrow__task_wake ((MorrowTask *) ((char *) waiter - G_STRUCT_OFFSET (MorrowTask, waiter)));   /* its home was set before (W2) */
 }
 
-static G_GNUC_NO_INLINE gboolean
-fail_interrupted (MorrowTask *self, GError **error)
+static G_GNUC_NO_INLINE void
+set_interruption_error (MorrowTask *self, GError **error)
 {
   MorrowInterruption why = self->interruption;
 
   self->interruption = MORROW_NOT_INTERRUPTED;
   if (morrow__task_take_cancel (self, error))
-    return TRUE;
+    return;
 
   if (why == MORROW_INTERRUPTED_BY_CANCEL)
     g_propagate_error (error, morrow__cancelled_error (NULL));
   else
     g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_DEADLOCK,
                          "This wait would last for ever: what is awaited waits, in a circle, for this task");
-  return TRUE;
 }
 
 /* After a park: was it a cancel, or hopeless? */
@@ -40,7 +39,11 @@ static inline gboolean
 take_interruption (MorrowTask *self, GError **error)
 {
   if (morrow__unlikely (self->interruption != MORROW_NOT_INTERRUPTED))
-    return fail_interrupted (self, error);
+    {
+      set_interruption_error (self, error);
+      return TRUE;
+    }
+
   return morrow__task_take_cancel (self, error);
 }
 

@@ -181,6 +181,36 @@ SCENE (tsk_02_default_names_are_numbered_and_differ)
   return TRUE;
 }
 
+#define N_NUMBERED 200   /* more than a thread takes numbers for at a time */
+
+static gpointer
+make_numbered (gpointer data)
+{
+  MorrowFuture **made = data;
+
+  for (guint i = 0; i < N_NUMBERED; i++)
+    made[i] = morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL);
+  return NULL;
+}
+
+SCENE (numbers_of_tasks_that_two_threads_make_differ)
+{
+  MorrowFuture *made[2 * N_NUMBERED];
+  g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  GThread *other = g_thread_new ("other", make_numbered, made + N_NUMBERED);
+
+  make_numbered (made);
+  g_thread_join (other);
+  for (guint i = 0; i < G_N_ELEMENTS (made); i++)
+    {
+      g_hash_table_add (names, morrow_future_dup_name (made[i]));
+      await_ok (made[i]);
+      morrow_future_unref (made[i]);
+    }
+  ck_assert_uint_eq (g_hash_table_size (names), G_N_ELEMENTS (made));
+  return TRUE;
+}
+
 SCENE (tsk_02_names_are_given_and_changed)
 {
   MorrowFuture *task = morrow_create_task (morrow_coroutine (say_name, NULL, NULL));
@@ -543,6 +573,7 @@ task_suite (void)
   tcase_add_test (start, task_runs_on_a_stack_of_the_size_asked_for);
 
   tcase_add_test (name, tsk_02_default_names_are_numbered_and_differ);
+  tcase_add_test (name, numbers_of_tasks_that_two_threads_make_differ);
   tcase_add_test (name, tsk_02_names_are_given_and_changed);
   tcase_add_test (name, future_of_another_kind_is_called_by_its_kind);
 
