@@ -42,7 +42,8 @@
 
 #define morrow__fetch_sub(object, n, order) morrow__fetch_add (object, -(n), order)
 
-/* Weak: may fail for no reason. */
+/* Weak: may fail for no reason.  What @expected points to is what @object was when the caller read it last, with nothing in
+ * between: alone, it is so still. */
 #define morrow__compare_exchange(object, expected, desired, success, failure)             \
   ({                                                                                      \
     __auto_type object_ = (object);                                                       \
@@ -50,20 +51,10 @@
     gboolean exchanged_ = TRUE;                                                           \
                                                                                           \
     if (morrow__is_alone ())                                                              \
-      {                                                                                   \
-        __auto_type old_ = atomic_load_explicit (object_, memory_order_relaxed);          \
-                                                                                          \
-        if (morrow__likely (old_ == *expected_))                                          \
-          atomic_store_explicit (object_, desired, memory_order_relaxed);                 \
-        else                                                                              \
-          exchanged_ = FALSE;                                                             \
-        *expected_ = old_;                                                                \
-      }                                                                                   \
+      atomic_store_explicit (object_, desired, memory_order_relaxed);                     \
     else                                                                                  \
-      {                                                                                   \
-        exchanged_ = atomic_compare_exchange_weak_explicit (object_, expected_, desired,  \
-                                                            success, failure);            \
-      }                                                                                   \
+      exchanged_ = atomic_compare_exchange_weak_explicit (object_, expected_, desired,    \
+                                                          success, failure);              \
     exchanged_;                                                                           \
   })
 
