@@ -37,6 +37,7 @@
 #include "core/error-private.h"
 #include "core/executor-private.h"
 #include "core/future-private.h"
+#include "core/relay-private.h"
 #include "core/results-private.h"
 
 typedef struct _Combine Combine;
@@ -357,15 +358,21 @@ weigh_child (Combine *self, MorrowFuture *child)
 
 static void subscribe_next (Combine *self);
 
-static void
-child_notify (MorrowWaiter *waiter, MorrowFuture *future)
+static inline void
+child_settled (MorrowFuture *future, gpointer data)
 {
-  Combine *self = ((Child *) waiter)->owner;
+  Combine *self = ((Child *) data)->owner;
 
   weigh_child (self, future);
   if (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n)
     subscribe_next (self);
   drop_pending (self);
+}
+
+static void
+child_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  morrow__relay_call (&morrow__relay, child_settled, future, waiter);
 }
 
 /* Subscribes to a child, and starts it by that. One that has settled already is dealt with: FALSE. */

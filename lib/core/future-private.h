@@ -25,7 +25,8 @@
  *   A waiter is a hook in the memory of whoever waits. It is either in the list or not: morrow__future_unsubscribe ()
  *   either takes it out (and notify will never be called), or says that it is too late (and notify is called, or has
  *   been). notify runs in the thread that settles; it must not run user code and must not block: it puts the waiter's
- *   owner somewhere. When it returns the waiter may be gone. */
+ *   owner somewhere. When it returns the waiter may be gone. If it may settle another future it does that by the relay
+ *   (relay-private.h). */
 
 #pragma once
 
@@ -151,7 +152,7 @@ MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *wa
 gboolean      morrow__future_claim_busy    (MorrowFuture *self);
 void          morrow__future_unclaim       (MorrowFuture *self);
 MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
-void          morrow__future_notify_all    (MorrowFuture *self, MorrowWaiter *newest);
+void          morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
 gboolean      morrow__future_reject        (MorrowFuture *self, GError *error);
 gboolean      morrow__future_settle_cancelled (MorrowFuture *self, const char *message);
@@ -197,12 +198,18 @@ morrow__future_get_site (MorrowFuture *self)
   return self->site;
 }
 
+/* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
+static inline gboolean
+morrow__future_is_lazy (MorrowFuture *self)
+{
+  return (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY) != 0;
+}
+
 /* Starts what is lazy. */
 static inline void
 morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
 {
-  /* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
-  if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY)
+  if (morrow__future_is_lazy (self))
     self->ops->start (self, executor);
 }
 
@@ -234,7 +241,9 @@ morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExe
 static inline gboolean
 morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 {
-  return morrow__future_subscribe_on (self, waiter, morrow__executor_current);
+  if (morrow__future_is_lazy (self))
+    self->ops->start (self, morrow__executor_current);
+  return morrow__future_push_waiter (self, waiter);
 }
 
 static inline gboolean
@@ -304,8 +313,12 @@ morrow__future_publish (MorrowFuture *self, guintptr flags)
   /* Release: pairs with morrow__future_peek () (W1). */
   atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);
 
-  if (newest != NULL)
-    morrow__future_notify_all (self, newest);
+  if (newest == NULL)
+    return;
+  if (morrow__usually (newest->next == NULL))
+    newest->notify (newest, self);
+  else
+    morrow__future_notify_several (self, newest);
 }
 
 /* Takes the contents of @value, which then means nothing. Returns: whether it was this call that settled. */

@@ -360,17 +360,23 @@ morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter)
   return MORROW_DETACHED;
 }
 
-void
-morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future)
+static void
+tell_observer (MorrowFuture *future, gpointer data)
 {
-  MorrowObserver *self = (MorrowObserver *) waiter;
+  MorrowObserver *self = data;
 
   self->settled (self, future);
 }
 
+void
+morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future)
+{
+  morrow__relay_call (&morrow__relay, tell_observer, future, waiter);
+}
+
 /* --- settling ---------------------------------------------------------------------------------------------------- */
 
-static G_GNUC_NO_INLINE MorrowWaiter *
+static MorrowWaiter *
 reversed (MorrowWaiter *newest)
 {
   MorrowWaiter *oldest = NULL;
@@ -387,25 +393,31 @@ reversed (MorrowWaiter *newest)
   return oldest;
 }
 
-static inline void
+static void
 notify_list (MorrowFuture *self, gpointer oldest)
 {
   MorrowWaiter *waiter = oldest;
 
-  do
+  while (waiter != NULL)
     {
       MorrowWaiter *next = waiter->next;   /* first: when notify returns the waiter may be gone */
 
       waiter->notify (waiter, self);
       waiter = next;
     }
-  while (morrow__seldom (waiter != NULL));
 }
 
+/* In the order in which they came, also where the relay is full: those that use it would be put off one by one, and made from the
+ * last to the first. */
 void
-morrow__future_notify_all (MorrowFuture *self, MorrowWaiter *newest)
+morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest)
 {
-  morrow__relay_call (&morrow__relay, notify_list, self, morrow__usually (newest->next == NULL) ? newest : reversed (newest));
+  MorrowWaiter *oldest = reversed (newest);
+
+  if (morrow__unlikely (morrow__relay_is_full (&morrow__relay)))
+    morrow__relay_put_off (&morrow__relay, notify_list, self, oldest);
+  else
+    notify_list (self, oldest);
 }
 
 /* Claims where somebody holds the lock, or has settled. */

@@ -57,11 +57,18 @@ morrow__relay_is_nested (void)
   return (morrow__relay.depth | morrow__unrefs.depth) != 0;
 }
 
+/* Whether it lets no more calls nest. */
+static inline gboolean
+morrow__relay_is_full (MorrowRelay *self)
+{
+  return self->depth == MORROW__RELAY_MAX;
+}
+
 /* Calls @func, now or soon; @future lives until then. */
 static inline void
 morrow__relay_call (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *future, gpointer data)
 {
-  if (morrow__unlikely (self->depth == MORROW__RELAY_MAX))
+  if (morrow__unlikely (morrow__relay_is_full (self)))
     {
       morrow__relay_put_off (self, func, future, data);
       return;

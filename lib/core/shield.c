@@ -27,12 +27,18 @@ shield_free (MorrowFuture *future)
 }
 
 static void
-shield_notify (MorrowWaiter *waiter, MorrowFuture *inner)
+settle_as_inner (MorrowFuture *inner, gpointer data)
 {
-  Shield *self = G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Shield, waiter));
+  Shield *self = data;
 
   morrow__future_settle_like (&self->future, inner);
   morrow_future_unref (&self->future);
+}
+
+static void
+shield_notify (MorrowWaiter *waiter, MorrowFuture *inner)
+{
+  morrow__relay_call (&morrow__relay, settle_as_inner, inner, G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Shield, waiter)));
 }
 
 static gboolean

@@ -115,13 +115,19 @@ then_run (MorrowJob *job, gboolean closed)
   then_release (self);
 }
 
+static inline void
+post_run (MorrowFuture *source, gpointer data)
+{
+  Then *self = data;
+
+  self->job.run = then_run;
+  morrow__executor_post (self->executor, &self->job);   /* which settles this at once where it has been closed */
+}
+
 static void
 then_notify (MorrowWaiter *waiter, MorrowFuture *source)
 {
-  Then *self = G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Then, waiter));
-
-  self->job.run = then_run;
-  morrow__executor_post (self->executor, &self->job);
+  morrow__relay_call (&morrow__relay, post_run, source, G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Then, waiter)));
 }
 
 static void

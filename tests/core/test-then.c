@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "core/future-private.h"
+#include "core/relay-private.h"
 #include "exec/scene.h"
 
 static gboolean
@@ -62,6 +62,30 @@ SCENE (fut_04_callbacks_run_later_in_the_order_they_were_attached)
   ck_assert_int_eq (morrow_future_get_int (b), 1);
   ck_assert_int_eq (morrow_future_get_int (c), 10);
   morrow_promise_unref (promise);
+  return TRUE;
+}
+
+/* At the end of some chain the relay is full: it calls no deeper, and puts the callbacks off. */
+SCENE (callbacks_keep_their_order_however_many_futures_pass_the_outcome_on)
+{
+  for (guint n = 0; n < 2 * MORROW__RELAY_MAX; n++)
+    {
+      MorrowPromise *promise;
+      MorrowFuture *last = new_pending (&promise);
+      MorrowFuture *called[3];
+
+      for (guint i = 0; i < n; i++)
+        last = morrow_shield (last);
+      for (guint i = 0; i < G_N_ELEMENTS (called); i++)
+        called[i] = morrow_future_then (last, say_int, (gpointer) ((const char *[]) { "a", "b", "c" })[i], NULL);
+      morrow_promise_resolve_int (promise, 1);
+      morrow_promise_unref (promise);
+      let_run ();
+      assert_said ("a got 1; b got 1; c got 1");
+      for (guint i = 0; i < G_N_ELEMENTS (called); i++)
+        morrow_future_unref (called[i]);
+      morrow_future_unref (last);
+    }
   return TRUE;
 }
 
@@ -644,6 +668,7 @@ then_suite (void)
   TCase *cancel = morrow_check_add_case (suite, "cancel");
 
   tcase_add_test (when, fut_04_callbacks_run_later_in_the_order_they_were_attached);
+  tcase_add_test (when, callbacks_keep_their_order_however_many_futures_pass_the_outcome_on);
   tcase_add_test (when, fut_04_callback_attached_after_it_settled_still_runs_later);
   tcase_add_test (when, fut_04_callback_runs_on_the_loop_where_it_was_attached);
   tcase_add_test (when, callback_of_a_plain_thread_runs_on_its_main_context);
