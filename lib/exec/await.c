@@ -72,13 +72,11 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
   return !take_interruption (self, error);
 }
 
-/* Whether @future is what runs here already, or a part of it. */
-static inline gboolean
-is_oneself (MorrowTask *self, MorrowFuture *future)
+/* What state a task is in; that of one that runs for any other future. */
+static inline MorrowTaskState
+get_state (MorrowFuture *future)
 {
-  MorrowTask *task = (MorrowTask *) future;
-
-  return task == self || (morrow__future_is_task (future) && morrow__task_get_host (task) == self);
+  return morrow__future_is_task (future) ? morrow__task_get_state ((MorrowTask *) future) : MORROW_TASK_STARTED;
 }
 
 static G_GNUC_NO_INLINE gboolean
@@ -92,6 +90,24 @@ fail_unawaitable (MorrowTask *self, GError **error)
   return FALSE;
 }
 
+/* Waits for what is not @self, unless that is a coroutine which nobody has started: it runs here and now. */
+static inline __attribute__ ((always_inline)) gboolean
+await_other (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
+{
+  MorrowTask *task = (MorrowTask *) future;   /* if it is one */
+  MorrowTaskState state = get_state (future);
+
+  if (morrow__seldom (state == MORROW_TASK_LAZY) && morrow__task_claim (task, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
+    {
+      morrow__task_run_in_place (task, self);
+      return TRUE;
+    }
+  if (morrow__unlikely (state == MORROW_TASK_IN_PLACE && task->host == self))
+    return fail_unawaitable (self, error);
+
+  return wait_for (self, home, future, error);
+}
+
 /* The function that a task is in while it waits: who calls it does so last, for the sake of the processor (see
  * MorrowHomeClass). It drops the reference for who gives it one. */
 static G_GNUC_NO_INLINE gboolean
@@ -99,14 +115,12 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
 {
   MorrowHome *home = morrow__home;
   MorrowTask *self = home != NULL ? home->current : NULL;
-  gboolean ok = TRUE;
+  gboolean ok;
 
-  if (morrow__unlikely (self == NULL || is_oneself (self, future)))
+  if (morrow__unlikely (self == NULL || future == &self->future))
     ok = fail_unawaitable (self, error);
-  else if (morrow__future_is_task (future) && morrow__task_claim ((MorrowTask *) future, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
-    morrow__task_run_in_place ((MorrowTask *) future, self);
   else
-    ok = wait_for (self, home, future, error);
+    ok = await_other (self, home, future, error);
 
   if (morrow__likely (ok))
     ok = morrow__future_propagate (future, error);

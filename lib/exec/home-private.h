@@ -43,7 +43,7 @@ struct _MorrowHome
 {
   const MorrowHomeClass *klass;     /* immutable */
   MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
-  MorrowTask            *current;   /* the home's thread: the task that runs, NULL outside any */
+  MorrowTask            *current;   /* the home's thread: the task that runs, or that the stack switched to is to run; NULL outside any */
   int                   *errno_at;  /* the home's thread: where its errno is, on a loop */
 };
 

@@ -79,6 +79,7 @@ struct _MorrowLoop
   MorrowWakeup     wakeup;
   gboolean         hosted;         /* the context is an application's, which turns it whether the loop is run or not */
   GError          *broken;         /* owned: why it could not be made; then nothing runs on it */
+  gboolean         is_special;     /* hosted, broken or a pool's: where more is to be done for a task than to run it */
 
   /* Under the peers' lock. */
   MorrowPeers     *peers;          /* the pool's, or alone; the loop's thread may read it without */
@@ -108,7 +109,6 @@ struct _MorrowLoop
   MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
-  MorrowTask      *starting;       /* what the fiber that is switched to is to run */
   MorrowJob       *handed;         /* what the loop's own stack, switched to, is to run: a fiber took it from the queue and cannot */
 #ifdef MORROW_ENABLE_DEBUG
   GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */

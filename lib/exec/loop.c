@@ -230,8 +230,7 @@ loop_start (MorrowExecutor *executor, MorrowFuture *future)
   MorrowLoop *self = (MorrowLoop *) executor;
   MorrowTask *task = (MorrowTask *) future;
 
-  if (morrow__seldom (self->broken != NULL || self->pool != NULL || self->hosted ||
-                      atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
+  if (morrow__seldom (self->is_special || atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
     {
       start_unusual (self, task);
       return;
@@ -506,6 +505,7 @@ morrow_loop_new (GMainContext *context)
   self->hosted = context != NULL;
   self->context = context != NULL ? g_main_context_ref (context) : NULL;
   morrow__reactor_init (self, &self->broken);
+  self->is_special = self->hosted || self->broken != NULL;
   return &self->parent_instance;
 }
 
@@ -517,5 +517,6 @@ morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
 
   self->executor = self->home.executor = executor;
   self->pool = pool;
+  self->is_special |= pool != NULL;
   return self;
 }

@@ -76,10 +76,10 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
 static inline void
 let_go (MorrowLoop *self, MorrowTask *task)
 {
-  if (morrow__seldom (self->pool != NULL))
+  if (morrow__seldom (self->is_special && self->pool != NULL))
     morrow__loop_pool_task_ended (self);
-  else if (morrow__seldom (self->hosted))
-    morrow__executor_release (self->executor);
+  else if (morrow__seldom (self->is_special))
+    morrow__executor_release (self->executor);   /* it is hosted */
   morrow__future_unref (&task->future);
 }
 
@@ -117,7 +117,7 @@ fiber_main (MorrowFiber *fiber)
 
   for (;;)
     {
-      MorrowTask *task = g_steal_pointer (&self->starting);
+      MorrowTask *task = self->home.current;
       gboolean reusable = task->stack_kib == 0;
       MorrowJob *job;
 
@@ -126,7 +126,7 @@ fiber_main (MorrowFiber *fiber)
       job = morrow__loop_next_job (self);
       if (job != NULL && job->run == morrow__loop_start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
         {
-          self->starting = self->home.current = morrow__task_of_job (job);
+          self->home.current = morrow__task_of_job (job);
           continue;
         }
       if (job != NULL && job->run != morrow__loop_resume_run)
@@ -145,7 +145,7 @@ start_on_spare (MorrowLoop *self, MorrowTask *task)
   if (morrow__seldom (task->stack_kib != 0 || self->n_spares == 0))
     return NULL;
 
-  self->starting = self->home.current = task;
+  self->home.current = task;
   return self->spares[--self->n_spares];
 }
 
@@ -164,7 +164,7 @@ start_on_new (MorrowLoop *self, MorrowTask *task)
       return NULL;
     }
 
-  self->starting = self->home.current = task;
+  self->home.current = task;
   return fiber;
 }
 
