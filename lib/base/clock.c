@@ -21,6 +21,10 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#ifdef HAVE_SYS_RSEQ_H
+#include <sys/rseq.h>
+#endif
 
 /* Any thread, atomically: what the virtual clock shows, or 0 while the real one is in use.  All
  * accesses are relaxed: whoever moves the clock and expects another thread to act on it tells that
@@ -39,6 +43,23 @@ morrow__clock_now (void)
   return morrow__likely (now == 0) ? g_get_monotonic_time () : now;
 }
 
+#ifdef __x86_64__
+/* Which processor this is. The kernel keeps it where the C library says, relative to the thread's own segment; where it does not (-1,
+ * -2), or nothing is said, the call has to ask. */
+static inline int
+get_processor (void)
+{
+#ifdef HAVE_SYS_RSEQ_H
+  int cpu;
+
+  __asm__ volatile ("movl %%fs:%c1(%2), %0" : "=r" (cpu) : "i" (offsetof (struct rseq, cpu_id)), "r" (__rseq_offset));
+  if (morrow__likely (cpu >= 0))
+    return cpu;
+#endif
+  return sched_getcpu ();
+}
+#endif
+
 /* Whether the clock has moved by a microsecond at most since this was last FALSE on this thread. */
 static inline gboolean
 is_same_moment (void)
@@ -47,7 +68,7 @@ is_same_moment (void)
   static __thread guint64 last;
   static __thread int last_cpu;
   guint64 ticks = __builtin_ia32_rdtsc ();
-  int cpu = sched_getcpu ();
+  int cpu = get_processor ();
 
   if (cpu == last_cpu && ticks - last < FEW_TICKS)
     return TRUE;

@@ -65,6 +65,13 @@ MorrowTimer *morrow__timers_pop_due (MorrowTimers *timers,
                                      gint64        now,
                                      guint        *n_steps);
 
+/* The rest is written when it is inserted. */
+static inline void
+morrow__timer_init (MorrowTimer *timer)
+{
+  timer->seq = 0;
+}
+
 static inline gboolean
 morrow__timer_is_armed (const MorrowTimer *timer)
 {

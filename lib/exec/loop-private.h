@@ -184,9 +184,22 @@ void        morrow__reactor_clear     (MorrowLoop *self);
 gboolean    morrow__reactor_poll      (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
 void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollable);
-void        morrow__alarm_set         (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline);
-void        morrow__alarm_unset       (MorrowLoop *self, MorrowAlarm *alarm);
 void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
+/* Sets an alarm, which may be set already. What is before the clock's beginning is at it: the time that is left can be told. */
+static inline void
+morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
+{
+  if (morrow__timer_is_armed (&alarm->timer))   /* most are new, and need no call to find out */
+    morrow__timers_remove (&self->timers, &alarm->timer);
+  morrow__timers_insert (&self->timers, &alarm->timer, MAX (deadline, 0));
+}
+
+static inline void
+morrow__alarm_unset (MorrowLoop *self, MorrowAlarm *alarm)
+{
+  morrow__timers_remove (&self->timers, &alarm->timer);
+}
 
 /* What a task's job is before the task has started. */
 static inline void

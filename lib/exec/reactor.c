@@ -147,21 +147,6 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
 
-/* What is before the clock's beginning is at it: the time that is left can be told. */
-void
-morrow__alarm_set (MorrowLoop *self, MorrowAlarm *alarm, gint64 deadline)
-{
-  if (morrow__timer_is_armed (&alarm->timer))   /* most are new, and need no call to find out */
-    morrow__timers_remove (&self->timers, &alarm->timer);
-  morrow__timers_insert (&self->timers, &alarm->timer, MAX (deadline, 0));
-}
-
-void
-morrow__alarm_unset (MorrowLoop *self, MorrowAlarm *alarm)
-{
-  morrow__timers_remove (&self->timers, &alarm->timer);
-}
-
 /* Fires what is due at @due, in @n_steps steps at most. Returns: whether it took as many. */
 static gboolean
 fire_some (MorrowLoop *self, gint64 due, guint n_steps)

@@ -5,7 +5,7 @@
 
 #include "config.h"
 
-#include <math.h>
+#include <math.h>   /* isnan (), which is no call */
 
 #include <morrow/error.h>
 #include <morrow/task.h>
@@ -120,7 +120,8 @@ typedef struct
 static void
 set_here (Sleep *self, gint64 deadline)
 {
-  self->alarm = (MorrowAlarm) { .fire = sleep_fire };
+  morrow__timer_init (&self->alarm.timer);
+  self->alarm.fire = sleep_fire;
   morrow__alarm_set (self->loop, &self->alarm, deadline);
 }
 
@@ -142,7 +143,7 @@ set_there (Sleep *self, gint64 deadline)
 {
   Set *set = g_new (Set, 1);
 
-  self->alarm = (MorrowAlarm) { 0 };
+  morrow__timer_init (&self->alarm.timer);
   set->job.run = set_run;
   set->sleep = (Sleep *) morrow__future_ref (&self->future);
   set->deadline = deadline;
@@ -200,6 +201,16 @@ morrow_sleep_until (gint64 deadline)
   return &self->future;
 }
 
+/* In whole microseconds, rounded up. Not by ceil (), which is a call. */
+static inline gint64
+get_microseconds (gdouble seconds)
+{
+  gdouble microseconds = MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC;
+  gint64 whole = microseconds;
+
+  return whole + (whole < microseconds);
+}
+
 /**
  * morrow_sleep:
  * @seconds: how long, in seconds; nothing and less is until the loop next looks at its timers
@@ -219,5 +230,5 @@ morrow_sleep (gdouble seconds)
   if (seconds <= 0)
     return morrow_sleep_until (morrow__clock_now ());
 
-  return morrow_sleep_until (morrow__clock_ceiling () + (gint64) ceil (MIN (seconds, LONGEST_SLEEP) * G_USEC_PER_SEC));
+  return morrow_sleep_until (morrow__clock_ceiling () + get_microseconds (seconds));
 }
