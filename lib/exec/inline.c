@@ -18,6 +18,7 @@
 
 #include <morrow/error.h>
 
+#include "base/fork-private.h"
 #include "core/relay-private.h"
 #include "exec/hopeless-private.h"
 #include "exec/interrupt-private.h"
@@ -28,7 +29,7 @@ struct _MorrowInline
 {
   MorrowExecutor  parent_instance;
 
-  pthread_mutex_t lock;        /* for all below */
+  /* Under the lock. */
   MorrowQueue     posted;      /* callbacks, and tasks that a settling has started */
   atomic_uint     n_posted;    /* any thread may look, relaxed: who posts unparks the homes afterwards */
   GPtrArray      *homes;       /* MorrowThreadHome, those that tasks run on here; borrowed */
@@ -47,6 +48,10 @@ struct _MorrowInline
  * sleep, when a task yields there, or when main has ended.
  */
 G_DEFINE_FINAL_TYPE (MorrowInline, morrow_inline, MORROW_TYPE_EXECUTOR)
+
+/* One for all of them, since fork () takes it: a child settles what has callbacks here, and a task that forks goes on with what
+ * is queued. Who spawns outside a run has passed the lock of all homes just before. */
+MORROW__FORK_LOCK (inline_lock)
 
 /* Passes on to @task what its creator was asked, or got from its own creator. This goes as deep as tasks lie on the stack
  * already. */
@@ -100,9 +105,9 @@ is_sweeping (MorrowInline *self)
 {
   gboolean sweeping;
 
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   sweeping = self->sweeping && is_mine (self);
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
   return sweeping;
 }
 
@@ -152,12 +157,12 @@ take_posted (MorrowInline *self, gboolean anybody)
   if (!has_posted (self))
     return NULL;
 
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   if (anybody || is_mine (self))
     node = morrow__queue_pop (&self->posted);
   if (node != NULL)
     atomic_fetch_sub_explicit (&self->n_posted, 1, memory_order_relaxed);
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
   return node != NULL ? morrow__queue_entry (node, MorrowJob, node) : NULL;
 }
 
@@ -206,7 +211,7 @@ inline_post (MorrowExecutor *executor, MorrowJob *job)
   MorrowInline *self = MORROW_INLINE (executor);
   gboolean closed;
 
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   closed = self->closed;
   if (!closed)
     {
@@ -214,7 +219,7 @@ inline_post (MorrowExecutor *executor, MorrowJob *job)
       atomic_fetch_add_explicit (&self->n_posted, 1, memory_order_relaxed);
       unpark_homes (self);
     }
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
 
   if (closed)
     job->run (job, TRUE);
@@ -273,18 +278,18 @@ enter (MorrowInline *self)
 {
   MorrowThreadHome *home = morrow__thread_home_enter (&self->parent_instance, &blocking);
 
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   g_ptr_array_add (self->homes, home);
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
   return home;
 }
 
 static void
 leave (MorrowInline *self, MorrowThreadHome *home)
 {
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   g_ptr_array_remove_fast (self->homes, home);
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
   morrow__thread_home_leave (home);
 }
 
@@ -327,11 +332,11 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 static void
 set_run (MorrowInline *self, GThread *thread, gboolean sweeping)
 {
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   self->run_thread = thread;
   self->sweeping = sweeping;
   unpark_homes (self);
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
 }
 
 /* Until nothing is queued, and no thread works for this executor: each may make more of the other. It is asked for threads
@@ -375,9 +380,9 @@ inline_end (MorrowExecutor *executor)
 {
   MorrowInline *self = MORROW_INLINE (executor);
 
-  pthread_mutex_lock (&self->lock);
+  pthread_mutex_lock (&inline_lock);
   self->closed = TRUE;
-  pthread_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&inline_lock);
   drop_posted (self);
 }
 
@@ -387,7 +392,6 @@ morrow_inline_finalize (GObject *object)
   MorrowInline *self = MORROW_INLINE (object);
 
   g_ptr_array_unref (self->homes);
-  pthread_mutex_destroy (&self->lock);
   G_OBJECT_CLASS (morrow_inline_parent_class)->finalize (object);
 }
 
@@ -404,7 +408,6 @@ morrow_inline_class_init (MorrowInlineClass *klass)
 static void
 morrow_inline_init (MorrowInline *self)
 {
-  pthread_mutex_init (&self->lock, NULL);
   morrow__queue_init (&self->posted);
   self->homes = g_ptr_array_new ();
 }

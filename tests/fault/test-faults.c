@@ -662,8 +662,19 @@ START_TEST (task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock
 END_TEST
 
 /* What is done under locks of the process, again and again. */
+typedef struct _LockUser LockUser;
+
+struct _LockUser
+{
+  void         (*use_lock) (const LockUser *self);
+  MorrowFuture   *future;
+  MorrowExecutor *executor;   /* a MorrowInline */
+  gint            n_begun;
+  gint            stop;
+};
+
 static void
-use_home (gpointer future)
+use_home (const LockUser *user)
 {
   static const MorrowBlocking blocking = { .yield = NULL };
 
@@ -671,36 +682,49 @@ use_home (gpointer future)
 }
 
 static void
-ask_for_cancellable (gpointer future)
+ask_for_cancellable (const LockUser *user)
 {
-  g_object_unref (morrow_future_get_cancellable (future));
+  g_object_unref (morrow_future_get_cancellable (user->future));
 }
 
 static void
-watch_for_overflows (gpointer data)
+watch_for_overflows (const LockUser *user)
 {
   morrow__overflow_unwatch (morrow__overflow_watch ());
 }
 
-static void (*const lock_users[]) (gpointer) = { use_home, ask_for_cancellable, watch_for_overflows };
-
-typedef struct
+static void
+free_job (MorrowJob *job, gboolean closed)
 {
-  void       (*use_lock) (gpointer future);
-  MorrowFuture *future;
-  gint          n_begun;
-  gint          stop;
-} LockUser;
+  g_free (job);
+}
+
+/* As when a future settles that has a callback there. Whoever spawns something runs what is queued; the child, which is refused
+ * that, leaves it. */
+static void
+post_to_inline (const LockUser *user)
+{
+  MorrowJob *job = g_new (MorrowJob, 1);
+  MorrowFuture *task;
+
+  job->run = free_job;
+  morrow__executor_post (user->executor, job);
+  task = morrow_executor_spawn (user->executor, morrow_coroutine (return_int, NULL, NULL));
+  morrow_future_get_error (task);
+  morrow_future_unref (task);
+}
+
+static void (*const lock_users[]) (const LockUser *) = { use_home, ask_for_cancellable, watch_for_overflows, post_to_inline };
 
 static gpointer
 use_lock_until (gpointer data)
 {
   LockUser *self = data;
 
-  self->use_lock (self->future);
+  self->use_lock (self);
   g_atomic_int_inc (&self->n_begun);
   while (!g_atomic_int_get (&self->stop))
-    self->use_lock (self->future);
+    self->use_lock (self);
   return NULL;
 }
 
@@ -722,7 +746,7 @@ use_lock_in_children (LockUser *user)
       if (child == 0)
         {
           morrow_check_limit_child ();
-          user->use_lock (user->future);
+          user->use_lock (user);
           morrow_check_end_child (0);
         }
       waitpid (child, &status, 0);
@@ -734,7 +758,8 @@ use_lock_in_children (LockUser *user)
 START_TEST (child_finds_each_lock_free_whoever_had_it)
 {
   MorrowPromise *promise;
-  LockUser user = { .use_lock = lock_users[_i], .future = new_pending (&promise) };
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+  LockUser user = { .use_lock = lock_users[_i], .future = new_pending (&promise), .executor = executor };
   GThread *threads[N_LOCK_USERS];
   int status;
 
