@@ -24,6 +24,10 @@
  *
  * A loop over an application's main context needs no run: it is one #GSource among the others, bounded in time, and
  * work given to it with morrow_executor_spawn () is done as the main loop turns. Its tasks keep it until they have ended.
+ *
+ * A task that forks goes on in the child as well, and may sleep there, and await threads and executors of the child's, but no
+ * descriptor on this loop. The other tasks go on beside it. In an application's main loop they have the thread until the task
+ * that forked has ended; from then on the child's main loop turns without them.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoop, morrow_loop, MORROW_TYPE_EXECUTOR)
 

@@ -23,7 +23,8 @@
  *
  * A CHILD of fork () shares the set, its entries and the timerfd with its parent, whatever it copies, and so does a context:
  * it leaves them alone, also what they have to tell, which would be lost to the parent. A task that goes on there may sleep, and
- * await what threads of the child's settle, which wake its loop by an eventfd that is the child's.
+ * await what threads of the child's settle, which wake its loop by an eventfd that is the child's. Inside somebody's main loop it
+ * never would, if the context were to turn the loop meanwhile: so the dispatch lasts until the task has ended.
  *
  * HOW LONG A timerfd is exact, but a system call each time that it is set; the time limit of epoll_pwait2 () costs
  * nothing, but the kernel may be late by a thousandth of it, and by 50 us at least. So the latter serves short times,
@@ -82,6 +83,7 @@ part_from_parent (void)
 
   morrow__wakeup_part (&here->wakeup);
   here->parted = getpid ();
+  here->forker = here->home.current != NULL ? here->home.current->id : 0;
 }
 
 MORROW__IN_EACH_CHILD (part_from_parent)
@@ -824,6 +826,34 @@ turn_hosted (MorrowLoop *self)
   return TRUE;
 }
 
+/* The task that has forked, NULL when it has ended, or when it was a callback. */
+static MorrowTask *
+find_forker (MorrowLoop *self)
+{
+  morrow__list_foreach (&self->tasks, node)
+    {
+      MorrowTask *task = morrow__list_entry (node, MorrowResident, link)->task;
+
+      if (task->id == self->forker)
+        return task;
+    }
+  return NULL;
+}
+
+/* In a forked child, where a dispatch comes to its end that has begun in the parent. The next will not be asked for. */
+static void
+turn_in_child (MorrowLoop *self)
+{
+  MorrowTask *task = find_forker (self);
+
+  if (task == NULL)
+    return;
+
+  morrow__future_ref (&task->future);
+  morrow__loop_run_until (self, &task->future);
+  morrow_future_unref (&task->future);
+}
+
 static gboolean
 loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
@@ -834,6 +864,8 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
   morrow__loop_enter (self, &outer);
   if (turn_hosted (self))
     morrow__rest_begin (self->rest);
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
+    turn_in_child (self);
   morrow__loop_leave (&outer);
   g_object_unref (self);
 

@@ -276,6 +276,89 @@ START_TEST (task_that_forks_may_sleep_in_the_child)
 }
 END_TEST
 
+/* On a loop that nobody runs: the main loop of an application turns it. */
+static void
+await_as_guest (MorrowCoroutineFunc func, gpointer data, GMainContext *context)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (func, data, NULL));
+
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  ck_assert_ptr_null (morrow_future_get_error (task));
+}
+
+START_TEST (task_that_forks_in_a_main_loop_may_sleep_in_the_child)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+
+  await_as_guest (sleep_in_child, NULL, context);
+}
+END_TEST
+
+typedef struct
+{
+  pid_t child;         /* 0 in the child */
+  guint n_served;      /* of a source that always is ready: in the child */
+  guint n_served_then; /* when the task had ended there */
+} Application;
+
+static gboolean
+serve (gpointer data)
+{
+  Application *self = data;
+
+  self->n_served += self->child == 0;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+sleep_a_little (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_sleep (0.01), error);
+}
+
+/* Goes on, and ends, in both. */
+static gboolean
+fork_and_await_another (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *other = morrow_create_task (morrow_coroutine (sleep_a_little, NULL, NULL));
+  Application *self = data;
+  gboolean ok;
+
+  if (!morrow_yield (error))   /* the other sleeps */
+    return FALSE;
+  self->child = fork ();
+  if (self->child == 0)
+    morrow_check_limit_child ();
+  ok = morrow_await (other, error) && morrow_yield (error);
+  self->n_served_then = self->n_served;
+  return ok;
+}
+
+/* Meanwhile the context, which is the parent's, is left alone. */
+START_TEST (main_loop_goes_on_in_the_child_when_the_task_that_forked_has_ended)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GSource) source = g_idle_source_new ();
+  Application application = { .child = -1 };
+  int status;
+
+  g_source_set_callback (source, serve, &application, NULL);
+  g_source_attach (source, context);
+  await_as_guest (fork_and_await_another, &application, context);
+  if (application.child == 0)
+    {
+      g_main_context_iteration (context, TRUE);
+      morrow_check_end_child (application.n_served_then == 0 && application.n_served > 0 ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (application.child, &status, 0), application.child);
+  ck_assert_int_eq (status, 0);
+  g_source_destroy (source);
+}
+END_TEST
+
 /* What is told once, to whoever polls the set that both share. */
 enum
 {
@@ -594,6 +677,14 @@ START_TEST (task_that_forks_may_await_threads_of_the_child)
   g_autoptr (MorrowExecutor) executor = make_model (_i);
 
   run_scene_on (executor, await_threads_in_child, NULL);
+}
+END_TEST
+
+START_TEST (task_that_forks_in_a_main_loop_may_await_threads_of_the_child)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+
+  await_as_guest (await_threads_in_child, NULL, context);
 }
 END_TEST
 
@@ -924,12 +1015,15 @@ faults_suite (void)
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
   tcase_add_loop_test (forks, task_that_forks_may_await_threads_of_the_child, 0, N_MODELS);
+  tcase_add_test (forks, task_that_forks_in_a_main_loop_may_await_threads_of_the_child);
   tcase_add_test (forks, task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock);
   tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
   tcase_add_loop_test (forks, child_finds_each_lock_free_whoever_had_it, 0, G_N_ELEMENTS (lock_users));
 #endif
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
+  tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
+  tcase_add_test (forks, main_loop_goes_on_in_the_child_when_the_task_that_forked_has_ended);
   tcase_add_loop_test (forks, child_that_waits_takes_no_event_of_its_parents, 0, N_EVENTS_OF_THE_PARENT * 2);
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
