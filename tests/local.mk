@@ -90,8 +90,10 @@ test_programs += \
 tests_exec_test_loop_pool_LDFLAGS = \
   $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall
 
-# Descriptors.
+# Descriptors. How often a call is tried is counted.
 test_programs += tests/io/test-fd
+
+tests_io_test_fd_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 
 # Threads that race, and kernels that refuse.
 test_programs += \

@@ -63,6 +63,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
 {
   MorrowLoop *here = morrow__loop_here ();
   guint sides = morrow__fd_sides (call->events);
+  MorrowFdWaits waits = MORROW_FD_WAITS;
   GError *wait_error = NULL;
   gssize n = -1;
   gboolean wait;
@@ -71,7 +72,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     return -1;
 
   wait = morrow__fd_is_dry (self, call->dry, here);
-  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, deadline, &wait_error) || is_late (wait_error))
+  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error) || is_late (wait_error))
     {
       n = once (self, call);
       wait = n < 0 && errno == EAGAIN;
@@ -87,6 +88,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     self->has_mark = TRUE;
   if (morrow__unlikely (wait_error != NULL))
     g_propagate_error (wait ? error : NULL, wait_error);
+  morrow__fd_end_waits (&waits);
   morrow__fd_end (self, sides);
   return n;
 }
@@ -331,7 +333,7 @@ finish_connect (MorrowFd *self, MorrowLoop *here, gint64 deadline, GError **erro
    * the thread. */
   while (!made)
     {
-      gboolean woken = morrow__fd_wait (self, POLLOUT, 0, here, deadline, &wait_error);
+      gboolean woken = morrow__fd_wait (self, POLLOUT, 0, here, NULL, deadline, &wait_error);
 
       made = (woken || is_late (wait_error)) && poll_now (self, POLLOUT);
       if (!woken && !made)
@@ -416,7 +418,7 @@ wait_until_ready (gpointer data, GValue *result, GError **error)
 
   do
     events = poll_now (self->fd, self->events);
-  while (events == 0 && morrow__fd_wait (self->fd, self->events, 0, here, G_MAXINT64, error));
+  while (events == 0 && morrow__fd_wait (self->fd, self->events, 0, here, NULL, G_MAXINT64, error));
 
   if (events & POLLPRI)
     self->fd->has_mark = TRUE;   /* it is read by a call that is not here */

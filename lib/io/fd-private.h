@@ -8,12 +8,17 @@
  *
  * WHERE A CALL WAITS On a loop, in the slot. It is made at the first wait there; at a wait on another loop it moves,
  *   which takes both sides. On a thread, in poll (), with the thread's home as the side's poller. Whoever closes sets
- *   CLOSED under the lock, and wakes who has entered himself under the lock before; who comes later finds CLOSED. */
+ *   CLOSED under the lock, and wakes who has entered himself under the lock before; who comes later finds CLOSED.
+ *
+ * A DESCRIPTOR THAT IS READY, poll () says, while the call would block: once the peer has hung up and what is asked for are
+ *   errors, say, or where all that there is lies before the place of a peek. That may last. A call on a thread that waits again
+ *   has met it, and waits for edges from then on, as it would on a loop: a set of its own tells of them. */
 
 #pragma once
 
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <morrow/io.h>
 
@@ -42,6 +47,15 @@ struct _MorrowFd
   pthread_mutex_t   lock;
 };
 
+/* What a call on a thread has found out; on a loop it stays as it is. */
+typedef struct
+{
+  gboolean has_waited;
+  int      edges;        /* the epoll set, owned; -1 as long as there is none */
+} MorrowFdWaits;
+
+#define MORROW_FD_WAITS { FALSE, -1 }
+
 /* Around each call: FALSE, and the error, when it may not be. @here is the loop that the calling task is on, NULL on a
  * thread. */
 gboolean morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error);
@@ -49,11 +63,21 @@ void     morrow__fd_end   (MorrowFd *self, guint sides);
 
 /* Within, when the system would block: waits for poll ()'s @events, which are of the call's sides; @dry are those of them of
  * which a read or a write has just told that they are. May return early. FALSE, and the error, when a cancel came instead, or
- * the deadline, when the descriptor was closed, or when it cannot be waited for. */
-gboolean morrow__fd_wait  (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error);
+ * the deadline, when the descriptor was closed, or when it cannot be waited for. @waits are those of the call, which ends them
+ * by morrow__fd_end_waits (); NULL where each wait is followed by a poll () with the same answer. */
+gboolean morrow__fd_wait  (MorrowFd *self, int events, guint dry, MorrowLoop *here, MorrowFdWaits *waits, gint64 deadline,
+                           GError **error);
 
 /* Likewise, where nobody tells when it is worth to try again: waits for so many microseconds. A close is noticed after it. */
 gboolean morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error);
+
+/* Before the call ends. */
+static inline void
+morrow__fd_end_waits (MorrowFdWaits *waits)
+{
+  if (morrow__unlikely (waits->edges >= 0))
+    close (waits->edges);
+}
 
 static inline guint
 morrow__fd_sides (int events)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <morrow/error.h>
@@ -297,8 +298,46 @@ set_pollers (MorrowFd *self, guint sides, MorrowThreadHome *home)
   return open;
 }
 
+/* Of what there is already the set tells too: it may have come since the call was tried. */
 static gboolean
-wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, gint64 deadline, GError **error)
+open_edges (MorrowFd *self, int events, MorrowFdWaits *waits, GError **error)
+{
+  struct epoll_event event = { .events = (guint32) events | EPOLLET };   /* epoll has taken its values from poll () */
+
+  waits->edges = epoll_create1 (EPOLL_CLOEXEC);
+  if (waits->edges >= 0 && epoll_ctl (waits->edges, EPOLL_CTL_ADD, self->fd, &event) == 0)
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "The descriptor cannot be waited for: %s", g_strerror (errno));
+  return FALSE;
+}
+
+/* What is polled. */
+static gboolean
+prepare_poll (MorrowFd *self, MorrowPoll *wait, MorrowFdWaits *waits, GError **error)
+{
+  if (waits == NULL || !waits->has_waited)
+    return TRUE;
+  if (waits->edges < 0 && !open_edges (self, wait->events, waits, error))
+    return FALSE;
+
+  wait->fd = waits->edges;
+  wait->events = POLLIN;
+  return TRUE;
+}
+
+static void
+note_wait (MorrowFdWaits *waits)
+{
+  struct epoll_event event;
+
+  waits->has_waited = TRUE;
+  if (waits->edges >= 0)
+    epoll_wait (waits->edges, &event, 1, 0);   /* it tells of this edge no more */
+}
+
+static gboolean
+wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWaits *waits, gint64 deadline, GError **error)
 {
   MorrowPoll wait = {
     .fd = self->fd, .events = events, .deadline = deadline, .flags = &self->use, .stop = MORROW_FD_CLOSED
@@ -306,9 +345,14 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, gint64 deadl
   guint sides = morrow__fd_sides (events);
   gboolean ok = TRUE;
 
+  if (!prepare_poll (self, &wait, waits, error))
+    return FALSE;
+
   if (set_pollers (self, sides, home))
     ok = morrow__thread_home_poll (home, &wait, error);
   set_pollers (self, sides, NULL);
+  if (waits != NULL)
+    note_wait (waits);
   return ok && (!is_closed (self) || set_closed_error (error));
 }
 
@@ -323,14 +367,14 @@ can_wait (GError **error)
 }
 
 gboolean
-morrow__fd_wait (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error)
+morrow__fd_wait (MorrowFd *self, int events, guint dry, MorrowLoop *here, MorrowFdWaits *waits, gint64 deadline, GError **error)
 {
   if (!can_wait (error))
     return FALSE;
 
   if (here != NULL)
     return wait_on_loop (self, events, dry, here, deadline, error);
-  return wait_on_thread (self, events, morrow__thread_home_here (), deadline, error);
+  return wait_on_thread (self, events, morrow__thread_home_here (), waits, deadline, error);
 }
 
 gboolean

@@ -8,6 +8,7 @@
 #include "exec/models.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum
@@ -151,6 +152,45 @@ START_TEST (failed_runs_leave_no_descriptor_behind)
 }
 END_TEST
 
+static void
+peek_in_vain (MorrowFd *fd, gint64 deadline, int code)
+{
+  g_autoptr (GError) error = NULL;
+  char byte;
+
+  ck_assert_int_eq (morrow_fd_recv (fd, &byte, 1, MSG_PEEK, deadline, &error), -1);
+  assert_error (error, G_IO_ERROR, code);
+}
+
+/* Behind the data that there are. */
+static gboolean
+peek_again_and_again (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  const int offset = 1;
+  int fds[2];
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  ck_assert_int_eq (setsockopt (fds[0], SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset), 0);
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  fd = morrow_fd_new (fds[0]);
+  peek_in_vain (fd, g_get_monotonic_time () + 1000, G_IO_ERROR_TIMED_OUT);   /* now the thread has what it is woken by */
+  leave_descriptors (0);
+  peek_in_vain (fd, G_MAXINT64, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  give_descriptors_back ();
+  peek_in_vain (fd, g_get_monotonic_time () + 1000, G_IO_ERROR_TIMED_OUT);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (call_that_would_block_on_a_descriptor_that_is_ready_needs_one_more_on_a_thread)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+
+  run_scene_on (executor, peek_again_and_again, NULL);
+}
+END_TEST
+
 static Suite *
 descriptors_suite (void)
 {
@@ -162,6 +202,7 @@ descriptors_suite (void)
   tcase_add_test (none, pool_has_the_loops_that_could_be_made);
   tcase_add_test (none, run_that_fails_lets_go_of_main);
   tcase_add_loop_test (none, failed_runs_leave_no_descriptor_behind, 0, N_MODELS);
+  tcase_add_test (none, call_that_would_block_on_a_descriptor_that_is_ready_needs_one_more_on_a_thread);
 
   return suite;
 }

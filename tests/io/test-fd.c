@@ -22,6 +22,18 @@
 
 #define NEVER G_MAXINT64
 
+static atomic_uint n_tries;   /* calls of recv () */
+
+ssize_t __real_recv (int fd, void *buffer, size_t size, int flags);
+ssize_t __wrap_recv (int fd, void *buffer, size_t size, int flags);
+
+ssize_t
+__wrap_recv (int fd, void *buffer, size_t size, int flags)
+{
+  atomic_fetch_add (&n_tries, 1);
+  return __real_recv (fd, buffer, size, flags);
+}
+
 /* --- sockets ----------------------------------------------------------------------------------- */
 
 static struct sockaddr_in
@@ -98,6 +110,17 @@ make_pair (int fds[2], int type)
   ck_assert_int_eq (socketpair (AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
 }
 
+/* Where there are five bytes to be read, but none to peek at. */
+static void
+make_pair_to_peek (int fds[2])
+{
+  const int offset = 5;
+
+  make_pair (fds, SOCK_STREAM);
+  ck_assert_int_eq (setsockopt (fds[0], SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset), 0);
+  ck_assert_int_eq (write (fds[1], "there", 5), 5);
+}
+
 /* Until there is no room. */
 static void
 fill (int fd)
@@ -131,6 +154,7 @@ drain (int fd)
 enum
 {
   CALL_RECV,
+  CALL_PEEK,       /* behind what there is, so that the descriptor is ready all the time */
   CALL_SEND,
   CALL_READ,
   CALL_WRITE,
@@ -191,6 +215,9 @@ wait_init (Wait *self, int call)
     case CALL_RECV:
       make_connection (fds);
       break;
+    case CALL_PEEK:
+      make_pair_to_peek (fds);
+      break;
     case CALL_SEND:
       make_pair (fds, SOCK_STREAM);
       fill (fds[0]);
@@ -246,6 +273,8 @@ wait_call (Wait *self, gint64 deadline, GError **error)
     {
     case CALL_RECV:
       return morrow_fd_recv (self->fd, buffer, sizeof buffer, 0, deadline, error);
+    case CALL_PEEK:
+      return morrow_fd_recv (self->fd, buffer, sizeof buffer, MSG_PEEK, deadline, error);
     case CALL_SEND:
       return morrow_fd_send (self->fd, buffer, sizeof buffer, 0, deadline, error);
     case CALL_READ:
@@ -270,6 +299,7 @@ wait_allow (Wait *self)
   switch (self->call)
     {
     case CALL_RECV:
+    case CALL_PEEK:
     case CALL_READ:
     case CALL_READY:
       ck_assert_int_eq (write (self->peer, "hello", 5), 5);
@@ -406,7 +436,7 @@ be_allowed (gpointer data, GValue *result, GError **error)
     close (n);
   else if (wait->call == CALL_SEND || wait->call == CALL_WRITE)
     ck_assert_int_eq (n, 16);
-  else if (wait->call == CALL_RECV || wait->call == CALL_READ)
+  else if (wait->call == CALL_RECV || wait->call == CALL_PEEK || wait->call == CALL_READ)
     ck_assert_int_eq (n, 5);
   return TRUE;
 }
@@ -907,18 +937,69 @@ END_TEST
 SCENE (data_are_read_after_a_peek_beyond_them_in_vain)
 {
   g_autoptr (MorrowFd) fd = NULL;
-  const int offset = 5;
   int fds[2];
 
-  make_pair (fds, SOCK_STREAM);
+  make_pair_to_peek (fds);
   fd = morrow_fd_new (fds[0]);
-  ck_assert_int_eq (setsockopt (fds[0], SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset), 0);
-  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
   recv_in_vain (fd, MSG_PEEK);
   ck_assert_int_eq (recv_some (fd, 100), 5);
   close (fds[1]);
   return TRUE;
 }
+
+/* Of a connection that is over, poll () says so whatever it is asked for. */
+static void
+make_connection_that_is_over (int fds[2])
+{
+  struct pollfd poll_fd = { 0 };
+
+  make_connection (fds);
+  close (fds[1]);
+  ck_assert_int_eq (shutdown (fds[0], SHUT_WR), 0);
+  poll_fd.fd = fds[0];
+  ck_assert_int_eq (poll (&poll_fd, 1, -1), 1);
+  ck_assert_int_eq (poll_fd.revents, POLLHUP);
+  fds[1] = -1;
+}
+
+/* Long enough to try very often. */
+static void
+recv_in_vain_and_rest (MorrowFd *fd, int flags)
+{
+  g_autoptr (GError) local_error = NULL;
+  char buffer[100];
+
+  atomic_store (&n_tries, 0);
+  ck_assert_int_eq (morrow_fd_recv (fd, buffer, sizeof buffer, flags, g_get_monotonic_time () + 20000, &local_error), -1);
+  assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  ck_assert_uint_le (atomic_load (&n_tries), 10);
+}
+
+static gboolean
+recv_what_never_comes (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) errors = NULL;
+  g_autoptr (MorrowFd) peek = NULL;
+  int fds[2];
+
+  make_connection_that_is_over (fds);
+  errors = morrow_fd_new (fds[0]);
+  recv_in_vain_and_rest (errors, MSG_ERRQUEUE);
+
+  make_pair_to_peek (fds);
+  peek = morrow_fd_new (fds[0]);
+  recv_in_vain_and_rest (peek, MSG_PEEK);
+  close (fds[1]);
+  return TRUE;
+}
+
+START_TEST (call_that_would_block_on_a_descriptor_that_is_ready_is_not_tried_all_the_time)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, recv_what_never_comes, NULL);
+}
+END_TEST
 
 /* Of a path alone, which nobody can read and nothing can be set of. */
 static gboolean
@@ -1688,6 +1769,7 @@ make_suite (void)
   tcase_add_test (calls, nothing_urgent_is_an_error_whatever_the_last_read_found);
   tcase_add_loop_test (calls, data_are_read_after_a_look_for_errors_in_vain, 0, N_MODELS);
   tcase_add_test (calls, data_are_read_after_a_peek_beyond_them_in_vain);
+  tcase_add_loop_test (calls, call_that_would_block_on_a_descriptor_that_is_ready_is_not_tried_all_the_time, 0, N_MODELS);
   tcase_add_loop_test (calls, descriptor_that_cannot_be_made_non_blocking_is_of_no_use, 0, N_MODELS);
   tcase_add_test (calls, descriptor_that_its_loop_watches_cannot_be_waited_for_as_well);
   tcase_add_loop_test (calls, read_of_a_socket_does_not_block_whatever_others_make_of_it, 0, N_MODELS);
