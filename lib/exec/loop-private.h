@@ -141,6 +141,7 @@ struct _MorrowLoop
   guint            n_when_woken;   /* and that with tick when it was last woken */
   gulong           n_given_seen;   /* napping: what had been given to the pool at the last look, */
   gsize            n_taken_seen;   /* and what had been taken from its ring */
+  GSource         *waker;          /* on a pool: owned; NULL before its context polls */
   int              stand_aside;    /* run: the loop looks at the context's other sources only, at this depth of dispatches; 0 when it does not */
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */

@@ -730,6 +730,38 @@ stands_aside (MorrowLoop *self)
          !morrow__executor_is_ours (&self->parent_instance) || atomic_load_explicit (&self->closed, memory_order_relaxed);
 }
 
+/* After each poll, before any other. */
+static gboolean
+waker_check (GSource *source)
+{
+  MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+
+  wake_up (self);
+  do_own_first (self);
+  return FALSE;
+}
+
+static gboolean
+waker_dispatch (GSource *source, GSourceFunc callback, gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs waker_funcs = { .check = waker_check, .dispatch = waker_dispatch };
+
+/* A loop's own source is not asked after a poll that has made one of a higher priority ready: that would run while the loop counts
+ * as asleep, and be given what another loop might do. So a pool's loops have one that is asked first, from when the context first
+ * polls: in a main loop inside of the loop's turns, mostly. For other loops nobody else looks whether they sleep. */
+static void
+make_waker (MorrowLoop *self)
+{
+  self->waker = g_source_new (&waker_funcs, sizeof (MorrowLoopSource));
+  ((MorrowLoopSource *) self->waker)->loop = self;
+  g_source_set_static_name (self->waker, "morrow loop's waker");
+  g_source_set_priority (self->waker, G_MININT);
+  g_source_attach (self->waker, self->context);
+}
+
 static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
@@ -754,6 +786,8 @@ loop_prepare (GSource *source, gint *timeout)
   if (has_work (self) || next <= morrow__clock_now () || morrow__clock_jump (next) ||
       (!self->peers->are_several && rest (self)))   /* other sources are still to be asked: a loop with peers rests when it polls */
     return TRUE;
+  if (self->pool != NULL && self->waker == NULL)
+    make_waker (self);
   if (!fall_asleep (self))
     {
       wake_up (self);
@@ -980,6 +1014,9 @@ morrow__reactor_leave_context (MorrowLoop *self)
 
   g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);
+  if (self->waker != NULL)
+    g_source_destroy (self->waker);
+  g_clear_pointer (&self->waker, g_source_unref);
   g_clear_pointer (&self->rest, morrow__rest_leave);
 }
 

@@ -467,6 +467,68 @@ START_TEST (circle_that_time_opens_is_not_hopeless)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowPromise *promise;   /* owned */
+  GMainLoop     *main;      /* owned */
+} Inner;
+
+static gboolean
+resolve_and_quit (gpointer data)
+{
+  Inner *self = data;
+
+  morrow_promise_resolve (self->promise);
+  g_main_loop_quit (self->main);
+  return G_SOURCE_REMOVE;
+}
+
+/* Until a source of a higher priority than the loop's is ready, which is longer than from one look to the next. */
+static gboolean
+run_main_loop (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  GMainContext *context = morrow_loop_get_context (morrow_loop_get_current ());
+  GSource *source = g_timeout_source_new (250);
+  Inner *self = data;
+
+  self->main = g_main_loop_new (context, FALSE);
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_set_callback (source, resolve_and_quit, self, NULL);
+  g_source_attach (source, context);
+  g_source_unref (source);
+  g_main_loop_run (self->main);
+  g_main_loop_unref (self->main);
+  return TRUE;
+}
+
+/* For a callback in whose main loop its own loop sleeps, and for what a source settles there. */
+static gboolean
+wait_for_a_main_loop (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) now = new_int (1);
+  g_autoptr (MorrowFuture) waits = NULL;
+  Pair pair = { NULL };
+  Inner inner;
+
+  pair.second = new_pending (&inner.promise);
+  pair.first = morrow_gather (morrow_future_then (now, run_main_loop, &inner, NULL), pair.second, NULL);
+  waits = morrow_create_task (morrow_coroutine (await_first, &pair, NULL));
+  await_ok (waits);
+  ck_assert_uint_eq (atomic_load (&pair.n_deadlocks), 0);
+  morrow_promise_unref (inner.promise);
+  morrow_future_unref (pair.first);
+  return TRUE;
+}
+
+/* _i: how many loops, main's not counted. */
+START_TEST (wait_that_a_source_in_a_main_loop_of_the_loops_ends_is_not_hopeless)
+{
+  g_autoptr (MorrowExecutor) executor = _i == 0 ? morrow_loop_new (NULL) : morrow_loop_pool_new (_i);
+
+  run_scene_on (executor, wait_for_a_main_loop, NULL);
+}
+END_TEST
+
 /* Each waits for the one before: from the last, the way is as long as the chain. */
 SCENE (long_chain_of_waits_is_looked_at_on_little_stack)
 {
@@ -554,6 +616,7 @@ circle_suite (void)
   tcase_add_test (found, circle_of_leftovers_of_two_executors_is_opened_by_the_ends_of_their_runs);
 
   tcase_add_loop_test (none, circle_that_time_opens_is_not_hopeless, 0, 3);
+  tcase_add_loop_test (none, wait_that_a_source_in_a_main_loop_of_the_loops_ends_is_not_hopeless, 0, 3);
   tcase_add_test (none, long_chain_of_waits_is_looked_at_on_little_stack);
 
   tcase_add_loop_test (none, gather_that_settles_while_the_loop_looks_is_not_slept_over, FALSE, TRUE + 1);

@@ -968,7 +968,40 @@ begin_with_post (void)
   morrow_executor_submit (MORROW_EXECUTOR (choice.first), arm, NULL, NULL);
 }
 
-static void (*const beginnings[]) (void) = { begin_with_timer, begin_with_source, begin_with_post };
+static gboolean
+push_and_take_long (gpointer main)
+{
+  while (!other_rests ())
+    sched_yield ();
+  morrow_executor_submit (choice.pool, work, &choice.works, NULL);
+  take_long (NULL);
+  g_main_loop_quit (main);
+  return G_SOURCE_REMOVE;
+}
+
+/* In a turn in which it is ready the loop's own source is not asked, which fell asleep before. */
+static void
+run_main_loop_until_pushed (gpointer data)
+{
+  GMainContext *context = morrow_loop_get_context (choice.first);
+  GMainLoop *main = g_main_loop_new (context, FALSE);
+  GSource *source = g_timeout_source_new (10);
+
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_set_callback (source, push_and_take_long, main, NULL);
+  g_source_attach (source, context);
+  g_source_unref (source);
+  g_main_loop_run (main);
+  g_main_loop_unref (main);
+}
+
+static void
+begin_with_main_loop (void)
+{
+  morrow_executor_submit (MORROW_EXECUTOR (choice.first), run_main_loop_until_pushed, NULL, NULL);
+}
+
+static void (*const beginnings[]) (void) = { begin_with_timer, begin_with_source, begin_with_post, begin_with_main_loop };
 
 START_TEST (work_that_chooses_a_loop_with_something_else_to_do_is_done_by_another)
 {
