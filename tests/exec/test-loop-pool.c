@@ -896,11 +896,15 @@ push_after_wait (int epoll_fd)
 static gboolean
 sleep_and_take_long (gpointer data, GValue *result, GError **error)
 {
-  MorrowFuture *sleep = morrow_sleep (0.1);   /* longer than it takes the loop to fall asleep */
+  do
+    {
+      MorrowFuture *sleep = morrow_sleep (0.1);
 
-  atomic_store (&choice.is_armed, TRUE);
-  if (!morrow_await (sleep, error))
-    return FALSE;
+      atomic_store (&choice.is_armed, TRUE);
+      if (!morrow_await (sleep, error))
+        return FALSE;
+    }
+  while (atomic_load (&choice.is_armed));   /* when the time came the loop had not fallen asleep yet */
   take_long (NULL);
   return TRUE;
 }
