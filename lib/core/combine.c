@@ -72,7 +72,8 @@ struct _Combine
   atomic_size_t            pending;    /* any thread; see PENDING and C1 above */
   _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or &starting */
   _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
-  MorrowExecutor          *executor;   /* immutable, held: where children start and are let go; NULL: made on a plain thread */
+  MorrowExecutor          *executor;   /* immutable, held until it has finished: where children start and are let go; NULL: made
+                                          on a plain thread */
   Child                    children[];
 };
 
@@ -90,8 +91,6 @@ combine_free (MorrowFuture *future)
   Combine *self = (Combine *) future;
 
   g_free (atomic_load_explicit (&self->message, memory_order_relaxed));
-  if (self->executor != NULL)
-    morrow__executor_release (self->executor);
   morrow__future_clear (future);
   morrow__cache_free (combine_size (self->n), self);
 }
@@ -196,17 +195,28 @@ is_elsewhere (Combine *self)
   return FALSE;
 }
 
-static void
-unref_there (MorrowJob *job, gboolean closed)
+/* finish () is done with it. Whoever still has a reference keeps the outcome, and not the executor. */
+static inline void
+release_whole (Combine *self)
 {
-  morrow_future_unref (&((Child *) job)->owner->future);
+  MorrowExecutor *executor = self->executor;
+
+  morrow_future_unref (&self->future);
+  if (executor != NULL)
+    morrow__executor_release (executor);
+}
+
+static void
+release_there (MorrowJob *job, gboolean closed)
+{
+  release_whole (((Child *) job)->owner);
 }
 
 static void
 drop_children_there (MorrowJob *job, gboolean closed)
 {
   drop_children (((Child *) job)->owner);
-  unref_there (job, closed);
+  release_there (job, closed);
 }
 
 /* Objects that the children gave, and nobody took, are released where the whole was made, as a callback's data is. */
@@ -215,7 +225,7 @@ let_go_there (Combine *self, gboolean has_children)
 {
   MorrowJob *job = &self->children[0].job;
 
-  job->run = has_children ? drop_children_there : unref_there;
+  job->run = has_children ? drop_children_there : release_there;
   morrow__executor_post (self->executor, job);
 }
 
@@ -235,7 +245,7 @@ finish (Combine *self)
     }
   if (has_children)
     drop_children (self);
-  morrow_future_unref (&self->future);
+  release_whole (self);
 }
 
 static inline void
