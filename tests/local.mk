@@ -159,6 +159,7 @@ EXTRA_DIST += \
   tests/model/combine.pml \
   tests/model/deque.pml \
   tests/model/descriptor.pml \
+  tests/model/ends.pml \
   tests/model/future.pml \
   tests/model/home.pml \
   tests/model/life.pml \

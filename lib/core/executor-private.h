@@ -63,10 +63,15 @@ struct _MorrowExecutorClass
    * running. NULL: it does not, and what is queued on it then is let go. */
   gboolean  (*outlives_users) (MorrowExecutor *self);
 
-  /* Any thread, once: has morrow__executor_end () called, where it may wait: at once if @here says that this thread may. */
+  /* Any thread: has morrow__executor_wind_up () called, where it may wait: at once if @here says that this thread may, and it
+   * may wait for code that runs elsewhere too, if there is such. */
   void      (*arrange_end)   (MorrowExecutor *self, gboolean here);
 
-  /* Where morrow__executor_end () was called, which may wait: when it returns, all that lived here has settled, what was
+  /* Where morrow__executor_wind_up () was called, which may wait: cancels the tasks that live here, and waits until they have
+   * ended, and what was queued has run. Then it goes on as before. NULL: nothing but its tasks keeps it, or nothing does. */
+  void      (*sweep)         (MorrowExecutor *self);
+
+  /* There too, or where the executor that it is a part of ends: when it returns, all that lived here has settled, what was
    * queued has gone, and what comes is refused. What is left for finalize () is memory and descriptors. */
   void      (*end)           (MorrowExecutor *self);
 };
@@ -84,7 +89,8 @@ typedef MorrowExecutorClass MorrowInlineClass;
 /* The executor whose code runs on this thread; written by that executor only, NULL on a plain thread. */
 extern __thread MorrowExecutor *morrow__executor_current;
 
-/* The pool whose thread this is, NULL on any other; written by the pool as the thread begins. */
+/* Whose thread this is: a pool's, or that of work that was given to a thread from an executor, or of a pool's end. NULL on any
+ * other; written as the thread begins, and as the work does and ends. */
 extern __thread MorrowExecutor *morrow__executor_of_thread;
 
 /* How many reasons this thread has not to wait for the end of an executor: it visits a home, say, or serves all that wait. */
@@ -98,9 +104,10 @@ void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean clos
 
 /* Life: see executor.c. */
 void      morrow__executor_let_go      (MorrowExecutor *self, guint n_holds);
+void      morrow__executor_wind_up     (MorrowExecutor *self);
 void      morrow__executor_end         (MorrowExecutor *self);
-void      morrow__executor_arrange_end (MorrowExecutor *self, gboolean here);
 void      morrow__executor_has_ended   (MorrowExecutor *self);
+gboolean  morrow__executor_is_in_use   (MorrowExecutor *self);
 
 /* How many fork () lie between the first executor's process and this one; written in the child of each, before it has threads. */
 extern G_GNUC_INTERNAL guint morrow__forks;
@@ -121,6 +128,13 @@ morrow__executor_hold (MorrowExecutor *self)
 {
   /* Relaxed: whoever holds has a reference or a hold already. */
   morrow__fetch_add (&self->holds, 1, memory_order_relaxed);
+}
+
+/* Whose code runs here, in a task, a callback or work for a thread; NULL where nobody's does. */
+static inline MorrowExecutor *
+morrow__executor_here (void)
+{
+  return morrow__executor_current != NULL ? morrow__executor_current : morrow__executor_of_thread;
 }
 
 /* The executor that a callback attached here runs on, held: the current one; on a plain thread a foreign one. */

@@ -12,14 +12,28 @@
  *
  *   A loop that only its users could have run, and Inline, end at once when they are abandoned, whatever holds them.
  *
+ *   What holds a pool keeps it for the callbacks, and for what a gather starts, but not its tasks: they are swept when it is
+ *   abandoned, as at its end, and waited for. The hold of the users is released after that, so that it does not end meanwhile.
+ *
  *   To end takes time: what lives there is cancelled and waited for, threads are joined, user code runs. Meanwhile it is used
  *   as ever, and the uses are counted as ever, above its own hold. When it has ended, nothing of it runs, and what still holds
  *   it finds it closed. What the last of them lets go of is memory and descriptors, and that can be done anywhere.
  *
  *   Where it ends: a user who lets go may wait, and does: code of his may rely on it. Who only releases a hold may be
  *   anywhere inside the library, in the middle of a visit (H1), say, or on the thread that all timers hang on: he never waits,
- *   and another thread ends it, or, for a loop in a main context, that context. So does a user who is on a thread of the
- *   executor's own, or inside of such a thing, as when a value goes that has the last reference of a pool.
+ *   and another thread ends it, or, for a loop in a main context, that context. So does a user who is inside of such a thing, as
+ *   when a value goes that has the last reference of a pool.
+ *
+ *   A pool may also be let go of where the code of an executor runs, or work that was given to a thread from there. That code
+ *   waits as well, in the middle of its thread: what it has on its stack may be in use by the pool's tasks. But where that executor
+ *   has been let go of itself, and so waits for its code, it goes on, and another thread ends the pool: so the two pools end whose
+ *   tasks let go of each other. What another thread ends where an executor is in use is waited for by that one, as a thread that
+ *   was given work is: when its run ends, or when it ends itself. See lane.c.
+ *
+ *   E3: those that wait for each other make no circle, since none waits for one that was let go of after itself. Who has let
+ *   go of a pool looks, after that, whether the executor where he is has been let go of as well, and waits, or has it wait, only if
+ *   it has not. If that runs on a thread which another executor waits for, a run in work for a thread does, this is true of both.
+ *   tests/model/ends.pml explores it. Not seen is a circle that goes through what the pool's tasks await.
  *
  *   E1: who decides? Code that runs on an executor takes holds without having one. So "nothing holds it" may come about more than
  *   once, and who has brought it about may find that another has since, that the executor has ended and is gone. So he
@@ -154,11 +168,29 @@ find_unused (MorrowExecutor *self)
   return ends;
 }
 
-/* Whether the calling thread, on which a user lets go, may wait until @self has ended. */
-static gboolean
-may_wait (MorrowExecutor *self)
+static Life
+get_life (MorrowExecutor *self)
 {
-  return morrow__executor_of_thread != self && morrow__executor_n_reasons == 0;
+  Life life;
+
+  take_life_lock ();
+  life = self->life;
+  give_life_lock ();
+
+  return life;
+}
+
+gboolean
+morrow__executor_is_in_use (MorrowExecutor *self)
+{
+  return get_life (self) == IN_USE;
+}
+
+/* Something holds what its users have let go of: that does not keep its tasks. */
+static gboolean
+is_to_be_swept (MorrowExecutor *self)
+{
+  return MORROW_EXECUTOR_GET_CLASS (self)->sweep != NULL && morrow__executor_is_ours (self) && get_life (self) == ABANDONED;
 }
 
 /* In a forked child what was inherited stays as it is, whoever drops it: threads that are not there may have been in the
@@ -188,27 +220,30 @@ morrow__executor_end (MorrowExecutor *self)
   morrow__executor_has_ended (self);
 }
 
-static gpointer
-end_on_thread (gpointer data)
+/* The users' hold is released here, so that it does not end meanwhile. */
+static void
+sweep_abandoned (MorrowExecutor *self)
 {
-  morrow__executor_end (data);
-  return NULL;
+  /* As a run does, whose end would do the same; see run.c for what it pairs with. Who has one has found the executor again by a
+   * weak reference, and lets go of it when it is over. */
+  if (!atomic_exchange_explicit (&self->running, TRUE, memory_order_acquire))
+    {
+      MORROW_EXECUTOR_GET_CLASS (self)->sweep (self);
+      atomic_store_explicit (&self->running, FALSE, memory_order_release);
+    }
+
+  if (abandon (self))
+    morrow__executor_end (self);
+  morrow__executor_release (self);
 }
 
 void
-morrow__executor_arrange_end (MorrowExecutor *self, gboolean here)
+morrow__executor_wind_up (MorrowExecutor *self)
 {
-  GThread *thread;
-
-  if (here)
-    {
-      morrow__executor_end (self);
-      return;
-    }
-
-  thread = g_thread_try_new ("morrow-end", end_on_thread, self, NULL);
-  if (thread != NULL)
-    g_thread_unref (thread);                    /* where none can be had, the executor stays */
+  if (get_life (self) == ABANDONED)
+    sweep_abandoned (self);
+  else
+    morrow__executor_end (self);
 }
 
 /* A hold was released: @n_holds are left, the executor's own, and then it may be gone, or none. */
@@ -233,7 +268,12 @@ users_changed (gpointer data, GObject *object, gboolean none_left)
     }
 
   if (abandon (self))
-    arrange_end (self, may_wait (self));
+    arrange_end (self, morrow__executor_n_reasons == 0);
+  else if (is_to_be_swept (self))
+    {
+      arrange_end (self, morrow__executor_n_reasons == 0);
+      return;                                   /* the hold goes with the sweep */
+    }
   morrow__executor_release (self);
 }
 
@@ -241,7 +281,6 @@ static void
 morrow_executor_class_init (MorrowExecutorClass *klass)
 {
   klass->get_n_threads = executor_one_thread;
-  klass->arrange_end = morrow__executor_arrange_end;
   pthread_atfork (take_life_lock, give_life_lock, count_fork);
 }
 

@@ -402,6 +402,7 @@ morrow_inline_class_init (MorrowInlineClass *klass)
   klass->post = inline_post;
   klass->start = inline_start;
   klass->run = inline_run;
+  klass->arrange_end = morrow__lane_arrange_end;
   klass->end = inline_end;
 }
 

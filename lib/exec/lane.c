@@ -4,7 +4,10 @@
  * executor.
  *
  * Threads are started as they are needed, and end when there was nothing to do for a while. Where none can be had,
- * those that there are must do, and where there are none the work is refused. */
+ * those that there are must do, and where there are none the work is refused.
+ *
+ * An executor that is let go of where nobody may wait for its end gets a thread for that, which counts as blocking work of
+ * who lets it go: see "Life" in core/executor.c. It is not one of the lane's, which may all be busy, and wait for it. */
 
 #include "config.h"
 
@@ -125,19 +128,29 @@ wait_for_errand (void)
   return !morrow__queue_is_empty (&lane_queue);
 }
 
+/* Not under the lock. */
+static void
+finish_errand (MorrowExecutor *executor)
+{
+  if (executor == NULL)
+    return;
+
+  pthread_mutex_lock (&lane_lock);
+  count_ended (executor);
+  pthread_mutex_unlock (&lane_lock);
+  morrow__executor_release (executor);
+}
+
 static void
 run_errand (MorrowErrand *errand)
 {
   MorrowExecutor *executor = errand->executor;
 
   pthread_mutex_unlock (&lane_lock);
+  morrow__executor_of_thread = executor;
   errand->job.run (&errand->job, FALSE);
-  pthread_mutex_lock (&lane_lock);
-  if (executor != NULL)
-    count_ended (executor);
-  pthread_mutex_unlock (&lane_lock);
-  if (executor != NULL)
-    morrow__executor_release (executor);
+  morrow__executor_of_thread = NULL;
+  finish_errand (executor);
   pthread_mutex_lock (&lane_lock);
 }
 
@@ -199,14 +212,21 @@ watch_forks (void)
   pthread_atfork (NULL, NULL, forget_parent);
 }
 
-gboolean
-morrow__lane_push (MorrowErrand *errand, GError **error)
+static void
+take_lock (void)
 {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
-  gboolean taken;
 
   pthread_once (&once, watch_forks);
   pthread_mutex_lock (&lane_lock);
+}
+
+gboolean
+morrow__lane_push (MorrowErrand *errand, GError **error)
+{
+  gboolean taken;
+
+  take_lock ();
   taken = want_thread (error);
   if (taken)
     {
@@ -218,4 +238,77 @@ morrow__lane_push (MorrowErrand *errand, GError **error)
   pthread_mutex_unlock (&lane_lock);
 
   return taken;
+}
+
+/* --- the ends of executors ---------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MorrowExecutor *executor;   /* which is to end */
+  MorrowExecutor *waiter;     /* who waits for that, NULL for nobody; it is counted there */
+} Farewell;
+
+static gpointer
+end_thread (gpointer data)
+{
+  Farewell *self = data;
+
+  /* It is detached, and so leaves nothing when it has ended. */
+  pthread_mutex_lock (&lane_lock);
+  pthread_mutex_unlock (&lane_lock);
+
+  morrow__executor_of_thread = self->executor;
+  morrow__executor_wind_up (self->executor);
+  morrow__executor_of_thread = NULL;
+  finish_errand (self->waiter);
+  g_free (self);
+  return NULL;
+}
+
+/* Who is to wait for the end of what is let go of here, and has been: see E3 in core/executor.c. NULL where none may, and where no
+ * executor's code runs. */
+static MorrowExecutor *
+find_waiter (void)
+{
+  MorrowExecutor *here = morrow__executor_here (), *of_thread = morrow__executor_of_thread;
+
+  if (here == NULL || !morrow__executor_is_in_use (here))
+    return NULL;
+  return of_thread == NULL || morrow__executor_is_in_use (of_thread) ? here : NULL;
+}
+
+static void
+end_elsewhere (MorrowExecutor *executor)
+{
+  Farewell *farewell = g_new (Farewell, 1);
+  GThread *thread;
+
+  *farewell = (Farewell) { .executor = executor, .waiter = find_waiter () };
+  take_lock ();
+  count_started (farewell->waiter);
+  thread = g_thread_try_new ("morrow-end", end_thread, farewell, NULL);
+  if (thread != NULL)
+    g_thread_unref (thread);
+  pthread_mutex_unlock (&lane_lock);
+
+  if (thread == NULL)
+    {
+      finish_errand (farewell->waiter);         /* the executor stays */
+      g_free (farewell);
+    }
+}
+
+void
+morrow__lane_arrange_end (MorrowExecutor *executor, gboolean here)
+{
+  if (here)
+    morrow__executor_wind_up (executor);
+  else
+    end_elsewhere (executor);
+}
+
+void
+morrow__lane_arrange_end_of_pool (MorrowExecutor *executor, gboolean here)
+{
+  morrow__lane_arrange_end (executor, here && (morrow__executor_here () == NULL || find_waiter () != NULL));
 }

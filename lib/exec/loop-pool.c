@@ -112,7 +112,9 @@ struct _MorrowLoopPool
  * Several event loops, a thread each. A task that waits parks its fiber; it stays on the loop where it started, and
  * one that has not started is taken by whichever loop has time.
  *
- * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
+ * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended. A task
+ * that drops a pool waits in the middle of its thread: what the pool's tasks wait for then must not be for that thread to do.
+ * Callbacks there of what has not settled are called yet: they keep the pool, but not its tasks.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW_TYPE_EXECUTOR)
 
@@ -899,6 +901,19 @@ drop_tasks (MorrowLoopPool *self)
     }
 }
 
+static void
+loop_pool_sweep (MorrowExecutor *executor)
+{
+  MorrowLoopPool *self = (MorrowLoopPool *) executor;
+
+  if (self->threads->len == 0)
+    return;
+
+  atomic_store_explicit (&self->sweeping, TRUE, memory_order_relaxed);
+  wait_for_rounds (self);
+  atomic_store_explicit (&self->sweeping, FALSE, memory_order_relaxed);
+}
+
 static gboolean
 loop_pool_outlives_users (MorrowExecutor *executor)
 {
@@ -942,6 +957,8 @@ morrow_loop_pool_class_init (MorrowLoopPoolClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = morrow_loop_pool_finalize;
   klass->outlives_users = loop_pool_outlives_users;
+  klass->arrange_end = morrow__lane_arrange_end_of_pool;
+  klass->sweep = loop_pool_sweep;
   klass->end = loop_pool_end;
   klass->post = loop_pool_post;
   klass->start = loop_pool_start;

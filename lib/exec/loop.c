@@ -394,7 +394,7 @@ loop_outlives_users (MorrowExecutor *executor)
 static gboolean
 end_in_context (gpointer data)
 {
-  morrow__executor_end (data);
+  morrow__executor_wind_up (data);
   return G_SOURCE_REMOVE;
 }
 
@@ -421,14 +421,14 @@ loop_arrange_end (MorrowExecutor *executor, gboolean here)
 
   if (self->broken != NULL || !loop_outlives_users (executor))
     {
-      morrow__executor_arrange_end (executor, here);
+      morrow__lane_arrange_end (executor, here);
       return;
     }
 
   context = g_main_context_ref (self->context);
   if (here && g_main_context_acquire (context))
     {
-      morrow__executor_end (executor);
+      morrow__executor_wind_up (executor);
       g_main_context_release (context);
     }
   else

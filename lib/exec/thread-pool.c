@@ -80,7 +80,9 @@ struct _MorrowThreadPool
  * When every worker waits for what only a task may bring about that is still queued, a promise to be resolved say, the
  * pool runs that too, on up to 256 threads more, which rest again afterwards.
  *
- * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended.
+ * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended. A task
+ * that drops a pool waits in the middle of its thread: what the pool's tasks wait for then must not be for that thread to do.
+ * Callbacks there of what has not settled are called yet: they keep the pool, but not its tasks.
  */
 G_DEFINE_FINAL_TYPE (MorrowThreadPool, morrow_thread_pool, MORROW_TYPE_EXECUTOR)
 
@@ -845,6 +847,12 @@ shut_down (MorrowThreadPool *self)
   g_ptr_array_set_size (self->threads, 0);
 }
 
+static void
+thread_pool_sweep (MorrowExecutor *executor)
+{
+  finish (MORROW_THREAD_POOL (executor));
+}
+
 static gboolean
 thread_pool_outlives_users (MorrowExecutor *executor)
 {
@@ -878,6 +886,8 @@ morrow_thread_pool_class_init (MorrowThreadPoolClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = morrow_thread_pool_finalize;
   klass->outlives_users = thread_pool_outlives_users;
+  klass->arrange_end = morrow__lane_arrange_end_of_pool;
+  klass->sweep = thread_pool_sweep;
   klass->end = thread_pool_end;
   klass->post = thread_pool_post;
   klass->start = thread_pool_start;

@@ -370,6 +370,324 @@ START_TEST (timers_go_on_while_a_pool_ends_that_a_timer_let_go_of)
 }
 END_TEST
 
+/* --- pools that tasks let go of ---------------------------------------------------------------- */
+
+static gboolean
+let_go_and_look (gpointer data, GValue *result, GError **error)
+{
+  End *end = data;
+
+  g_clear_object (&end->executor);
+  ck_assert_int_eq (atomic_load (&end->n_calls), 1);
+  return TRUE;
+}
+
+/* An executor, and a pool that what runs there lets go of. */
+START_TEST (task_that_drops_a_pool_waits_until_its_tasks_have_ended)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i / 2);
+  MorrowFuture *task;
+  End end;
+
+  end_init (&end, make_model (FIRST_POOL + _i % 2));
+  task = start_on (end.executor, clean_up_at_the_end, &end);
+  run_scene_on (executor, let_go_and_look, &end);
+
+  wait_until (&end.has_gone);
+  morrow_future_unref (task);
+  end_clear (&end);
+}
+END_TEST
+
+/* A cancel of the sleep, which is another loop's, settles the gather inside of the visit there. */
+static gboolean
+let_go_in_a_visit (gpointer data, GValue *result, GError **error)
+{
+  End *end = data;
+  MorrowFuture *futures[] = { morrow_future_ref (end->made), end->pending };
+
+  end->pending = morrow_future_new_resolved (NULL);
+  morrow_future_unref (morrow_gatherv (futures, G_N_ELEMENTS (futures)));
+  ck_assert (morrow_future_cancel (end->made));
+  return TRUE;
+}
+
+START_TEST (run_waits_for_a_pool_whose_last_reference_goes_in_a_visit)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i / 2);
+  MorrowFuture *task;
+  End end;
+
+  end_init (&end, make_model (FIRST_POOL + _i % 2));
+  end.made = morrow_sleep (3600);
+  task = start_on (end.executor, clean_up_at_the_end, &end);
+  ck_assert (morrow_promise_resolve_object (end.promise, end.executor));
+  g_clear_pointer (&end.promise, morrow_promise_unref);
+  g_object_unref (end.executor);
+  run_scene_on (executor, let_go_in_a_visit, &end);
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert_int_eq (atomic_load (&end.n_calls), 1);
+
+  wait_until (&end.has_gone);
+  morrow_future_unref (task);
+  end_clear (&end);
+}
+END_TEST
+
+/* Two pools, of which each has the last reference of the other. */
+typedef struct
+{
+  End        ends[2];
+  atomic_int has_come[2];   /* To where it lets go of this one. */
+  atomic_int has_spawned;   /* The test, which needs the references no more. */
+} Circle;
+
+static void
+circle_init (Circle *circle, int models)
+{
+  *circle = (Circle) { 0 };
+  for (guint i = 0; i < 2; i++)
+    end_init (&circle->ends[i], make_model (FIRST_POOL + ((models >> i) & 1)));
+}
+
+/* When both have come, neither has ended. */
+static gboolean
+let_go_of (Circle *circle, guint which)
+{
+  wait_until (&circle->has_spawned);
+  atomic_store (&circle->has_come[which], TRUE);
+  wait_until (&circle->has_come[1 - which]);
+  g_clear_object (&circle->ends[which].executor);
+  return TRUE;
+}
+
+static gboolean
+let_go_of_the_first (gpointer data, GValue *result, GError **error)
+{
+  return let_go_of (data, 0);
+}
+
+static gboolean
+let_go_of_the_second (gpointer data, GValue *result, GError **error)
+{
+  return let_go_of (data, 1);
+}
+
+static gboolean
+let_go_of_the_first_in_a_run (gpointer data, GValue *result, GError **error)
+{
+  return morrow_run (morrow_coroutine (let_go_of_the_first, data, NULL), NULL, error);
+}
+
+/* What lets go of the first runs on the second, and the other way round. */
+static void
+let_go_of_each_other (Circle *circle, MorrowFuture *of_the_first, MorrowFuture *of_the_second)
+{
+  MorrowFuture *tasks[] = { morrow_executor_spawn (circle->ends[1].executor, of_the_first),
+                            morrow_executor_spawn (circle->ends[0].executor, of_the_second) };
+
+  atomic_store (&circle->has_spawned, TRUE);
+  for (guint i = 0; i < 2; i++)
+    wait_until (&circle->ends[i].has_gone);
+  for (guint i = 0; i < 2; i++)
+    {
+      morrow_future_unref (tasks[i]);
+      end_clear (&circle->ends[i]);
+    }
+}
+
+START_TEST (pools_whose_tasks_drop_each_other_end)
+{
+  Circle circle;
+
+  circle_init (&circle, _i);
+  let_go_of_each_other (&circle, morrow_coroutine (let_go_of_the_first, &circle, NULL),
+                        morrow_coroutine (let_go_of_the_second, &circle, NULL));
+}
+END_TEST
+
+START_TEST (pools_of_which_a_thread_that_one_gave_work_and_a_task_drop_each_other_end)
+{
+  Circle circle;
+
+  circle_init (&circle, _i);
+  let_go_of_each_other (&circle, morrow_to_thread (let_go_of_the_first, &circle, NULL),
+                        morrow_coroutine (let_go_of_the_second, &circle, NULL));
+}
+END_TEST
+
+START_TEST (pools_of_which_a_run_on_such_a_thread_and_a_task_drop_each_other_end)
+{
+  Circle circle;
+
+  circle_init (&circle, _i);
+  let_go_of_each_other (&circle, morrow_to_thread (let_go_of_the_first_in_a_run, &circle, NULL),
+                        morrow_coroutine (let_go_of_the_second, &circle, NULL));
+}
+END_TEST
+
+static gboolean
+let_go_of_the_first_only (gpointer data, GValue *result, GError **error)
+{
+  Circle *circle = data;
+
+  wait_until (&circle->has_spawned);
+  g_clear_object (&circle->ends[0].executor);
+  return TRUE;
+}
+
+/* The second waits for the end of the first. */
+START_TEST (pool_whose_last_reference_goes_with_one_that_it_waits_for_ends)
+{
+  MorrowFuture *task;
+  Circle circle;
+
+  circle_init (&circle, _i);
+  g_object_set_data_full (G_OBJECT (circle.ends[0].executor), "other", circle.ends[1].executor, g_object_unref);
+  task = morrow_executor_spawn (circle.ends[1].executor, morrow_coroutine (let_go_of_the_first_only, &circle, NULL));
+  atomic_store (&circle.has_spawned, TRUE);
+  for (guint i = 0; i < 2; i++)
+    wait_until (&circle.ends[i].has_gone);
+
+  morrow_future_unref (task);
+  for (guint i = 0; i < 2; i++)
+    end_clear (&circle.ends[i]);
+}
+END_TEST
+
+/* --- pools that are dropped while something else holds them ------------------------------------ */
+
+static gboolean
+await_a_gather_until_the_end (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  MorrowFuture *never_settles = new_pending (&promise);
+  g_autoptr (MorrowFuture) gather = morrow_gatherv (&never_settles, 1);
+
+  await_cancelled (gather);
+  return count_run (data, result, error);
+}
+
+START_TEST (pool_that_is_dropped_cancels_a_task_that_awaits_a_gather_and_waits_for_it)
+{
+  MorrowFuture *task;
+  End end;
+
+  end_init (&end, make_model (_i));
+  task = start_on (end.executor, await_a_gather_until_the_end, &end);
+  g_object_unref (end.executor);
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert_int_eq (atomic_load (&end.n_calls), 1);
+  wait_until (&end.has_gone);
+
+  morrow_future_unref (task);
+  end_clear (&end);
+}
+END_TEST
+
+static gboolean
+await_until_the_end (gpointer data, GValue *result, GError **error)
+{
+  await_the_end ();
+  return TRUE;
+}
+
+static gboolean
+have_the_promise_call (gpointer data, GValue *result, GError **error)
+{
+  End *end = data;
+
+  end->made = morrow_future_then (end->pending, count_call, end, NULL);
+  return TRUE;
+}
+
+static void
+run_to_its_end (MorrowExecutor *executor, MorrowCoroutineFunc func, End *end)
+{
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (executor, morrow_coroutine (func, end, NULL));
+
+  ck_assert (morrow_future_wait (task, NULL));
+}
+
+START_TEST (pool_that_a_callback_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_them)
+{
+  MorrowFuture *task;
+  End end;
+
+  end_init (&end, make_model (_i));
+  run_to_its_end (end.executor, have_the_promise_call, &end);
+  task = start_on (end.executor, await_until_the_end, &end);
+  g_object_unref (end.executor);
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert (!atomic_load (&end.has_gone));
+  morrow_future_unref (task);
+
+  morrow_promise_resolve (end.promise);
+  ck_assert (morrow_future_wait (end.made, NULL));
+  ck_assert_int_eq (atomic_load (&end.n_calls), 1);
+  wait_until (&end.has_gone);
+  end_clear (&end);
+}
+END_TEST
+
+static gboolean
+begin_and_wait_for_the_pending (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&((End *) data)->n_calls, 1);
+  return wait_for_the_pending (data, result, error);
+}
+
+static gboolean
+have_a_thread_wait_until_the_end (gpointer data, GValue *result, GError **error)
+{
+  End *end = data;
+
+  morrow_future_unref (morrow_create_task (morrow_to_thread (begin_and_wait_for_the_pending, end, NULL)));
+  await_the_end ();
+  morrow_promise_resolve (end->promise);
+  return TRUE;
+}
+
+START_TEST (pool_that_a_thread_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_all)
+{
+  MorrowFuture *task;
+  End end;
+
+  end_init (&end, make_model (_i));
+  task = start_on (end.executor, have_a_thread_wait_until_the_end, &end);
+  wait_until (&end.n_calls);
+  g_object_unref (end.executor);
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert (atomic_load (&end.has_waited));
+
+  wait_until (&end.has_gone);
+  morrow_future_unref (task);
+  end_clear (&end);
+}
+END_TEST
+
+static gboolean
+make_a_gather_that_settles (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *settled = morrow_future_new_resolved (NULL);
+
+  ((End *) data)->made = morrow_gatherv (&settled, 1);
+  return TRUE;
+}
+
+START_TEST (gather_that_has_settled_keeps_no_pool)
+{
+  End end;
+
+  end_init (&end, make_model (_i));
+  run_to_its_end (end.executor, make_a_gather_that_settles, &end);
+  ck_assert (morrow_future_is_settled (end.made));
+  g_object_unref (end.executor);
+  ck_assert (atomic_load (&end.has_gone));
+  end_clear (&end);
+}
+END_TEST
+
 /* --- loops in a main context ------------------------------------------------------------------- */
 
 /* A source that has another thread let go of a loop while the context asks its sources. */
@@ -484,6 +802,8 @@ end_suite (void)
   Suite *suite = suite_create ("end");
   TCase *last = morrow_check_add_case (suite, "what a task does last");
   TCase *where = morrow_check_add_case (suite, "where it ends");
+  TCase *dropped = morrow_check_add_case (suite, "dropped by tasks");
+  TCase *held = morrow_check_add_case (suite, "dropped while held");
   TCase *hosted = morrow_check_add_case (suite, "hosted");
 
   tcase_add_loop_test (last, callback_that_a_task_attaches_while_its_pool_ends_is_called, FIRST_POOL, AFTER_POOLS);
@@ -495,6 +815,18 @@ end_suite (void)
   tcase_add_loop_test (where, pool_whose_last_hold_goes_in_a_visit_ends, FIRST_POOL, AFTER_POOLS);
   tcase_add_loop_test (where, pool_whose_last_reference_goes_in_a_visit_ends, FIRST_POOL, AFTER_POOLS);
   tcase_add_loop_test (where, timers_go_on_while_a_pool_ends_that_a_timer_let_go_of, FIRST_POOL, AFTER_POOLS);
+
+  tcase_add_loop_test (dropped, task_that_drops_a_pool_waits_until_its_tasks_have_ended, 0, 2 * N_MODELS);
+  tcase_add_loop_test (dropped, run_waits_for_a_pool_whose_last_reference_goes_in_a_visit, 0, 2 * N_MODELS);
+  tcase_add_loop_test (dropped, pools_whose_tasks_drop_each_other_end, 0, 4);
+  tcase_add_loop_test (dropped, pools_of_which_a_thread_that_one_gave_work_and_a_task_drop_each_other_end, 0, 4);
+  tcase_add_loop_test (dropped, pools_of_which_a_run_on_such_a_thread_and_a_task_drop_each_other_end, 0, 4);
+  tcase_add_loop_test (dropped, pool_whose_last_reference_goes_with_one_that_it_waits_for_ends, 0, 4);
+
+  tcase_add_loop_test (held, pool_that_is_dropped_cancels_a_task_that_awaits_a_gather_and_waits_for_it, FIRST_POOL, AFTER_POOLS);
+  tcase_add_loop_test (held, pool_that_a_callback_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_them, FIRST_POOL, AFTER_POOLS);
+  tcase_add_loop_test (held, pool_that_a_thread_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_all, FIRST_POOL, AFTER_POOLS);
+  tcase_add_loop_test (held, gather_that_has_settled_keeps_no_pool, FIRST_POOL, AFTER_POOLS);
 
   tcase_add_test (hosted, loop_whose_last_reference_goes_on_another_thread_ends_where_its_context_turns);
   tcase_add_test (hosted, loop_whose_last_hold_goes_on_another_thread_ends_where_its_context_turns);

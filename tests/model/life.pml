@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The end of an executor ("Life" in lib/core/executor.c), explored exhaustively: its user, who lets go; something outside that
+/* The end of an executor ("Life" in lib/core/executor.c), explored exhaustively: its user, who lets go, and if something holds it
+ * sweeps first, which may or may not wait for the code, since that may be a callback that runs later; something outside that
  * holds it, a gather say; code that runs on it, and takes holds without having one; and whoever has it end, which waits for
  * that code, as joining its threads does.
  *
  * Holds are changed by exchanges, and the lock is one, so that all is as it stands here.  With WEAK who has let go of a hold
  * looks at the executor itself, and not whether it is in the table.  With LATE the user lets go of his hold before he puts it
- * there. */
+ * there, with BARE before he sweeps. */
 
 #define N_TIMES 2             /* that the code on it takes a hold */
 
@@ -52,6 +53,18 @@ inline release (left)
   fi
 }
 
+/* By the user, before he releases his hold. */
+inline abandon ()
+{
+  atomic {
+    touch ();
+    if
+    :: holds == 2 -> abandoned = false; ending = true; told_to_end = true; n_ends++
+    :: else -> abandoned = true
+    fi
+  }
+}
+
 active proctype user ()
 {
   byte left;
@@ -60,15 +73,22 @@ active proctype user ()
   release (left);
   abandoned = true
 #else
-  /* abandon () */
-  atomic {
-    touch ();
-    if
-    :: holds == 2 -> ending = true; told_to_end = true; n_ends++
-    :: else -> abandoned = true
-    fi
-  };
+  abandon ();
+#ifdef BARE
+  release (left);
+  touch ()
+#else
+  if
+  :: !ending ->
+     if
+     :: code_ended
+     :: skip
+     fi;
+     abandon ()
+  :: else
+  fi;
   release (left)
+#endif
 #endif
 }
 

@@ -64,6 +64,10 @@ check "close: one does if who closes does not wait for the posters" notices clos
 check "life: no interleaving ends an executor twice, or not at all, or touches one that has gone" explore life
 check "life: one does if who lets go looks at the executor, and not whether it is there" notices life "assertion violated"
 check "life: one does if its user lets go before it is known as abandoned" notices life "assertion violated" -DLATE
+check "life: one does if its user lets go before he sweeps" notices life "assertion violated" -DBARE
+check "ends: no interleaving leaves executors that let go of each other waiting" explore ends
+check "ends: one does if who lets go waits though his own has been let go of" notices ends "invalid end state" -DBLIND
+check "ends: one does if who is to wait is chosen before" notices ends "invalid end state" -DEARLY
 check "descriptor: no interleaving with a close leaves a call waiting, or uses a number that was given back" explore descriptor
 check "descriptor: one does if a slot moves without a look whether it is closed" notices descriptor "invalid end state"
 check "descriptor: one does if a thread looks for a close before it says where it waits" \
