@@ -31,9 +31,10 @@
  *   was given work is: when its run ends, or when it ends itself. See lane.c.
  *
  *   E3: those that wait for each other make no circle, since none waits for one that was let go of after itself. Who has let
- *   go of a pool looks, after that, whether the executor where he is has been let go of as well, and waits, or has it wait, only if
- *   it has not. If that runs on a thread which another executor waits for, a run in work for a thread does, this is true of both.
- *   tests/model/ends.pml explores it. Not seen is a circle that goes through what the pool's tasks await.
+ *   go of a pool looks, after that, whether the executor whose thread this is, or work for a thread from there, has been let go
+ *   of as well. Only if it has not, he waits, or has the executor wait whose code this is. Other threads are a run's, which keeps its
+ *   executor in use, or a main loop's, for which nobody waits. tests/model/ends.pml explores it. Not seen is a circle that goes
+ *   through what the pool's tasks await.
  *
  *   E1: who decides? Code that runs on an executor takes holds without having one. So "nothing holds it" may come about more than
  *   once, and who has brought it about may find that another has since, that the executor has ended and is gone. So he

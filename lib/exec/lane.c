@@ -270,11 +270,9 @@ end_thread (gpointer data)
 static MorrowExecutor *
 find_waiter (void)
 {
-  MorrowExecutor *here = morrow__executor_here (), *of_thread = morrow__executor_of_thread;
+  MorrowExecutor *of_thread = morrow__executor_of_thread;
 
-  if (here == NULL || !morrow__executor_is_in_use (here))
-    return NULL;
-  return of_thread == NULL || morrow__executor_is_in_use (of_thread) ? here : NULL;
+  return of_thread == NULL || morrow__executor_is_in_use (of_thread) ? morrow__executor_here () : NULL;
 }
 
 static void
