@@ -25,8 +25,8 @@
 #define morrow__is_alone() FALSE
 #endif
 
-/* Each is what atomic_..._explicit () of the same arguments is; the order is that of the access which pairs with it, and is
- * told there. */
+/* Each is what atomic_..._explicit () of the same arguments is, but that the exchange, alone, does not compare; the order is that
+ * of the access which pairs with it, and is told there. */
 
 #define morrow__fetch_add(object, n, order)                                               \
   ({                                                                                      \
@@ -42,6 +42,13 @@
 
 #define morrow__fetch_sub(object, n, order) morrow__fetch_add (object, -(n), order)
 
+#ifdef MORROW_ENABLE_DEBUG
+#define morrow__check_unchanged(object, expected) \
+  g_assert (atomic_load_explicit (object, memory_order_relaxed) == (expected))
+#else
+#define morrow__check_unchanged(object, expected) G_STMT_START { } G_STMT_END
+#endif
+
 /* Weak: may fail for no reason.  What @expected points to is what @object was when the caller read it last, with nothing in
  * between: alone, it is so still. */
 #define morrow__compare_exchange(object, expected, desired, success, failure)             \
@@ -51,7 +58,10 @@
     gboolean exchanged_ = TRUE;                                                           \
                                                                                           \
     if (morrow__is_alone ())                                                              \
-      atomic_store_explicit (object_, desired, memory_order_relaxed);                     \
+      {                                                                                   \
+        morrow__check_unchanged (object_, *expected_);                                    \
+        atomic_store_explicit (object_, desired, memory_order_relaxed);                   \
+      }                                                                                   \
     else                                                                                  \
       exchanged_ = atomic_compare_exchange_weak_explicit (object_, expected_, desired,    \
                                                           success, failure);              \

@@ -63,8 +63,8 @@ struct _MorrowExecutorClass
    * running. NULL: it does not, and what is queued on it then is let go. */
   gboolean  (*outlives_users) (MorrowExecutor *self);
 
-  /* Any thread: has morrow__executor_wind_up () called, where it may wait: at once if @here says that this thread may, and it
-   * may wait for code that runs elsewhere too, if there is such. */
+  /* Any thread: has morrow__executor_wind_up () called, where it may wait: at once if @here says that this thread may and, of a
+   * pool, E3 as well; else elsewhere. */
   void      (*arrange_end)   (MorrowExecutor *self, gboolean here);
 
   /* Where morrow__executor_wind_up () was called, which may wait: cancels the tasks that live here, and waits until they have

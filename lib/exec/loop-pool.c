@@ -113,8 +113,9 @@ struct _MorrowLoopPool
  * one that has not started is taken by whichever loop has time.
  *
  * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended. A task
- * that drops a pool waits in the middle of its thread: what the pool's tasks wait for then must not be for that thread to do.
- * Callbacks there of what has not settled are called yet: they keep the pool, but not its tasks.
+ * that drops a pool waits in the middle of its thread: if the pool's tasks wait for another task of its loop then, that is for
+ * ever. It does not wait when its own pool has been dropped, and waits for it. Callbacks on the pool of what has not settled are
+ * still called: they keep the pool, but not its tasks.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW_TYPE_EXECUTOR)
 

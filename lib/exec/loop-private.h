@@ -62,6 +62,7 @@ typedef struct
 {
   MorrowHome     *home;
   MorrowExecutor *executor;
+  MorrowLoop     *loop;
 } MorrowOuter;
 
 struct _MorrowLoop
@@ -163,6 +164,7 @@ void        morrow__loop_post         (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_post_held    (MorrowLoop *self, MorrowJob *job);
 void        morrow__loop_enter        (MorrowLoop *self, MorrowOuter *outer);
 void        morrow__loop_leave        (const MorrowOuter *outer);
+MorrowLoop *morrow__loop_turned_here  (void);
 void        morrow__loop_close        (MorrowLoop *self);
 
 /* scheduler.c */

@@ -92,14 +92,25 @@ morrow__loop_unbind (MorrowLoop *self)
   self->thread = NULL;
 }
 
+/* The innermost loop that this thread turns, NULL for none. It is the thread's home, too, but while one of its tasks runs one of
+ * MorrowInline on its stack. */
+static __thread MorrowLoop *turned;
+
+MorrowLoop *
+morrow__loop_turned_here (void)
+{
+  return turned;
+}
+
 /* Makes this the loop of the thread, whatever was that before: another, this one, or none. */
 void
 morrow__loop_enter (MorrowLoop *self, MorrowOuter *outer)
 {
   bind_to_thread (self);
-  *outer = (MorrowOuter) { morrow__home, morrow__executor_current };
+  *outer = (MorrowOuter) { morrow__home, morrow__executor_current, turned };
   morrow__home = &self->home;
   morrow__executor_current = self->executor;
+  turned = self;
 }
 
 void
@@ -107,6 +118,7 @@ morrow__loop_leave (const MorrowOuter *outer)
 {
   morrow__home = outer->home;
   morrow__executor_current = outer->executor;
+  turned = outer->loop;
 }
 
 /* --- posting ----------------------------------------------------------------------------------------------------- */

@@ -76,7 +76,7 @@ morrow__reactor_control (MorrowLoop *self, int operation, int fd, guint32 events
 static void
 part_from_parent (void)
 {
-  MorrowLoop *here = morrow__loop_here ();
+  MorrowLoop *here = morrow__loop_turned_here ();
 
   if (here == NULL)
     return;
@@ -874,18 +874,19 @@ find_forker (MorrowLoop *self)
   return NULL;
 }
 
-/* In a forked child, where a dispatch comes to its end that has begun in the parent. The next will not be asked for. */
+/* In a forked child, where a dispatch comes to its end that has begun in the parent. Another task may fork meanwhile: then this goes
+ * on in a child of the child's. */
 static void
 turn_in_child (MorrowLoop *self)
 {
-  MorrowTask *task = find_forker (self);
+  MorrowTask *task;
 
-  if (task == NULL)
-    return;
-
-  morrow__future_ref (&task->future);
-  morrow__loop_run_until (self, &task->future);
-  morrow_future_unref (&task->future);
+  while ((task = find_forker (self)) != NULL)
+    {
+      morrow__future_ref (&task->future);
+      morrow__loop_run_until (self, &task->future);
+      morrow_future_unref (&task->future);
+    }
 }
 
 static gboolean
@@ -893,6 +894,9 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
   MorrowOuter outer;
+
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
+    return G_SOURCE_CONTINUE;   /* a source that was dispatched just before has forked */
 
   g_object_ref (self);
   morrow__loop_enter (self, &outer);

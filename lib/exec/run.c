@@ -112,7 +112,7 @@ get_outcome (MorrowFuture *main, gboolean interrupted, GValue *result, GError **
  * When @main has ended, the tasks that are left over on @executor, whoever started them, are cancelled, and waited for: in
  * them every await fails from then on, but for one of a morrow_shield (). Threads of morrow_to_thread () are waited for
  * too, and so are callbacks and submitted work, if they are queued: all of them may use what @main's caller has on its
- * stack. So are the pools that were dropped there, until they have ended.
+ * stack. So is what lives on pools that were dropped there.
  *
  * An executor has one run at a time. Threads that share a pool give it tasks with morrow_executor_spawn (), and wait for
  * them with morrow_future_wait (): that needs no run.

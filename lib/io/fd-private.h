@@ -12,7 +12,8 @@
  *
  * A DESCRIPTOR THAT IS READY, poll () says, while the call would block: once the peer has hung up and what is asked for are
  *   errors, say, or where all that there is lies before the place of a peek. That may last. A call on a thread that waits again
- *   has met it, and waits for edges from then on, as it would on a loop: a set of its own tells of them. */
+ *   may have met it, or what was there has been taken by somebody else. It waits for edges from then on, as it would on a loop: a
+ *   set of its own tells of them. Where there is no descriptor left for that, it looks again now and then. */
 
 #pragma once
 

@@ -18,6 +18,8 @@
 #include "exec/scheduler-private.h"
 #include "io/fd-private.h"
 
+#define PAUSE_WITHOUT_EDGES 1000   /* microseconds */
+
 /**
  * MorrowFd: (ref-func morrow_fd_ref) (unref-func morrow_fd_unref)
  *
@@ -300,7 +302,7 @@ set_pollers (MorrowFd *self, guint sides, MorrowThreadHome *home)
 
 /* Of what there is already the set tells too: it may have come since the call was tried. */
 static gboolean
-open_edges (MorrowFd *self, int events, MorrowFdWaits *waits, GError **error)
+open_edges (MorrowFd *self, int events, MorrowFdWaits *waits)
 {
   struct epoll_event event = { .events = (guint32) events | EPOLLET };   /* epoll has taken its values from poll () */
 
@@ -308,22 +310,9 @@ open_edges (MorrowFd *self, int events, MorrowFdWaits *waits, GError **error)
   if (waits->edges >= 0 && epoll_ctl (waits->edges, EPOLL_CTL_ADD, self->fd, &event) == 0)
     return TRUE;
 
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "The descriptor cannot be waited for: %s", g_strerror (errno));
+  morrow__fd_end_waits (waits);
+  waits->edges = -1;
   return FALSE;
-}
-
-/* What is polled. */
-static gboolean
-prepare_poll (MorrowFd *self, MorrowPoll *wait, MorrowFdWaits *waits, GError **error)
-{
-  if (waits == NULL || !waits->has_waited)
-    return TRUE;
-  if (waits->edges < 0 && !open_edges (self, wait->events, waits, error))
-    return FALSE;
-
-  wait->fd = waits->edges;
-  wait->events = POLLIN;
-  return TRUE;
 }
 
 static void
@@ -345,8 +334,13 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWait
   guint sides = morrow__fd_sides (events);
   gboolean ok = TRUE;
 
-  if (!prepare_poll (self, &wait, waits, error))
-    return FALSE;
+  if (waits != NULL && waits->has_waited)
+    {
+      if (waits->edges < 0 && !open_edges (self, events, waits))
+        return morrow__fd_pause (self, PAUSE_WITHOUT_EDGES, deadline, error);
+      wait.fd = waits->edges;
+      wait.events = POLLIN;
+    }
 
   if (set_pollers (self, sides, home))
     ok = morrow__thread_home_poll (home, &wait, error);

@@ -25,8 +25,8 @@ sched_getcpu (void)
   return cpu;
 }
 
-/* The thread is where the test says, until the kernel says otherwise: then the thread was away, and for longer than a ceiling
- * lasts. */
+/* The thread is where the test says, until the kernel, which only writes there, says otherwise: then the thread was away, and for
+ * longer than a ceiling lasts. */
 static void
 be_on (int n)
 {

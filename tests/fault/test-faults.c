@@ -296,6 +296,158 @@ START_TEST (task_that_forks_in_a_main_loop_may_sleep_in_the_child)
 }
 END_TEST
 
+static gboolean
+fork_here (gpointer data, GValue *result, GError **error)
+{
+  *(pid_t *) data = fork ();
+  return TRUE;
+}
+
+/* On an executor that runs it on the stack of the task that awaits it. */
+static gboolean
+wait_in_child_of_inline (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowExecutor) inline_executor = morrow_inline_new ();
+  int status;
+  pid_t child = -1;
+
+  ck_assert (morrow_await (morrow_executor_spawn (inline_executor, morrow_coroutine (fork_here, &child, NULL)), error));
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      morrow_check_end_child (morrow_await (morrow_sleep (0.01), NULL) &&
+                              morrow_await (morrow_to_thread (return_int, NULL, NULL), NULL) ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  return TRUE;
+}
+
+/* _i: 0 in a run, 1 in a main loop. */
+START_TEST (task_that_forks_in_one_of_inline_may_wait_in_the_child)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  if (_i == 0)
+    run_scene_on (loop, wait_in_child_of_inline, NULL);
+  else
+    await_as_guest (wait_in_child_of_inline, NULL, context);
+}
+END_TEST
+
+/* Two tasks, of which the second forks in the child of the first, and ends after it. */
+typedef struct
+{
+  MorrowPromise *promises[2];   /* the first has forked, the second has */
+  MorrowFuture  *forked[2];     /* of these */
+  MorrowFuture  *first;
+} Generations;
+
+static gboolean
+fork_in_the_child (gpointer data, GValue *result, GError **error)
+{
+  Generations *self = data;
+  int status;
+  pid_t parent = getpid (), child;
+
+  if (!morrow_future_await (self->forked[0], error) || getpid () == parent)
+    return *error == NULL;
+
+  ck_assert (morrow_await (morrow_sleep (0.01), error));   /* until the dispatch would have ended in which the first has forked */
+  child = fork ();
+  morrow_promise_resolve (self->promises[1]);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      morrow_check_end_child (morrow_future_await (self->first, NULL) && morrow_await (morrow_sleep (0.01), NULL) ? 0 : 1);
+    }
+  morrow_check_end_child (waitpid (child, &status, 0) == child && status == 0 ? 0 : 1);
+  return TRUE;
+}
+
+static gboolean
+fork_first (gpointer data, GValue *result, GError **error)
+{
+  Generations *self = data;
+  int status;
+  pid_t child;
+
+  if (!morrow_yield (error))   /* the second waits */
+    return FALSE;
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  morrow_promise_resolve (self->promises[0]);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      return morrow_future_await (self->forked[1], error);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (status == 0, "status %x", status);
+  return TRUE;
+}
+
+START_TEST (task_that_forks_in_the_child_of_another_that_forked_goes_on_there)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  Generations generations;
+  MorrowFuture *second;
+
+  for (guint i = 0; i < 2; i++)
+    generations.forked[i] = new_pending (&generations.promises[i]);
+  generations.first = morrow_executor_spawn (loop, morrow_coroutine (fork_first, &generations, NULL));
+  second = morrow_executor_spawn (loop, morrow_coroutine (fork_in_the_child, &generations, NULL));
+  while (!morrow_future_is_settled (generations.first) || !morrow_future_is_settled (second))
+    g_main_context_iteration (context, TRUE);
+
+  morrow_future_unref (second);
+  morrow_future_unref (generations.first);
+  for (guint i = 0; i < 2; i++)
+    {
+      morrow_promise_resolve (generations.promises[i]);
+      morrow_promise_unref (generations.promises[i]);
+      morrow_future_unref (generations.forked[i]);
+    }
+}
+END_TEST
+
+static gboolean
+count_call (gpointer data, GValue *result, GError **error)
+{
+  ++*(guint *) data;
+  return TRUE;
+}
+
+/* Two loops are sources of one context, and both are to be dispatched when a task on the first forks. */
+START_TEST (other_loop_of_a_context_is_left_alone_in_a_child)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (MorrowExecutor) other = morrow_loop_new (context);
+  pid_t child = -1;
+  guint n_calls = 0;
+  int status;
+  MorrowFuture *task = morrow_executor_spawn (loop, morrow_coroutine (fork_here, &child, NULL));
+
+  morrow_future_unref (morrow_executor_spawn (other, morrow_coroutine (count_call, &n_calls, NULL)));
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  if (child == 0)
+    morrow_check_end_child (n_calls == 0 ? 0 : 1);
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+  while (n_calls == 0)
+    g_main_context_iteration (context, TRUE);
+  morrow_future_unref (task);
+}
+END_TEST
+
 typedef struct
 {
   pid_t child;         /* 0 in the child */
@@ -1023,6 +1175,9 @@ faults_suite (void)
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
+  tcase_add_loop_test (forks, task_that_forks_in_one_of_inline_may_wait_in_the_child, 0, 2);
+  tcase_add_test (forks, task_that_forks_in_the_child_of_another_that_forked_goes_on_there);
+  tcase_add_test (forks, other_loop_of_a_context_is_left_alone_in_a_child);
   tcase_add_test (forks, main_loop_goes_on_in_the_child_when_the_task_that_forked_has_ended);
   tcase_add_loop_test (forks, child_that_waits_takes_no_event_of_its_parents, 0, N_EVENTS_OF_THE_PARENT * 2);
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
