@@ -175,9 +175,9 @@ peek_again_and_again (gpointer data, GValue *result, GError **error)
   ck_assert_int_eq (write (fds[1], "x", 1), 1);
   fd = morrow_fd_new (fds[0]);
   ck_assert (morrow_await (morrow_sleep (0.001), error));   /* now there is what sleeps are told by, */
-  peek_in_vain (fd, 1000);                                  /* and what the thread is woken by */
+  peek_in_vain (fd, 200000);                                /* and what the thread is woken by: it waits, however slow it is */
   leave_descriptors (0);
-  peek_in_vain (fd, 5000);
+  peek_in_vain (fd, 20000);
   give_descriptors_back ();
   peek_in_vain (fd, 1000);
   close (fds[1]);
