@@ -242,7 +242,7 @@ static inline gboolean
 morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 {
   if (morrow__future_is_lazy (self))
-    self->ops->start (self, morrow__executor_current);
+    self->ops->start (self, morrow__executor_current);   /* which is looked at only here */
   return morrow__future_push_waiter (self, waiter);
 }
 

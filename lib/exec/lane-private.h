@@ -26,6 +26,6 @@ gboolean morrow__lane_is_busy (MorrowExecutor *executor, void (*wake) (gpointer 
 gulong   morrow__lane_count_ended (MorrowExecutor *executor);
 
 /* Has @executor end: at once if @here says that this thread may wait for what that takes, else on a thread for it, which counts
- * as an errand from here. The end of a pool takes the ends of its tasks, for which no thread may wait that runs any. */
+ * as an errand from here. The end of a pool takes the ends of its tasks, for which not every thread may wait that runs any: E3. */
 void     morrow__lane_arrange_end         (MorrowExecutor *executor, gboolean here);
 void     morrow__lane_arrange_end_of_pool (MorrowExecutor *executor, gboolean here);

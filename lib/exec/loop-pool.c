@@ -114,8 +114,8 @@ struct _MorrowLoopPool
  *
  * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended. A task
  * that drops a pool waits in the middle of its thread: if the pool's tasks wait for another task of its loop then, that is for
- * ever. It does not wait when its own pool has been dropped, and waits for it. Callbacks on the pool of what has not settled are
- * still called: they keep the pool, but not its tasks.
+ * ever. A task whose own pool has been dropped, which waits for the task, does not wait. Callbacks on the pool of what has not
+ * settled are still called: they keep the pool, but not its tasks.
  */
 G_DEFINE_FINAL_TYPE (MorrowLoopPool, morrow_loop_pool, MORROW_TYPE_EXECUTOR)
 
