@@ -149,26 +149,35 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
 
-/* Fires what is due at @due, in @n_steps steps at most. Returns: whether it took as many. */
-static gboolean
-fire_some (MorrowLoop *self, gint64 due, guint n_steps)
+/* Fires up to @n_alarms of what is due at @due, while less than *@n_steps steps of the timers have been taken, which it counts
+ * down. Returns: how many; if less, and steps are left, that was all. */
+static guint
+fire_some (MorrowLoop *self, gint64 due, guint n_alarms, guint *n_steps)
 {
   MorrowTimer *timer;
+  guint n = 0;
 
-  while ((timer = morrow__timers_pop_due (&self->timers, due, &n_steps)) != NULL)
+  while (n < n_alarms && (timer = morrow__timers_pop_due (&self->timers, due, n_steps)) != NULL)
     {
       MorrowAlarm *alarm = morrow__container_of (timer, MorrowAlarm, timer);
 
       alarm->fire (alarm);
+      n++;
     }
-  return n_steps == 0;
+  return n;
 }
 
 static void
 fire_due (MorrowLoop *self, gint64 due)
 {
-  while (fire_some (self, due, G_MAXUINT))
-    ;
+  guint n_steps;
+
+  do
+    {
+      n_steps = G_MAXUINT;
+      fire_some (self, due, G_MAXUINT, &n_steps);
+    }
+  while (n_steps == 0);
 }
 
 /* How many jobs, or steps of the timers, may come before the next look at the clock, when the last @n took so long. */
@@ -180,20 +189,25 @@ next_portion (guint n, gint64 took)
   return MAX (1, n * PORTION_TIME / took);
 }
 
-/* Inside somebody's main loop: what is left at @until is still due at the next turn. */
+/* Inside somebody's main loop: what is left at @until is still due at the next turn. Steps in which timers only move say nothing
+ * of what the first alarm will take. */
 static void
 fire_due_until (MorrowLoop *self, gint64 due, gint64 until)
 {
   gint64 before, now = due;
-  guint n = 1;
+  guint n_alarms = 1, n_steps = 1, left, n;
 
   do
     {
-      if (!fire_some (self, due, n))
+      left = n_steps;
+      n = fire_some (self, due, n_alarms, &left);
+      if (n < n_alarms && left > 0)
         return;
       before = now;
       now = morrow__clock_now ();
-      n = next_portion (n, now - before);
+      n_steps = next_portion (n_steps, now - before);
+      if (n > 0)
+        n_alarms = next_portion (n, now - before);
     }
   while (now < until);
 }
