@@ -43,6 +43,8 @@ morrow_sources = \
   lib/base/ring.c \
   lib/base/room-private.h \
   lib/base/room.c \
+  lib/base/slabs-private.h \
+  lib/base/slabs.c \
   lib/base/spin-private.h \
   lib/base/spin.c \
   lib/base/timers-private.h \

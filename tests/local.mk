@@ -18,6 +18,7 @@ test_programs = \
   tests/base/test-parker \
   tests/base/test-ring \
   tests/base/test-room \
+  tests/base/test-slabs \
   tests/base/test-spin \
   tests/base/test-timers \
   tests/base/test-wakeup \
@@ -47,6 +48,8 @@ test_programs = \
   tests/http/test-show \
   tests/compare/test-testserver
 
+# What it tells the kernel passes through it.
+tests_base_test_slabs_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=madvise
 # Its mappings and advice pass through it, to fail on demand.
 tests_fiber_test_stack_faults_LDFLAGS = \
   $(AM_LDFLAGS) -Wl,--wrap=mmap,--wrap=madvise,--wrap=mprotect,--wrap=syscall

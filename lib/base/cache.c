@@ -13,24 +13,19 @@
  * end, and where the cache is off, max_items is 0 and no bin ever holds anything: then every call
  * comes to the slow paths here, and the inlined ones need not ask.
  *
- * Slabs.  A slab is SLAB_SIZE bytes of objects of one class.  What describes it lies outside of it,
- * in a table at the start of the arena that it is part of, found from an object's address by masks:
- * beside the objects it would always fall into the same few sets of the processor's cache.  The
- * objects that were freed are on the slab's list; those never used lie behind one another at its
- * end.  An object goes back to its own slab, from whatever thread: this is how objects that one
- * thread makes and another frees flow back.
+ * Slabs.  A slab is MORROW_SLAB_SIZE bytes of objects of one class, found from an object's address by
+ * masks (slabs.c).  The objects that were freed are on the slab's list; those never used lie behind
+ * one another at its end.  An object goes back to its own slab, from whatever thread: this is how
+ * objects that one thread makes and another frees flow back.
  *
- * Return.  A slab whose objects are all free becomes a spare, for any class; when the spares exceed
- * SPARE_BYTES its pages are given to the system with MADV_DONTNEED and only its addresses are kept.
- * (Unmapping single slabs would leave a mapping for each piece, and the kernel allows 65,530.)
- * What stays resident after everything was freed is therefore at most SPARE_BYTES, plus for each
- * thread and class the slabs of max_items objects: MAX_ITEMS, or what the last slab had and a BATCH,
- * until what is given back has shrunk it.
+ * Return.  A slab whose objects are all free becomes a spare, for any class; of the spares those
+ * beyond SPARE_BYTES give their memory to the system.  What stays resident after everything was
+ * freed is therefore at most SPARE_BYTES, plus for each thread and class the slabs of max_items
+ * objects: MAX_ITEMS, or what the last slab had and a BATCH, until what is given back has shrunk it.
  *
- * Locks.  A lock for each class, and inside of it the one of the spares and arenas.  Neither is
- * held during a system call that gives memory back.  fork () takes them all, so that a child finds
- * whole what it goes on with, and forgets the threads that it has not: what their bins held counts
- * as in use there.
+ * Locks.  A lock for each class, and inside of it the one of slabs.c.  Neither is held during a
+ * system call that gives memory back.  fork () takes them all, so that a child finds whole what it
+ * goes on with, and forgets the threads that it has not: what their bins held counts as in use there.
  *
  * The cache is off, and every object comes from malloc, under AddressSanitizer, ThreadSanitizer and
  * Valgrind, so that they see each use after free, and with MORROW_CACHE=malloc in the
@@ -41,15 +36,14 @@
 #include "base/cache-private.h"
 
 #include "base/list-private.h"
+#include "base/slabs-private.h"
 
-#include <errno.h>
 #ifdef HAVE_MALLINFO2
 #include <malloc.h>
 #endif
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #if defined (__has_include)
 #if __has_include (<valgrind/valgrind.h>)
@@ -72,14 +66,6 @@
 #define BUILT_WITH_SANITIZER 0
 #endif
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
-#define SLAB_SIZE   ((gsize) 32 * 1024)
-#define ARENA_SIZE  ((gsize) 16 * 1024 * 1024)
-#define N_SLABS     (ARENA_SIZE / SLAB_SIZE)
-
 /* Room for the second hundred thousand tasks to find the memory of the first. */
 #ifndef MORROW_CACHE_SPARE_BYTES
 #define MORROW_CACHE_SPARE_BYTES ((gsize) 32 * 1024 * 1024)
@@ -90,20 +76,6 @@ enum
   BATCH = 32,
   MAX_ITEMS = 64
 };
-
-typedef struct
-{
-  MorrowList       link;        /* In usable, touched or untouched; in none when nothing is free. */
-  MorrowCacheItem *items;       /* Freed objects. */
-  guint16          n_taken;     /* Objects that are in use or in bins. */
-  guint16          n_fresh;     /* Objects never used: the last so many. */
-  guint16          size_class;
-} Slab;                         /* All under the lock of its depot, or of spares while there. */
-
-typedef struct
-{
-  Slab slabs[N_SLABS];          /* The first one, where this table is, describes nothing. */
-} Arena;
 
 typedef struct
 {
@@ -137,16 +109,6 @@ static const guint16 class_sizes[MORROW_CACHE_N_CLASSES] =
 
 static Depot depots[MORROW_CACHE_N_CLASSES];
 
-static struct
-{
-  GMutex     lock;
-  MorrowList touched;           /* Free slabs that have their memory, */
-  gsize      n_touched;
-  MorrowList untouched;         /* and those that gave it back. */
-  Arena     *arena;             /* The newest, */
-  guint      n_unused;          /* whose last so many slabs were never used. */
-} spares;
-
 /* A lock of its own, held inside of none.  Those of this process. */
 static struct
 {
@@ -161,109 +123,27 @@ static _Atomic (gssize) n_plain;
 static gboolean is_plain;
 static pthread_key_t thread_key;
 
-/* Slabs and arenas. */
-
-static inline Arena *
-arena_of (gconstpointer address)
-{
-  return (Arena *) ((guintptr) address & ~(guintptr) (ARENA_SIZE - 1));
-}
-
-static inline Slab *
-slab_of (gconstpointer item)
-{
-  return &arena_of (item)->slabs[((guintptr) item & (ARENA_SIZE - 1)) / SLAB_SIZE];
-}
-
-static inline gchar *
-slab_memory (Slab *slab)
-{
-  Arena *arena = arena_of (slab);
-
-  return (gchar *) arena + (gsize) (slab - arena->slabs) * SLAB_SIZE;
-}
-
-static inline Slab *
-slab_at (MorrowList *link)
-{
-  return morrow__list_entry (link, Slab, link);
-}
+/* Slabs. */
 
 static inline guint
 slab_capacity (guint size_class)
 {
-  return SLAB_SIZE / class_sizes[size_class];
+  return MORROW_SLAB_SIZE / class_sizes[size_class];
 }
 
 static inline gboolean
-slab_is_usable (Slab *slab)
+slab_is_usable (MorrowSlab *slab)
 {
   return slab->items != NULL || slab->n_fresh > 0;
 }
 
-/* Maps twice the size, so that an aligned half can be cut out. */
-static Arena *
-arena_new (void)
+/* Returns: a slab of which nothing is taken. */
+static MorrowSlab *
+slab_new (guint    size_class,
+          gboolean populate)
 {
-  gchar *mapping, *aligned;
+  MorrowSlab *slab = morrow__slab_acquire (populate);
 
-  G_STATIC_ASSERT (sizeof (Arena) <= SLAB_SIZE);
-
-  mapping = mmap (NULL, 2 * ARENA_SIZE, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED)
-    g_error ("Could not map %" G_GSIZE_FORMAT " bytes: %s", 2 * ARENA_SIZE, g_strerror (errno));
-
-  aligned = (gchar *) arena_of (mapping + ARENA_SIZE - 1);
-  if (aligned > mapping)
-    munmap (mapping, aligned - mapping);
-  munmap (aligned + ARENA_SIZE, mapping + ARENA_SIZE - aligned);
-  /* A huge page would tie 64 slabs together that come and go one by one. */
-  madvise (aligned, ARENA_SIZE, MADV_NOHUGEPAGE);
-  return (Arena *) aligned;
-}
-
-/* With the lock of spares.  Returns: a slab that never had memory. */
-static Slab *
-next_unused (void)
-{
-  if (spares.n_unused == 0)
-    {
-      spares.arena = arena_new ();
-      spares.n_unused = N_SLABS - 1;
-    }
-  return &spares.arena->slabs[N_SLABS - spares.n_unused--];
-}
-
-/* Returns: a slab of which nothing is taken.  With @populate its memory comes in one system call,
- * not page by page. */
-static Slab *
-slab_acquire (guint    size_class,
-              gboolean populate)
-{
-  Slab *slab;
-
-  g_mutex_lock (&spares.lock);
-  if (!morrow__list_is_empty (&spares.touched))
-    {
-      populate = FALSE;
-      slab = slab_at (spares.touched.next);
-      spares.n_touched--;
-      morrow__list_remove (&slab->link);
-    }
-  else if (!morrow__list_is_empty (&spares.untouched))
-    {
-      slab = slab_at (spares.untouched.next);
-      morrow__list_remove (&slab->link);
-    }
-  else
-    slab = next_unused ();
-  g_mutex_unlock (&spares.lock);
-
-  /* A kernel that does not know this (before 5.14) refuses, and the pages come as they are
-   * touched. */
-  if (populate)
-    madvise (slab_memory (slab), SLAB_SIZE, MADV_POPULATE_WRITE);
   slab->items = NULL;
   slab->n_taken = 0;
   slab->n_fresh = slab_capacity (size_class);
@@ -271,34 +151,10 @@ slab_acquire (guint    size_class,
   return slab;
 }
 
-/* Makes a spare of @slab if fewer than @max_spares are there, else gives its pages to the
- * system. */
-static void
-slab_release (Slab  *slab,
-              gsize  max_spares)
-{
-  g_mutex_lock (&spares.lock);
-  if (spares.n_touched < max_spares)
-    {
-      morrow__list_prepend (&spares.touched, &slab->link);
-      spares.n_touched++;
-    }
-  else
-    {
-      g_mutex_unlock (&spares.lock);
-      madvise (slab_memory (slab), SLAB_SIZE, MADV_DONTNEED);
-      g_mutex_lock (&spares.lock);
-      morrow__list_prepend (&spares.untouched, &slab->link);
-    }
-  g_mutex_unlock (&spares.lock);
-}
-
-/* Depots. */
-
 /* Takes all the freed objects of @slab, or some fresh ones.  Returns: how many, linked from
  * @items. */
 static guint
-slab_take (Slab             *slab,
+slab_take (MorrowSlab       *slab,
            MorrowCacheItem **items)
 {
   gsize size = class_sizes[slab->size_class];
@@ -314,7 +170,7 @@ slab_take (Slab             *slab,
       return n_freed;
     }
 
-  end = slab_memory (slab) + (slab_capacity (slab->size_class) - slab->n_fresh + n_fresh) * size;
+  end = morrow__slab_memory (slab) + (slab_capacity (slab->size_class) - slab->n_fresh + n_fresh) * size;
   for (guint i = 0; i < n_fresh; i++)
     {
       end -= size;
@@ -326,20 +182,22 @@ slab_take (Slab             *slab,
   return n_fresh;
 }
 
+/* Depots. */
+
 /* Returns: how many objects of the class, at least one, linked from @items. */
 static guint
 depot_take (guint             size_class,
             MorrowCacheItem **items)
 {
   Depot *depot = &depots[size_class];
-  Slab *slab;
+  MorrowSlab *slab;
   guint n;
 
   g_mutex_lock (&depot->lock);
   if (morrow__list_is_empty (&depot->usable))
     /* A class's first slab may well stay its only one, and nearly unused. */
-    morrow__list_prepend (&depot->usable, &slab_acquire (size_class, depot->n_taken > 0)->link);
-  slab = slab_at (depot->usable.next);
+    morrow__list_prepend (&depot->usable, &slab_new (size_class, depot->n_taken > 0)->link);
+  slab = morrow__slab_at (depot->usable.next);
   n = slab_take (slab, items);
   slab->n_taken += n;
   depot->n_taken += n;
@@ -357,12 +215,12 @@ depot_put_run (Depot            *depot,
                guint            *n,
                MorrowList       *emptied)
 {
-  Slab *slab = slab_of (items);
+  MorrowSlab *slab = morrow__slab_of (items);
   MorrowCacheItem *last = items;
   MorrowCacheItem *rest;
   guint n_run = 1;
 
-  while (n_run < *n && slab_of (last->next) == slab)
+  while (n_run < *n && morrow__slab_of (last->next) == slab)
     {
       last = last->next;
       n_run++;
@@ -402,7 +260,7 @@ depot_put (guint            size_class,
   morrow__list_foreach_safe (&emptied, link, after)
     {
       morrow__list_remove (link);
-      slab_release (slab_at (link), MORROW_CACHE_SPARE_BYTES / SLAB_SIZE);
+      morrow__slab_release (morrow__slab_at (link), MORROW_CACHE_SPARE_BYTES / MORROW_SLAB_SIZE);
     }
   return items;
 }
@@ -442,7 +300,7 @@ hold_all (void)
 {
   for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
     g_mutex_lock (&depots[i].lock);
-  g_mutex_lock (&spares.lock);
+  morrow__slabs_hold ();
   g_mutex_lock (&threads.lock);
 }
 
@@ -450,7 +308,7 @@ static void
 let_all_go (void)
 {
   g_mutex_unlock (&threads.lock);
-  g_mutex_unlock (&spares.lock);
+  morrow__slabs_let_go ();
   for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
     g_mutex_unlock (&depots[i].lock);
 }
@@ -474,8 +332,7 @@ process_init (void)
 
   for (guint i = 0; i < MORROW_CACHE_N_CLASSES; i++)
     morrow__list_init (&depots[i].usable);
-  morrow__list_init (&spares.touched);
-  morrow__list_init (&spares.untouched);
+  morrow__slabs_init ();
   morrow__list_init (&threads.list);
   pthread_key_create (&thread_key, thread_end);
   pthread_atfork (hold_all, let_all_go, begin_child);
@@ -582,28 +439,11 @@ trim_malloc (gsize keep)
 void
 morrow__cache_trim (gsize keep)
 {
-  MorrowList released;
-
   if (thread_get_state () == THREAD_PLAIN)
     return;
 
   thread_empty_bins ();
-  morrow__list_init (&released);
-  g_mutex_lock (&spares.lock);
-  for (; spares.n_touched > keep / SLAB_SIZE; spares.n_touched--)
-    {
-      MorrowList *link = spares.touched.next;
-
-      morrow__list_remove (link);
-      morrow__list_append (&released, link);
-    }
-  g_mutex_unlock (&spares.lock);
-
-  morrow__list_foreach_safe (&released, link, after)
-    {
-      morrow__list_remove (link);
-      slab_release (slab_at (link), 0);
-    }
+  morrow__slabs_trim (keep / MORROW_SLAB_SIZE);
   trim_malloc (keep);
 }
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Slabs come from arenas, which are mapped and stay.  A slab is
+ *
+ *   unused     of the newest arena: it never had memory,
+ *   taken      by the cache,
+ *   touched    spare, with its memory, or
+ *   untouched  spare, without: it gave it back with MADV_DONTNEED, and only its addresses are kept.
+ *
+ * (Unmapping single slabs would leave a mapping for each piece, and the kernel allows 65,530.)  Memory is given back
+ * when more is spare than may be kept: that of a region, 64 slabs that lie behind one another, in one system call as long as
+ * there is one of which all are touched, or else that of one slab.
+ *
+ * All have small pages.  A huge page would tie the slabs of a region together, which come and go one by one; and on a
+ * guest that reports its free memory to its host it is memory that the host has to find anew.
+ *
+ * One lock, which is held during no system call but the mapping of an arena. */
+
+#include "config.h"
+
+#include "base/slabs-private.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define N_SLABS   (MORROW_ARENA_SIZE / MORROW_SLAB_SIZE)
+#define N_REGIONS (N_SLABS / REGION_SLABS)
+
+enum
+{
+  REGION_SLABS = 64
+};
+
+/* All under the lock. */
+typedef struct
+{
+  MorrowList link;              /* In whole, while all of its slabs are touched. */
+  guint      n_touched;
+} Region;
+
+typedef struct
+{
+  MorrowSlab slabs[N_SLABS];
+  Region     regions[N_REGIONS];
+} Arena;
+
+static struct
+{
+  GMutex      lock;
+  MorrowList  touched;          /* Slabs, */
+  gsize       n_touched;
+  MorrowList  untouched;        /* and slabs. */
+  MorrowList  whole;            /* Regions. */
+  MorrowSlab *unused;           /* The next one, */
+  gsize       n_unused;         /* and how many there are. */
+} spares;
+
+/* Of an address in it. */
+static inline Arena *
+arena_of (gconstpointer address)
+{
+  return (Arena *) ((guintptr) address & ~(guintptr) (MORROW_ARENA_SIZE - 1));
+}
+
+static inline Region *
+region_of (MorrowSlab *slab)
+{
+  Arena *arena = arena_of (slab);
+
+  return &arena->regions[(gsize) (slab - arena->slabs) / REGION_SLABS];
+}
+
+/* Maps twice the size, so that an aligned half can be cut out. */
+static Arena *
+arena_new (void)
+{
+  gchar *mapping, *aligned;
+
+  G_STATIC_ASSERT (sizeof (Arena) <= MORROW_SLAB_SIZE);
+
+  mapping = mmap (NULL, 2 * MORROW_ARENA_SIZE, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED)
+    g_error ("Could not map %" G_GSIZE_FORMAT " bytes: %s", 2 * MORROW_ARENA_SIZE, g_strerror (errno));
+
+  aligned = (gchar *) arena_of (mapping + MORROW_ARENA_SIZE - 1);
+  if (aligned > mapping)
+    munmap (mapping, aligned - mapping);
+  munmap (aligned + MORROW_ARENA_SIZE, mapping + MORROW_ARENA_SIZE - aligned);
+  madvise (aligned, MORROW_ARENA_SIZE, MADV_NOHUGEPAGE);
+  return (Arena *) aligned;
+}
+
+/* --- spare slabs; all with the lock ---------------------------------------------------------------------------- */
+
+/* A table's own slab is none of its region. */
+static inline guint
+region_size (Region *region)
+{
+  return region == arena_of (region)->regions ? REGION_SLABS - 1 : REGION_SLABS;
+}
+
+static void
+keep_touched (MorrowSlab *slab)
+{
+  Region *region = region_of (slab);
+
+  morrow__list_prepend (&spares.touched, &slab->link);
+  spares.n_touched++;
+  if (++region->n_touched == region_size (region))
+    morrow__list_append (&spares.whole, &region->link);
+}
+
+static void
+take_touched (MorrowSlab *slab)
+{
+  Region *region = region_of (slab);
+
+  morrow__list_remove (&slab->link);
+  spares.n_touched--;
+  if (region->n_touched-- == region_size (region))
+    morrow__list_remove (&region->link);
+}
+
+static MorrowSlab *
+take_untouched (void)
+{
+  MorrowSlab *slab = morrow__slab_at (spares.untouched.next);
+
+  morrow__list_remove (&slab->link);
+  return slab;
+}
+
+static MorrowSlab *
+take_unused (void)
+{
+  if (spares.n_unused == 0)
+    {
+      spares.unused = arena_new ()->slabs + 1;
+      spares.n_unused = N_SLABS - 1;
+    }
+  spares.n_unused--;
+  return spares.unused++;
+}
+
+/* That of @n slabs from @first on, which are in no list.  The lock is not held meanwhile. */
+static void
+give_back (MorrowSlab *first,
+           guint       n)
+{
+  g_mutex_unlock (&spares.lock);
+  madvise (morrow__slab_memory (first), n * MORROW_SLAB_SIZE, MADV_DONTNEED);
+  g_mutex_lock (&spares.lock);
+  for (guint i = 0; i < n; i++)
+    morrow__list_append (&spares.untouched, &first[i].link);
+}
+
+/* Returns: a region all of whose slabs are touched, %NULL when there is none. */
+static inline Region *
+find_whole (void)
+{
+  return morrow__list_is_empty (&spares.whole) ? NULL : morrow__list_entry (spares.whole.next, Region, link);
+}
+
+static void
+give_whole_back (Region *region)
+{
+  Arena *arena = arena_of (region);
+  guint n = region_size (region);
+  MorrowSlab *first = &arena->slabs[(region - arena->regions + 1) * REGION_SLABS - n];
+
+  for (guint i = 0; i < n; i++)
+    take_touched (&first[i]);
+  give_back (first, n);
+}
+
+/* --- for the cache ----------------------------------------------------------------------------------------------- */
+
+void
+morrow__slabs_init (void)
+{
+  morrow__list_init (&spares.touched);
+  morrow__list_init (&spares.untouched);
+  morrow__list_init (&spares.whole);
+}
+
+MorrowSlab *
+morrow__slab_acquire (gboolean populate)
+{
+  MorrowSlab *slab;
+
+  g_mutex_lock (&spares.lock);
+  if (!morrow__list_is_empty (&spares.touched))
+    {
+      slab = morrow__slab_at (spares.touched.next);
+      take_touched (slab);
+      populate = FALSE;
+    }
+  else
+    slab = morrow__list_is_empty (&spares.untouched) ? take_unused () : take_untouched ();
+  g_mutex_unlock (&spares.lock);
+
+  /* A kernel that does not know this (before 5.14) refuses, and the pages come as they are
+   * touched. */
+  if (populate)
+    madvise (morrow__slab_memory (slab), MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
+  return slab;
+}
+
+void
+morrow__slab_release (MorrowSlab *slab,
+                      gsize       max_spares)
+{
+  Region *whole;
+
+  g_mutex_lock (&spares.lock);
+  whole = find_whole ();
+  if (spares.n_touched >= max_spares && whole != NULL)
+    give_whole_back (whole);
+  if (spares.n_touched < max_spares)
+    keep_touched (slab);
+  else
+    give_back (slab, 1);
+  g_mutex_unlock (&spares.lock);
+}
+
+void
+morrow__slabs_trim (gsize max_spares)
+{
+  g_mutex_lock (&spares.lock);
+  while (spares.n_touched > max_spares)
+    {
+      MorrowSlab *slab = morrow__slab_at (spares.touched.next);
+      Region *whole = find_whole ();
+
+      if (whole != NULL && spares.n_touched - max_spares >= region_size (whole))
+        {
+          give_whole_back (whole);
+          continue;
+        }
+      take_touched (slab);
+      give_back (slab, 1);
+    }
+  g_mutex_unlock (&spares.lock);
+}
+
+void
+morrow__slabs_hold (void)
+{
+  g_mutex_lock (&spares.lock);
+}
+
+void
+morrow__slabs_let_go (void)
+{
+  g_mutex_unlock (&spares.lock);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Slabs, and what the kernel is told about their memory: all advice passes through here (--wrap=madvise).
+ */
+#include "config.h"
+
+#include "base/slabs-private.h"
+
+#include "morrow-check.h"
+#include "rendezvous.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum
+{
+  FIRST_SLABS = 63,             /* of the first region, where the table of the arena is */
+  REGION_SLABS = 64,
+  ARENA_SLABS = 511,
+  MANY = 1000                   /* more than an arena has */
+};
+
+/* Any thread, relaxed: counts. */
+static struct
+{
+  atomic_uint   n_given_back;   /* calls */
+  atomic_size_t given_back;     /* bytes */
+} advice;
+
+int __real_madvise (void *memory, size_t size, int kind);
+int __wrap_madvise (void *memory, size_t size, int kind);
+
+int
+__wrap_madvise (void *memory, size_t size, int kind)
+{
+  if (kind == MADV_DONTNEED)
+    {
+      atomic_fetch_add_explicit (&advice.n_given_back, 1, memory_order_relaxed);
+      atomic_fetch_add_explicit (&advice.given_back, size, memory_order_relaxed);
+    }
+  return __real_madvise (memory, size, kind);
+}
+
+static MorrowSlab *
+acquire_touched (void)
+{
+  MorrowSlab *slab = morrow__slab_acquire (FALSE);
+
+  memset (morrow__slab_memory (slab), 1, MORROW_SLAB_SIZE);
+  return slab;
+}
+
+static void
+acquire (MorrowSlab **slabs, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    slabs[i] = acquire_touched ();
+}
+
+static void
+release (MorrowSlab **slabs, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    morrow__slab_release (slabs[i], 2 * MANY);
+}
+
+START_TEST (slab_is_found_from_each_address_in_it)
+{
+  for (guint i = 0; i < MANY; i++)
+    {
+      MorrowSlab *slab = acquire_touched ();
+      gchar *memory = morrow__slab_memory (slab);
+
+      ck_assert_uint_eq ((guintptr) memory % MORROW_SLAB_SIZE, 0);
+      ck_assert_ptr_eq (morrow__slab_of (memory), slab);
+      ck_assert_ptr_eq (morrow__slab_of (memory + MORROW_SLAB_SIZE - 1), slab);
+    }
+}
+END_TEST
+
+START_TEST (spare_slabs_are_taken_before_new_ones)
+{
+  MorrowSlab *slabs[ARENA_SLABS];
+
+  acquire (slabs, ARENA_SLABS);
+  for (guint round = 0; round < 3; round++)
+    {
+      release (slabs, ARENA_SLABS);
+      if (round > 0)
+        morrow__slabs_trim (round == 1 ? 0 : MANY);
+      for (guint i = 0; i < ARENA_SLABS; i++)
+        {
+          MorrowSlab *slab = acquire_touched ();
+
+          ck_assert (slabs[0] - 1 < slab && slab <= slabs[0] - 1 + ARENA_SLABS);
+        }
+    }
+}
+END_TEST
+
+START_TEST (memory_is_given_back_by_whole_regions)
+{
+  MorrowSlab *slabs[FIRST_SLABS + 3 * REGION_SLABS];
+
+  acquire (slabs, G_N_ELEMENTS (slabs));
+  release (slabs, G_N_ELEMENTS (slabs));
+  morrow__slabs_trim (0);
+  ck_assert_uint_eq (advice.n_given_back, 4);
+  ck_assert_uint_eq (advice.given_back, G_N_ELEMENTS (slabs) * MORROW_SLAB_SIZE);
+}
+END_TEST
+
+START_TEST (beyond_what_is_kept_a_whole_region_goes_and_the_slab_stays)
+{
+  MorrowSlab *slabs[FIRST_SLABS + 3 * REGION_SLABS];
+
+  acquire (slabs, G_N_ELEMENTS (slabs));
+  for (guint i = 0; i < G_N_ELEMENTS (slabs); i++)
+    morrow__slab_release (slabs[i], REGION_SLABS);
+  ck_assert_uint_eq (advice.n_given_back, 3);
+  ck_assert_uint_eq (advice.given_back, (FIRST_SLABS + 2 * REGION_SLABS) * MORROW_SLAB_SIZE);
+}
+END_TEST
+
+START_TEST (where_no_region_is_whole_slabs_go_alone)
+{
+  MorrowSlab *slabs[FIRST_SLABS + REGION_SLABS];
+
+  acquire (slabs, G_N_ELEMENTS (slabs));
+  release (slabs + FIRST_SLABS + 1, REGION_SLABS - 1);
+  morrow__slabs_trim (10);
+  ck_assert_uint_eq (advice.n_given_back, REGION_SLABS - 1 - 10);
+  ck_assert_uint_eq (advice.given_back, (REGION_SLABS - 1 - 10) * MORROW_SLAB_SIZE);
+  morrow__slab_release (slabs[FIRST_SLABS], 10);
+  ck_assert_uint_eq (advice.n_given_back, REGION_SLABS - 10);
+  for (guint i = 0; i < FIRST_SLABS; i++)
+    ck_assert_int_eq (*morrow__slab_memory (slabs[i]), 1);
+}
+END_TEST
+
+START_TEST (region_of_which_a_slab_is_taken_again_is_not_given_back_whole)
+{
+  MorrowSlab *slabs[FIRST_SLABS + REGION_SLABS];
+  MorrowSlab *again;
+
+  acquire (slabs, G_N_ELEMENTS (slabs));
+  release (slabs + FIRST_SLABS, REGION_SLABS);
+  again = acquire_touched ();
+  morrow__slabs_trim (0);
+  ck_assert_uint_eq (advice.given_back, (REGION_SLABS - 1) * MORROW_SLAB_SIZE);
+  ck_assert_int_eq (*morrow__slab_memory (again), 1);
+}
+END_TEST
+
+/* In pieces the first time, then as a whole: it is as good as new each time. */
+START_TEST (region_that_gave_its_memory_back_is_opened_again)
+{
+  MorrowSlab *slabs[FIRST_SLABS];
+
+  for (guint round = 0; round < 10; round++)
+    {
+      acquire (slabs, FIRST_SLABS);
+      if (round % 2 == 0)
+        for (guint i = 0; i < FIRST_SLABS; i++)
+          morrow__slab_release (slabs[i], 0);
+      else
+        release (slabs, FIRST_SLABS);
+      morrow__slabs_trim (0);
+      ck_assert_uint_eq (advice.n_given_back, (round / 2 + 1) * FIRST_SLABS + (round + 1) / 2);
+      ck_assert_uint_eq (advice.given_back, (round + 1) * FIRST_SLABS * MORROW_SLAB_SIZE);
+    }
+}
+END_TEST
+
+/* Each slab bears its number, which another taker would overwrite. */
+START_TEST (nobody_else_has_a_slab_that_is_taken)
+{
+  MorrowSlab *slabs[MANY];
+  GRand *rand = g_rand_new_with_seed (_i);
+  guint n_taken = 0, n_made = 0;
+
+  for (guint i = 0; i < 200000 / morrow_check_slowness (); i++)
+    {
+      gboolean grows = (i / (2 * MANY)) % 2 == 0;
+      guint at = n_taken == 0 ? 0 : (guint) g_rand_int_range (rand, 0, (gint32) n_taken);
+
+      if (n_taken < MANY && (n_taken == 0 || g_rand_int_range (rand, 0, 4) < (grows ? 3 : 1)))
+        {
+          slabs[n_taken] = morrow__slab_acquire (i % 2);
+          slabs[n_taken]->n_taken = (guint16) n_made;
+          *(guint *) morrow__slab_memory (slabs[n_taken++]) = n_made++;
+        }
+      else
+        {
+          ck_assert_uint_eq ((guint16) *(guint *) morrow__slab_memory (slabs[at]), slabs[at]->n_taken);
+          morrow__slab_release (slabs[at], (gsize) g_rand_int_range (rand, 0, MANY / 2));
+          slabs[at] = slabs[--n_taken];
+        }
+      if (i % 1000 == 0)
+        morrow__slabs_trim ((gsize) g_rand_int_range (rand, 0, MANY / 2));
+    }
+  g_rand_free (rand);
+}
+END_TEST
+
+/* Takes a few, writes to them, sees that nobody else did, and lets go of them, keeping some or none. */
+static gpointer
+take_and_let_go (gpointer data)
+{
+  Rendezvous *rendezvous = data;
+  MorrowSlab *slabs[3];
+
+  for (guint round = 0; round < N_RACES / morrow_check_slowness (); round++)
+    {
+      if (round % 100 == 0)
+        rendezvous_meet (rendezvous);
+      for (guint i = 0; i < G_N_ELEMENTS (slabs); i++)
+        {
+          slabs[i] = morrow__slab_acquire (round % 2);
+          *(gpointer *) morrow__slab_memory (slabs[i]) = &slabs[i];
+        }
+      for (guint i = 0; i < G_N_ELEMENTS (slabs); i++)
+        {
+          ck_assert_ptr_eq (*(gpointer *) morrow__slab_memory (slabs[i]), &slabs[i]);
+          morrow__slab_release (slabs[i], round % 4);
+        }
+    }
+  return NULL;
+}
+
+START_TEST (threads_that_take_and_let_go_have_slabs_of_their_own)
+{
+  Rendezvous rendezvous;
+  GThread *other;
+
+  rendezvous_init (&rendezvous, 2, N_RACES);
+  other = g_thread_new ("other", take_and_let_go, &rendezvous);
+  take_and_let_go (&rendezvous);
+  g_thread_join (other);
+}
+END_TEST
+
+static Suite *
+slabs_suite (void)
+{
+  Suite *suite = suite_create ("slabs");
+  TCase *tcase = tcase_create ("slabs");
+
+  /* Each in a process of its own, where no region was opened. */
+  tcase_add_checked_fixture (tcase, morrow__slabs_init, NULL);
+  tcase_add_test (tcase, slab_is_found_from_each_address_in_it);
+  tcase_add_test (tcase, spare_slabs_are_taken_before_new_ones);
+  tcase_add_test (tcase, memory_is_given_back_by_whole_regions);
+  tcase_add_test (tcase, beyond_what_is_kept_a_whole_region_goes_and_the_slab_stays);
+  tcase_add_test (tcase, where_no_region_is_whole_slabs_go_alone);
+  tcase_add_test (tcase, region_of_which_a_slab_is_taken_again_is_not_given_back_whole);
+  tcase_add_test (tcase, region_that_gave_its_memory_back_is_opened_again);
+  tcase_add_loop_test (tcase, nobody_else_has_a_slab_that_is_taken, 0, 4);
+  tcase_add_test (tcase, threads_that_take_and_let_go_have_slabs_of_their_own);
+  suite_add_tcase (suite, tcase);
+  return suite;
+}
+
+MORROW_CHECK_MAIN_FORKING (slabs_suite)
