@@ -165,12 +165,16 @@ EXTRA_DIST += \
   tests/model/ends.pml \
   tests/model/future.pml \
   tests/model/home.pml \
+  tests/model/interrupt.pml \
   tests/model/life.pml \
   tests/model/mpsc.pml \
+  tests/model/outside.pml \
+  tests/model/parker.pml \
+  tests/model/place.pml \
   tests/model/pool.pml \
   tests/model/ring.pml \
   tests/model/room.pml \
-  tests/model/parker.pml \
+  tests/model/start.pml \
   tests/exec/scene.h \
   tests/meta/hello.c \
   tests/meta/hello-curl.c \

@@ -57,6 +57,18 @@ check "cancel: one does if the home looks before it has said that it started" no
 check "combine: no interleaving finishes twice, too early, or under who walks the children" explore combine
 check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
 check "combine: one does if who looks at the children does not lock" notices combine "assertion violated" -DUNLOCKED
+check "start: no interleaving cancels a child that is being started, or leaves one uncancelled" explore start
+check "start: one does if who decides cancels in any case" notices start "assertion violated"
+check "start: one does if who has started them does not look whether one has decided" notices start "assertion violated" -DDEAF
+check "place: no interleaving cancels a host that is not known yet, or has gone" explore place
+check "place: one does if the host says too late who it is" notices place "assertion violated"
+check "place: one does if who cancels does not lock" notices place "assertion violated" -DUNLOCKED
+check "interrupt: no interleaving finds a run that has gone" explore interrupt
+check "interrupt: one does if a handler looks before it counts itself" notices interrupt "assertion violated"
+check "interrupt: one does if the run waits before it takes itself away" notices interrupt "assertion violated" -DEARLY
+check "outside: no interleaving leaves a task lying in a pool that has stopped" explore outside
+check "outside: one does if who shuts down looks for tasks before he closes" notices outside "assertion violated"
+check "outside: one does if who starts a task looks before he counts it" notices outside "assertion violated" -DHASTY
 check "claim: no interleaving runs a pooled task twice, or not at all" explore claim
 check "claim: one does if who claims does not compare" notices claim "assertion violated"
 check "close: no interleaving leaves a job in a loop that has closed, or frees it under a poster" explore close
