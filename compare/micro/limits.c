@@ -6,10 +6,13 @@
 #include <gnu/libc-version.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "bench.h"
 #include "echo-epoll.h"
@@ -188,6 +191,52 @@ write_fresh_tasks (void)
   end = bench_now ();
   munmap (memory, BENCH_MANY * task);
   return (end - start) / BENCH_MANY;
+}
+
+/* How many stacks are made ready in one call, and how far they are from each other. */
+#define STACKS_AT_A_TIME 64
+#define STACK_SIZE       ((size_t) 256 * 1024)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF -10000
+#endif
+
+/* Advice about the page at @offset of each of STACKS_AT_A_TIME stacks. FALSE where the kernel does not know it. */
+static bool
+advise_stacks (char *stacks, size_t offset, int advice)
+{
+  const size_t page = (size_t) sysconf (_SC_PAGESIZE);
+  struct iovec pages[STACKS_AT_A_TIME];
+
+  for (size_t i = 0; i < STACKS_AT_A_TIME; i++)
+    pages[i] = (struct iovec) { stacks + i * STACK_SIZE + offset, page };
+  return syscall (SYS_process_madvise, PIDFD_SELF, pages, (size_t) STACKS_AT_A_TIME, advice, 0)
+         == (ssize_t) (STACKS_AT_A_TIME * page);
+}
+
+/* A stack with a guard at its end, and a page of it touched: what a task cannot wait without. 0 where guards are mappings. */
+static double
+make_fresh_stacks (void)
+{
+  const size_t top = STACK_SIZE - (size_t) sysconf (_SC_PAGESIZE);
+  const size_t n = BENCH_MANY / STACKS_AT_A_TIME * STACKS_AT_A_TIME;
+  char *memory = map_fresh (n * STACK_SIZE);
+  const double start = bench_now ();
+  bool known = true;
+  double end;
+
+  for (size_t i = 0; i < n && known; i += STACKS_AT_A_TIME)
+    known = advise_stacks (memory + i * STACK_SIZE, 0, MADV_GUARD_INSTALL)
+            && advise_stacks (memory + i * STACK_SIZE, top, MADV_POPULATE_WRITE);
+  end = bench_now ();
+  munmap (memory, n * STACK_SIZE);
+  return known ? (end - start) / (double) n : 0;
 }
 
 /* --- how fast the processors are --------------------------------------------------------------- */
@@ -400,6 +449,20 @@ fresh_task (const char *name)
 }
 
 static void
+fresh_stack (const char *name)
+{
+  double ns[BENCH_ROUNDS];
+
+  for (unsigned i = 0; i < BENCH_ROUNDS; i++)
+    {
+      ns[i] = make_fresh_stacks ();
+      if (ns[i] == 0)
+        return;
+    }
+  bench_row (name, bench_median (ns, BENCH_ROUNDS), "ns");
+}
+
+static void
 echo_level (const char *name)
 {
   echo_epoll_serve (0);
@@ -422,6 +485,7 @@ static const BenchOp ops[] =
   { "atomic_add", atomic_add },
   { "fresh_page", fresh_page },
   { "fresh_task", fresh_task },
+  { "fresh_stack", fresh_stack },
   { "eventfd_round_trip", eventfd_round_trip },
   { "eventfd_round_trip_idle", eventfd_round_trip_idle },
   { "epoll_round_trip_idle", epoll_round_trip_idle },
