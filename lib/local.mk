@@ -111,7 +111,11 @@ morrow_sources = \
   lib/exec/loop-pool.c \
   lib/exec/thread-home-private.h \
   lib/exec/thread-home.c \
+  lib/exec/thread-pool-private.h \
   lib/exec/thread-pool.c \
+  lib/exec/thread-worker.c \
+  lib/exec/thread-wait.c \
+  lib/exec/thread-stuck.c \
   lib/exec/inline.c \
   lib/exec/lane-private.h \
   lib/exec/lane.c \

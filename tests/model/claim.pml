@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who runs a task of a thread pool (POOLED to CLAIMED in lib/exec/task-private.h, claim () in lib/exec/thread-pool.c),
- * explored exhaustively: who queues it, the worker that takes it from the queue, and two blocked workers that wait for it.
+/* Who runs a task of a thread pool (POOLED to CLAIMED in lib/exec/task-private.h, morrow__thread_pool_claim () in
+ * lib/exec/thread-worker.c), explored exhaustively: who queues it, the worker that takes it from the queue, and two blocked
+ * workers that wait for it.
  *
  * All claim under the pool's lock.  The workers that wait look at its state and at its pool before they take that.  The pool's
  * place holds something else once the task has started.

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A wait on a thread of a pool's: what the thread does meanwhile.
+ *
+ *   1. Somebody else can run what is queued: an idle worker, or one that may still be added. Then the worker just
+ *      blocks.
+ *   2. All workers that there may be are blocked. Then nobody runs what is queued, and each blocked worker runs, on
+ *      its own stack, what it waits for and what has not started: the awaited task itself, or those of an awaited
+ *      gather. Callbacks, which do not wait, are run by any of them.
+ *   3. Nothing of that kind is left: thread-stuck.c tells whether the wait fails, goes on, or has somebody stand in.
+ *
+ * Main's thread is a home of the pool's tasks too while a run lasts, but no worker: it does not count among them, and
+ * takes nothing from the queue. */
+
+#include "config.h"
+
+#include "base/fork-private.h"
+#include "exec/thread-pool-private.h"
+
+/* --- running what it waits for ----------------------------------------------------------------------------------- */
+
+/* Claims it, to run it on top of the task that waits here. Under the lock it is on top from the moment that it is claimed. */
+static gboolean
+claim_here (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident)
+{
+  gboolean claimed;
+
+  /* Acquire, in the look at the state: pairs with the release in add_task () (thread-worker.c), for the number. */
+  if (morrow__task_get_state (task) != MORROW_TASK_POOLED ||
+      atomic_load_explicit (&task->pool_number, memory_order_relaxed) != self->number)
+    return FALSE;
+
+  pthread_mutex_lock (&self->lock);
+  claimed = morrow__thread_pool_claim (self, task, resident);
+  if (claimed)
+    g_hash_table_insert (self->above, morrow__home->current, morrow__future_ref (&task->future));
+  pthread_mutex_unlock (&self->lock);
+  return claimed;
+}
+
+/* Runs it on top of the task that waits here. FALSE when it is not for this thread to run, or not any more. */
+static gboolean
+run_on_top (MorrowThreadPool *self, MorrowTask *task)
+{
+  MorrowResident resident;
+
+  if (!claim_here (self, task, &resident))
+    return FALSE;
+
+  morrow__thread_pool_run_claimed (self, &resident);
+
+  pthread_mutex_lock (&self->lock);
+  g_hash_table_remove (self->above, morrow__home->current);
+  pthread_mutex_unlock (&self->lock);
+  morrow_future_unref (&task->future);
+  return TRUE;
+}
+
+static gboolean
+add_awaited (MorrowFuture *future, gpointer awaited)
+{
+  g_ptr_array_add (awaited, morrow__future_ref (future));
+  return TRUE;
+}
+
+/* Runs what a blocked worker waits for and what has not started, however deep it lies in gathers of gathers. TRUE when it
+ * did. */
+static gboolean
+run_awaited (MorrowThreadPool *self, MorrowFuture *awaited)
+{
+  g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func ((GDestroyNotify) morrow_future_unref);
+  gboolean did = FALSE;
+
+  add_awaited (awaited, all);
+  for (guint i = 0; i < all->len; i++)
+    {
+      MorrowFuture *future = g_ptr_array_index (all, i);
+
+      if (morrow__future_is_task (future))
+        did |= run_on_top (self, (MorrowTask *) future);
+      else if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
+        future->ops->visit_awaited (future, add_awaited, all);
+    }
+  return did;
+}
+
+/* --- waiting ----------------------------------------------------------------------------------------------------- */
+
+void
+morrow__thread_pool_unpark_blocked (MorrowThreadPool *self)
+{
+  GHashTableIter all;
+  gpointer task;
+
+  g_hash_table_iter_init (&all, self->waiting);
+  while (g_hash_table_iter_next (&all, &task, NULL))
+    morrow__parker_unpark (&morrow__thread_pool_home_of (task)->parker);
+}
+
+static gboolean
+before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
+{
+  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+  gboolean hope;
+
+  pthread_mutex_lock (&self->lock);
+  g_hash_table_insert (self->waiting, task, awaited);
+  if (home->is_worker && home->parked->len == 1)
+    self->n_blocked++;
+  morrow__thread_pool_want_worker (self, NULL);
+  if (morrow__thread_pool_all_are_blocked (self))
+    morrow__thread_pool_unpark_blocked (self);   /* each looks at what it waits for */
+  hope = morrow__thread_pool_check_hope (self, task, error);
+  pthread_mutex_unlock (&self->lock);
+
+  return hope;
+}
+
+static gboolean
+idle_wait (MorrowThreadHome *home)
+{
+  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+  MorrowJob *callback = NULL;
+  gboolean all_blocked, did = FALSE;
+
+  pthread_mutex_lock (&self->lock);
+  all_blocked = morrow__thread_pool_all_are_blocked (self);
+  if (all_blocked && home->is_worker)
+    callback = morrow__thread_pool_take_callback (self);
+  pthread_mutex_unlock (&self->lock);
+
+  if (callback != NULL)
+    {
+      morrow__thread_pool_run_callback (home, callback);
+      return TRUE;
+    }
+
+  for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
+    {
+      MorrowFuture *awaited = morrow__task_get_awaited (g_ptr_array_index (home->parked, i - 1));
+
+      if (awaited != NULL)                      /* else it waits for a descriptor */
+        did = run_awaited (self, awaited);
+    }
+  if (all_blocked && !did)
+    {
+      pthread_mutex_lock (&self->lock);
+      morrow__thread_pool_relieve_stuck (self);
+      pthread_mutex_unlock (&self->lock);
+    }
+  return did;
+}
+
+static gboolean
+yield_worker (MorrowThreadHome *home)
+{
+  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+
+  pthread_mutex_lock (&self->lock);
+  morrow__thread_pool_relieve_yielding (self, home);
+  pthread_mutex_unlock (&self->lock);
+
+  return home->parked->len > 0 && idle_wait (home);
+}
+
+static void
+after_wait (MorrowThreadHome *home, MorrowTask *task)
+{
+  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+
+  pthread_mutex_lock (&self->lock);
+  g_hash_table_remove (self->waiting, task);
+  if (home->is_worker && home->parked->len == 1)
+    self->n_blocked--;
+  pthread_mutex_unlock (&self->lock);
+}
+
+const MorrowBlocking morrow__thread_pool_blocking = {
+  .before = before_wait,
+  .idle = idle_wait,
+  .after = after_wait,
+  .yield = yield_worker,
+};
+
+/* --- in a forked child ------------------------------------------------------------------------------------------- */
+
+static gboolean
+yield_in_child (MorrowThreadHome *home)
+{
+  return FALSE;
+}
+
+/* Just blocks. */
+static const MorrowBlocking blocking_in_child = { .yield = yield_in_child };
+
+/* A task goes on in a new child: what else is the pool's is not there, and a thread of the parent's may have had the lock. */
+static void
+leave_pool (void)
+{
+  MorrowThreadHome *home = morrow__thread_home_here ();
+
+  if (home != NULL && home->blocking == &morrow__thread_pool_blocking)
+    home->blocking = &blocking_in_child;
+}
+
+MORROW__IN_EACH_CHILD (leave_pool)
