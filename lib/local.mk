@@ -58,7 +58,10 @@ morrow_sources = \
   lib/core/outcome.c \
   lib/core/promise.c \
   lib/core/then.c \
+  lib/core/combine-private.h \
   lib/core/combine.c \
+  lib/core/combine-end.c \
+  lib/core/gather.c \
   lib/core/shield.c \
   lib/core/results-private.h \
   lib/core/results.c \

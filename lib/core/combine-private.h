@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* all, any, race and gather as their own files see them: combine.c waits for the children and tells which one decides,
+ * combine-end.c settles the whole, gather.c is what programs call. */
+
+#pragma once
+
+#include "core/future-private.h"
+
+typedef struct _MorrowCombine MorrowCombine;
+
+typedef enum
+{
+  MORROW_COMBINE_GATHER,
+  MORROW_COMBINE_GATHER_RETURN_ERRORS,
+  MORROW_COMBINE_ALL,
+  MORROW_COMBINE_ANY,
+  MORROW_COMBINE_RACE
+} MorrowCombineMode;
+
+typedef struct
+{
+  union
+  {
+    MorrowWaiter waiter;   /* the child's, until it has settled */
+    MorrowJob    job;      /* whoever finishes: see let_go_there () in combine-end.c */
+  };
+  MorrowFuture  *future;   /* owned until it is let go of at the end; immutable, and there until the owner has settled (C2) */
+  MorrowCombine *owner;    /* immutable */
+} MorrowCombineChild;
+
+struct _MorrowCombine
+{
+  MorrowFuture             future;
+  MorrowCombineMode        mode;       /* immutable */
+  atomic_int               cancelled;  /* any thread: a cancel was passed on to the children */
+  gsize                    n;          /* immutable */
+  atomic_size_t            next;       /* any thread: the first child that nobody has subscribed to yet */
+  atomic_size_t            pending;    /* any thread; see PENDING and C1 in combine.c */
+  _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's
+                                          &starting */
+  _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
+  MorrowExecutor          *executor;   /* immutable, held until it has finished: where children start and are let go; NULL: made
+                                          on a plain thread */
+  MorrowCombineChild       children[];
+};
+
+/* combine.c. A future of @futures, which it takes; of these at most @limit run at once, 0 for all. */
+MorrowFuture *morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n, gsize limit);
+
+/* combine-end.c. The end, once; and what a gather does before it, when its first child has failed. */
+void morrow__combine_finish            (MorrowCombine *self);
+void morrow__combine_settle_as_decided (MorrowCombine *self, MorrowFuture *decisive);
