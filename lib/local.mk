@@ -112,6 +112,9 @@ morrow_sources = \
   lib/exec/sleep.c \
   lib/exec/loop-pool-private.h \
   lib/exec/loop-pool.c \
+  lib/exec/loop-pool-work.c \
+  lib/exec/loop-pool-wake.c \
+  lib/exec/loop-pool-sweep.c \
   lib/exec/thread-home-private.h \
   lib/exec/thread-home.c \
   lib/exec/thread-pool-private.h \

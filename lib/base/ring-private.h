@@ -58,7 +58,7 @@ guint    morrow__ring_pop  (MorrowRing     *ring,
 
 /* Any thread: whether morrow__ring_pop () would find nothing.  It may say so although there is something, while another
  * takes what lies in front, or has a place in front and has not filled it.  So who goes to sleep by it relies on those two
- * to look again when they are through, as P1 in exec/loop-pool.c has it. */
+ * to look again when they are through, as P1 in exec/loop-pool-wake.c has it. */
 gboolean morrow__ring_is_empty (MorrowRing *ring);
 
 /* Any thread: how many items there are, or are being put in; a hint. */

@@ -118,7 +118,7 @@ struct _MorrowLoop
   guint            n_spares;
   MorrowList       tasks;          /* MorrowResident: those that live here, from start to end */
   MorrowDeque      deque;          /* on a pool: tasks that have not started, newest first; others steal from it */
-  atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool.c */
+  atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool-sweep.c */
   atomic_ulong     n_ended;        /* likewise */
   atomic_ulong     n_posted;       /* likewise: callbacks */
 

@@ -50,7 +50,7 @@
 #define DISPATCH_LIMIT  1000   /* microseconds that a dispatch may take inside somebody's main loop */
 #define PORTION         16     /* jobs between two looks at the clock there, at most, */
 #define PORTION_TIME    50     /* and how many microseconds they should take at most */
-#define NAP_TIME        100    /* microseconds that a loop of a pool naps: what a wake-up takes, and some more (loop-pool.c) */
+#define NAP_TIME        100    /* microseconds that a loop of a pool naps: what a wake-up takes, and some more (loop-pool-wake.c) */
 #define UNSURE_TIME     10000  /* that one sleeps which may have missed something */
 #define CROWD           256    /* events that are taken at once when a timer is due and more may have come than a look brings, */
 #define CROWD_ROUNDS    16     /* and how often */
@@ -514,7 +514,7 @@ wake_up (MorrowLoop *self)
     /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
     atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
   else if (!atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
-    /* Sequentially consistent: P3, pairs with the exchange in wake_one (). */
+    /* Sequentially consistent: P3, pairs with the exchange in morrow__loop_pool_wake_one (). */
     self->is_chosen = TRUE;
 }
 

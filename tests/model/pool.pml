@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How the loops of lib/exec/loop-pool.c go to sleep and are woken (P1 to P3 there), over the ring of lib/base/ring.c,
+/* How the loops of a pool go to sleep and are woken (P1 to P3 in lib/exec/loop-pool-wake.c), over the ring of lib/base/ring.c,
  * explored exhaustively: two that push a piece of work each, from outside, and two loops.
  *
  * A push takes a number and then fills the slot; another's may be complete before it.  The filling is a plain store, which
