@@ -102,8 +102,16 @@ morrow_sources = \
   lib/exec/loop.c \
   lib/exec/scheduler-private.h \
   lib/exec/scheduler.c \
+  lib/exec/turn-private.h \
+  lib/exec/turn.c \
+  lib/exec/asleep-private.h \
+  lib/exec/asleep.c \
+  lib/exec/main-context-private.h \
+  lib/exec/main-context.c \
   lib/exec/rest-private.h \
   lib/exec/rest.c \
+  lib/exec/source.c \
+  lib/exec/reactor-private.h \
   lib/exec/reactor.c \
   lib/exec/circle.c \
   lib/exec/watch.c \

@@ -57,7 +57,7 @@ morrow__loop_pool_wake_one (MorrowLoopPool *self)
       MorrowLoop *loop = morrow__loop_pool_at (self, i);
 
       /* The exchange: L1, as in push_posted (): of all who would wake the loop, one does. P3: it pairs with the one in
-       * wake_up (). */
+       * morrow__loop_come_awake (). */
       if (atomic_load_explicit (&loop->asleep, memory_order_relaxed) &&
           atomic_exchange_explicit (&loop->asleep, FALSE, memory_order_seq_cst))
         {

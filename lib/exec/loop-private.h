@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inside of a loop. scheduler.c runs what is ready, reactor.c waits for what is not, circle.c looks for what would be
- * waited for in vain, watch.c offers waiting to others, loop.c is the object.
+/* The inside of a loop. loop.c is the object; turn.c turns it where it has its thread, and source.c where its context does;
+ * scheduler.c runs what is ready, reactor.c waits for what is not, main-context.c asks the context's other sources, asleep.c
+ * puts the loop to sleep; circle.c looks for what would be waited for in vain, watch.c offers waiting to others.
  *
  * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
  * thread touches it.
@@ -29,6 +30,9 @@
 
 #define MORROW_LOOP_MAX_SPARES 16
 
+/* How many jobs are run between two looks at the clock, at first, and on a pool at most. */
+#define MORROW_LOOP_BATCH      64
+
 /* How many descriptors are taken from the kernel at once, less than a batch: what it has just touched is still in the caches
  * when it is served, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
 #define MORROW_LOOP_EVENTS     20
@@ -36,7 +40,6 @@
 /* What a task may do without waiting before it is the others' turn: an answer takes a read, a write, and a read in vain. */
 #define MORROW_LOOP_BURNS      4
 
-typedef struct _MorrowLoopSource MorrowLoopSource;
 typedef struct _MorrowEvents MorrowEvents;   /* reactor.c */
 
 /* Something that wants to be called at a time. */
@@ -167,6 +170,9 @@ void        morrow__loop_leave        (const MorrowOuter *outer);
 MorrowLoop *morrow__loop_turned_here  (void);
 void        morrow__loop_close        (MorrowLoop *self);
 
+/* turn.c */
+void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
 /* scheduler.c */
 extern G_GNUC_INTERNAL const MorrowHomeClass morrow__loop_home_class;
 
@@ -183,12 +189,13 @@ void        morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize
 /* reactor.c */
 gboolean    morrow__reactor_init      (MorrowLoop *self, GError **error);
 void        morrow__reactor_settle_timers (MorrowLoop *self);
-void        morrow__reactor_leave_context (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
-gboolean    morrow__reactor_poll      (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
 void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollable);
-void        morrow__loop_turn_while   (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data);
+
+/* source.c */
+void        morrow__loop_make_source  (MorrowLoop *self);
+void        morrow__loop_leave_context (MorrowLoop *self);
 
 /* Sets an alarm, which may be set already. What is before the clock's beginning is at it: the time that is left can be told. */
 static inline void

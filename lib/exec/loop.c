@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The loop as an object and as an executor: made, entered, run, closed. What it runs is in scheduler.c, what it waits
- * for in reactor.c. */
+/* The loop as an object and as an executor: made, entered, run, closed. How it turns is in turn.c and source.c, what
+ * it runs in scheduler.c, what it waits for in reactor.c. */
 
 #include "config.h"
 
@@ -127,7 +127,7 @@ static inline void
 push_posted (MorrowLoop *self, MorrowJob *job)
 {
   morrow__mpsc_push (&self->inbox, &job->node);
-  /* Sequentially consistent: L1, pairs with the store in fall_asleep (). */
+  /* Sequentially consistent: L1, pairs with the store in morrow__loop_fall_asleep (). */
   if (atomic_load_explicit (&self->asleep, memory_order_seq_cst) &&
       atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
     morrow__wakeup_signal (&self->wakeup);
@@ -457,7 +457,7 @@ loop_end (MorrowExecutor *executor)
   morrow__loop_close (self);
   morrow__reactor_settle_timers (self);
   morrow__home_wait_for_visitors ();   /* H1 */
-  morrow__reactor_leave_context (self);
+  morrow__loop_leave_context (self);
   morrow__loop_unbind (self);
   g_clear_pointer (&self->context, g_main_context_unref);
 }
@@ -491,8 +491,9 @@ static void
 morrow_loop_init (MorrowLoop *self)
 {
   self->executor = &self->parent_instance;
-  self->epoll_fd = self->timer_fd = -1;
+  self->epoll_fd = self->timer_fd = self->context_fd = -1;
   self->wakeup.fd = -1;
+  self->batch = MORROW_LOOP_BATCH;
   self->home.klass = &morrow__loop_home_class;
   self->home.executor = &self->parent_instance;
   morrow__mpsc_init (&self->inbox);
@@ -520,7 +521,8 @@ morrow_loop_new (GMainContext *context)
 
   self->hosted = context != NULL;
   self->context = context != NULL ? g_main_context_ref (context) : NULL;
-  morrow__reactor_init (self, &self->broken);
+  if (morrow__reactor_init (self, &self->broken))
+    morrow__loop_make_source (self);
   self->is_special = self->hosted || self->broken != NULL;
   return &self->parent_instance;
 }

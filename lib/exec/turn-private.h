@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a turn of a loop consists of, whoever turns it: turn.c where the loop has its thread, source.c where the context does. */
+
+#pragma once
+
+#include "exec/asleep-private.h"
+
+#define MORROW_LOOP_POLL_INTERVAL 100   /* microseconds between two looks at descriptors, while something is ready */
+
+static inline void
+morrow__loop_take_posted (MorrowLoop *self)
+{
+  if (!morrow__mpsc_is_empty (&self->inbox))
+    morrow__mpsc_take_all (&self->inbox, &self->ready);
+  if (self->pool != NULL)
+    morrow__loop_pool_take_offers (self);
+}
+
+static inline gboolean
+morrow__loop_has_work (MorrowLoop *self)
+{
+  return morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
+}
+
+/* Whether there is more to do; of what any loop of a pool may do, some has been done or taken then. */
+static inline gboolean
+morrow__loop_finds_more (MorrowLoop *self)
+{
+  return (self->pool != NULL && morrow__loop_pool_work (self)) || morrow__loop_has_work (self) ||
+         (self->pool != NULL && morrow__loop_pool_steal (self));
+}
