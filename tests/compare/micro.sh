@@ -184,6 +184,29 @@ END
   test $status -eq 0 && said ' 70' && said 'below the best pace: future_then' && grep -q '"below_best": ' "$scratch/json"
 }
 
+# Of the limit's two runs one is slow, of morrow's both.
+rows_of_a_ratio_have_one_pace ()
+{
+  rm -f "$scratch/second" "$scratch/slow"
+  program limits pace eventfd_round_trip_idle <<END
+if test "\$1" = pace; then
+  if rm "$scratch/slow" 2>/dev/null; then printf 'pace\t4\tns\n'; else printf 'pace\t2\tns\n'; fi
+elif test -e "$scratch/second"; then
+  touch "$scratch/slow"
+  printf 'eventfd_round_trip_idle\t100\tns\n'
+else
+  touch "$scratch/second"
+  printf 'eventfd_round_trip_idle\t50\tns\n'
+fi
+END
+  program morrow cross_thread_idle <<END
+touch "$scratch/slow"
+printf 'cross_thread_idle\t60\tns\ncross_thread_idle\t200\tunits\n'
+END
+  run --only cross_thread_idle,eventfd_round_trip_idle --runtimes limit,morrow --repeat 2 --patience 0.5
+  test $status -eq 0 && said ' 0.8 x limit' && said 'below the best pace: eventfd_round_trip_idle, cross_thread_idle'
+}
+
 # ends_by SIGNAL STATUS OPERATION: run ends by itself, and so does the program that it runs, which holds a pipe until then.
 # A shell's background job ignores SIGINT, and who runs the tests by nohup SIGHUP, which Python and run take as a wish.
 ends_by ()
@@ -225,6 +248,7 @@ check 'what makes no sense is refused, and leaves no file' nonsense_is_refused
 check 'a run for which the processors were slow is repeated' a_slow_run_is_repeated
 check 'without patience nothing is repeated' without_patience_it_is_not
 check 'runs that stay slow are told' runs_that_stay_slow_are_told
+check 'rows that are divided by each other have figures of one pace' rows_of_a_ratio_have_one_pace
 check 'SIGTERM ends a program that is measured' ends_by TERM 143 future_then
 check 'SIGHUP ends a program that is idle' ends_by HUP 129 idle
 check 'SIGINT ends a program that is measured, without a traceback' ends_by INT 130 future_then
