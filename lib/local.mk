@@ -36,6 +36,7 @@ morrow_sources = \
   lib/base/fork-private.h \
   lib/base/likely-private.h \
   lib/base/list-private.h \
+  lib/base/madvise-private.h \
   lib/base/mpsc-private.h \
   lib/base/parker-private.h \
   lib/base/parker.c \

@@ -20,12 +20,9 @@
 
 #include "base/slabs-private.h"
 
-#include <errno.h>
-#include <sys/mman.h>
+#include "base/madvise-private.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#include <errno.h>
 
 #define N_SLABS   (MORROW_ARENA_SIZE / MORROW_SLAB_SIZE)
 #define N_REGIONS (N_SLABS / REGION_SLABS)

@@ -19,29 +19,16 @@
 
 #include "fiber/stack-memory-private.h"
 
+#include "base/madvise-private.h"
+
 #include <errno.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef HAVE_VALGRIND_VALGRIND_H
 #include <valgrind/valgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
-#endif
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-#ifndef PIDFD_SELF
-#define PIDFD_SELF -10000
-#endif
-#ifndef SYS_process_madvise
-#define SYS_process_madvise 440
 #endif
 
 /* Any thread, relaxed: hints; a thread that sees an old value asks the kernel once more. */

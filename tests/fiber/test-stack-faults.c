@@ -19,17 +19,8 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
+#include "base/madvise-private.h"
 #include "morrow-check.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-#ifndef SYS_process_madvise
-#define SYS_process_madvise 440
-#endif
 
 #define KIB ((gsize) 1024)
 
