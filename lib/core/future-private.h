@@ -64,8 +64,10 @@ struct _MorrowFutureOps
 {
   const char *kind;   /* for reports: "task", "promise" ... */
 
-  /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. */
+  /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. What it leads to
+   * may drop the reference of who asks: the caller holds another meanwhile, unless cancel () sees to that. */
   gboolean (*cancel)       (MorrowFuture *self, const char *message);
+  gboolean   cancel_holds;
 
   /* Any thread: somebody subscribes to a lazy one (MORROW__LAZY), which starts on the executor given (NULL where there is
    * none). Idempotent. */

@@ -560,6 +560,9 @@ morrow_future_cancel_with_message (MorrowFuture *self, const gchar *message)
   if (morrow__future_is_settled (self))
     return FALSE;
 
+  if (morrow__seldom (self->ops->cancel_holds))
+    return self->ops->cancel (self, message);
+
   morrow__future_ref (self);
   if (self->ops->cancel != NULL)
     accepted = self->ops->cancel (self, message);

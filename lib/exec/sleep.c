@@ -53,23 +53,16 @@ sleep_fire (MorrowAlarm *alarm)
 }
 
 /* On the loop's thread: forgets the timer, if it has not fired. */
-static inline void
-unset (Sleep *self)
-{
-  if (!morrow__timer_is_armed (&self->alarm.timer))
-    return;
-
-  morrow__alarm_unset (self->loop, &self->alarm);
-  morrow__future_unref (&self->future);
-}
-
 static void
 unset_run (MorrowJob *job, gboolean closed)
 {
   Unset *self = (Unset *) job;
 
-  if (!closed)
-    unset (self->sleep);
+  if (!closed && morrow__timer_is_armed (&self->sleep->alarm.timer))
+    {
+      morrow__alarm_unset (self->sleep->loop, &self->sleep->alarm);
+      morrow__future_unref (&self->sleep->future);
+    }
   morrow_future_unref (&self->sleep->future);
   g_free (self);
 }
@@ -84,29 +77,45 @@ post_unset (Sleep *self)
   morrow__loop_post (self->loop, &there->job);
 }
 
+/* On the loop's thread, with the timer armed. */
+static gboolean
+cancel_here (Sleep *self, const char *message)
+{
+  gboolean was_pending;
+
+  morrow__alarm_unset (self->loop, &self->alarm);   /* whose reference is ours now */
+  was_pending = morrow__future_settle_cancelled (&self->future, message);
+  morrow__future_unref (&self->future);
+  return was_pending;
+}
+
+static gboolean
+cancel_there (Sleep *self, const char *message)
+{
+  gboolean was_pending;
+
+  morrow__future_ref (&self->future);
+  morrow__home_visit ();
+  was_pending = morrow__future_settle_cancelled (&self->future, message);
+  if (was_pending)
+    post_unset (self);
+  morrow__home_leave_visit ();
+  morrow__future_unref (&self->future);
+  return was_pending;
+}
+
 static gboolean
 sleep_cancel (MorrowFuture *future, const char *message)
 {
   Sleep *self = (Sleep *) future;
-  gboolean was_pending;
 
-  if (morrow__loop_here () == self->loop)
-    {
-      was_pending = morrow__future_settle_cancelled (future, message);
-      if (was_pending)
-        unset (self);
-      return was_pending;
-    }
-
-  morrow__home_visit ();
-  was_pending = morrow__future_settle_cancelled (future, message);
-  if (was_pending)
-    post_unset (self);
-  morrow__home_leave_visit ();
-  return was_pending;
+  if (morrow__usually (morrow__loop_here () == self->loop && morrow__timer_is_armed (&self->alarm.timer)))
+    return cancel_here (self, message);
+  return cancel_there (self, message);
 }
 
-static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .free_kind = sleep_free, .settles_itself = TRUE };
+static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .cancel_holds = TRUE, .free_kind = sleep_free,
+                                           .settles_itself = TRUE };
 
 /* A sleep on its way to the loop, from a thread that has none. */
 typedef struct

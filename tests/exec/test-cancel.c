@@ -207,6 +207,31 @@ SCENE (can_04_sleep_is_cancelled_with_the_task_that_sleeps)
   return TRUE;
 }
 
+static void
+drop_future (gpointer data, GObject *object)
+{
+  g_clear_pointer ((MorrowFuture **) data, morrow_future_unref);
+  say ("dropped");
+}
+
+/* What fails lets go of its other futures and of their values, and with one of these of the last reference. */
+SCENE (sleep_that_everybody_drops_while_it_is_cancelled_is_there_until_that_is_over)
+{
+  MorrowPromise *promise;
+  MorrowFuture *sleep = morrow_sleep (3600);
+  g_autoptr (MorrowFuture) all = morrow_all (new_pending (&promise), morrow_future_ref (sleep), NULL);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_weak_ref (object, drop_future, &sleep);
+  morrow_promise_resolve_object (promise, object);
+  g_object_unref (object);
+  morrow_promise_unref (promise);
+  ck_assert (morrow_future_cancel (sleep));
+  assert_said ("dropped");
+  await_cancelled (all);
+  return TRUE;
+}
+
 static gboolean
 await_in_place (gpointer data, GValue *result, GError **error)
 {
@@ -937,6 +962,7 @@ cancel_suite (void)
 
   tcase_add_test (down, can_04_cancel_reaches_the_innermost_future_and_unwinds_from_there);
   tcase_add_test (down, can_04_sleep_is_cancelled_with_the_task_that_sleeps);
+  tcase_add_test (down, sleep_that_everybody_drops_while_it_is_cancelled_is_there_until_that_is_over);
   tcase_add_test (down, can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again);
