@@ -116,9 +116,10 @@ is_hopeless (MorrowSearch *search, MorrowTask *task)
 static gboolean
 open_circles (MorrowLoop *self, MorrowSearch *search, guint n_at_most)
 {
+  MorrowList *tasks = morrow__loop_get_tasks (self);
   gboolean opened = FALSE;
 
-  morrow__list_foreach_back (&self->tasks, node)
+  morrow__list_foreach_back (tasks, node)
     {
       MorrowTask *task = morrow__list_entry (node, MorrowResident, link)->task;
 

@@ -119,7 +119,9 @@ struct _MorrowLoop
 #endif
   MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
   guint            n_spares;
-  MorrowList       tasks;          /* MorrowResident: those that live here, from start to end */
+  MorrowList       tasks;          /* who looks for circles may touch it, and newest, while the loop is at rest: those that live here,
+                                      but for newest (morrow__loop_get_tasks ()) */
+  MorrowResident  *newest;         /* the one that started last, on its fiber's stack; NULL once it has ended, or is in the list */
   MorrowDeque      deque;          /* on a pool: tasks that have not started, newest first; others steal from it */
   atomic_ulong     n_started;      /* on a pool: written by this thread, read by the pool's sweep; see loop-pool-sweep.c */
   atomic_ulong     n_ended;        /* likewise */
@@ -179,6 +181,7 @@ extern G_GNUC_INTERNAL const MorrowHomeClass morrow__loop_home_class;
 /* What a job that starts a task is known by; called when the loop has been closed. */
 void        morrow__loop_start_run    (MorrowJob *job, gboolean closed);
 
+MorrowList *morrow__loop_get_tasks    (MorrowLoop *self);
 gboolean    morrow__loop_has_ready    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);

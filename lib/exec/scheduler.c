@@ -57,19 +57,37 @@ morrow__loop_has_ready (MorrowLoop *self)
 
 /* --- tasks on fibers --------------------------------------------------------------------------------------------- */
 
+/* What lives here is in the list once another task starts, or somebody asks: most have ended before, and have never been in it. */
+static G_GNUC_NO_INLINE void
+enlist_newest (MorrowLoop *self)
+{
+  morrow__list_append (&self->tasks, &g_steal_pointer (&self->newest)->link);
+}
+
 /* A task becomes one of this loop's: from now on it lives here. Gives what it is to run. */
 static inline MorrowTaskBody
 adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber *fiber)
 {
   MorrowTaskBody body;
 
+  if (morrow__seldom (self->newest != NULL))
+    enlist_newest (self);
   resident->task = task;
-  morrow__list_append (&self->tasks, &resident->link);
+  self->newest = resident;
   body = morrow__task_set_home (task, &self->home);
   task->fiber = fiber;
   if (morrow__unlikely (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
     morrow__task_sweep (task);
   return body;
+}
+
+/* Of all that live here: MorrowResident, in the order in which they started. */
+MorrowList *
+morrow__loop_get_tasks (MorrowLoop *self)
+{
+  if (self->newest != NULL)
+    enlist_newest (self);
+  return &self->tasks;
 }
 
 /* A task has settled. Whoever turns the loop has a reference of it. */
@@ -91,7 +109,10 @@ run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
 
   morrow__task_run (task, &body);
   self->home.current = NULL;
-  morrow__list_remove (&resident.link);
+  if (morrow__usually (self->newest == &resident))
+    self->newest = NULL;
+  else
+    morrow__list_remove (&resident.link);
   let_go (self, task);
 }
 
@@ -408,9 +429,11 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 void
 morrow__loop_sweep (MorrowLoop *self)
 {
+  MorrowList *tasks = morrow__loop_get_tasks (self);
+
   atomic_store_explicit (&self->sweeping, self->pool == NULL, memory_order_relaxed);
   morrow__task_begin_round (TRUE);
-  morrow__list_foreach_safe (&self->tasks, node, after)
+  morrow__list_foreach_safe (tasks, node, after)
     morrow__task_sweep (morrow__list_entry (node, MorrowResident, link)->task);
   morrow__task_end_round ();
 }

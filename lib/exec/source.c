@@ -173,7 +173,9 @@ turn_hosted (MorrowLoop *self)
 static MorrowTask *
 find_forker (MorrowLoop *self)
 {
-  morrow__list_foreach (&self->tasks, node)
+  MorrowList *tasks = morrow__loop_get_tasks (self);
+
+  morrow__list_foreach (tasks, node)
     {
       MorrowTask *task = morrow__list_entry (node, MorrowResident, link)->task;
 
