@@ -116,6 +116,27 @@ make_room (MorrowDeque     *deque,
   return bigger;
 }
 
+static inline void
+push_to (MorrowDeque     *deque,
+         MorrowDequeRing *ring,
+         gint64           bottom,
+         gpointer         item)
+{
+  ring_set (ring, bottom, item);
+  /* Release: pairs with the load of bottom in steal (). */
+  atomic_store_explicit (&deque->bottom, bottom + 1, memory_order_release);
+}
+
+/* Out of line, so that the usual push need not keep what the call of g_malloc () would change. */
+static G_GNUC_NO_INLINE void
+push_making_room (MorrowDeque     *deque,
+                  MorrowDequeRing *ring,
+                  gint64           bottom,
+                  gpointer         item)
+{
+  push_to (deque, make_room (deque, ring, bottom), bottom, item);
+}
+
 void
 morrow__deque_push (MorrowDeque *deque,
                     gpointer     item)
@@ -124,10 +145,9 @@ morrow__deque_push (MorrowDeque *deque,
   MorrowDequeRing *ring = atomic_load_explicit (&deque->ring, memory_order_relaxed);
 
   if (morrow__unlikely (bottom - deque->top_seen > (gint64) ring->mask))
-    ring = make_room (deque, ring, bottom);
-  ring_set (ring, bottom, item);
-  /* Release: pairs with the load of bottom in steal (). */
-  atomic_store_explicit (&deque->bottom, bottom + 1, memory_order_release);
+    push_making_room (deque, ring, bottom, item);
+  else
+    push_to (deque, ring, bottom, item);
 }
 
 gpointer
