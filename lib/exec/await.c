@@ -9,6 +9,7 @@
 
 #include <morrow/awaitable.h>
 #include <morrow/error.h>
+#include <morrow/inline.h>
 
 #include "exec/scheduler-private.h"
 
@@ -175,7 +176,7 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
  * Returns: %TRUE when @self has resolved; %FALSE with its error, or with the task's own cancel
  */
 gboolean
-morrow_future_await (MorrowFuture *self, GError **error)
+(morrow_future_await) (MorrowFuture *self, GError **error)
 {
   g_return_val_if_fail (self != NULL, FALSE);
 
@@ -209,7 +210,7 @@ morrow_await (MorrowFuture *future, GError **error)
                                                                            \
     if (morrow_future_await (future, error))                               \
       value = get (future);                                                \
-    morrow_future_unref (future);                                          \
+    morrow__future_unref (future);                                         \
     return value;                                                          \
   }
 
