@@ -33,7 +33,7 @@ accept_all (gpointer data, GValue *result, GError **error)
   while ((fd = morrow_fd_accept (listener, NULL, NULL, G_MAXINT64, error)) >= 0)
     {
       setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      morrow_future_unref (morrow_create_task (morrow_coroutine (echo, morrow_fd_new (fd), (GDestroyNotify) morrow_fd_unref)));
+      morrow_future_unref (morrow_spawn (echo, morrow_fd_new (fd), (GDestroyNotify) morrow_fd_unref));
     }
   return FALSE;
 }
@@ -43,7 +43,7 @@ static gboolean
 serve (gpointer data, GValue *result, GError **error)
 {
   g_autoptr (MorrowFd) input = morrow_fd_new (dup (STDIN_FILENO));
-  g_autoptr (MorrowFuture) server = morrow_create_task (morrow_coroutine (accept_all, NULL, NULL));
+  g_autoptr (MorrowFuture) server = morrow_spawn (accept_all, NULL, NULL);
   char byte;
 
   while (morrow_fd_read (input, &byte, 1, G_MAXINT64, NULL) > 0)

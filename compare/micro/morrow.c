@@ -51,7 +51,7 @@ await_inner (gpointer data, GValue *result, GError **error)
 {
   const Inner *inner = data;
 
-  return morrow_await (morrow_create_task (morrow_coroutine (inner->func, inner->data, NULL)), error);
+  return morrow_await (morrow_spawn (inner->func, inner->data, NULL), error);
 }
 
 /* Main is on the calling thread, beside the pool: what spawns is a task of the pool itself. */
@@ -184,7 +184,7 @@ fiber_yield (guint n, guint n_tasks)
   g_autofree MorrowFuture **tasks = g_new (MorrowFuture *, n_tasks);
 
   for (guint i = 0; i < n_tasks; i++)
-    tasks[i] = morrow_create_task (morrow_coroutine (yield_often, GUINT_TO_POINTER (n / n_tasks), NULL));
+    tasks[i] = morrow_spawn (yield_often, GUINT_TO_POINTER (n / n_tasks), NULL);
   must (morrow_await (morrow_gatherv (tasks, n_tasks), NULL));
 }
 
@@ -199,7 +199,7 @@ static void
 spawn_await (guint n, guint argument)
 {
   for (guint i = 0; i < n; i++)
-    must (morrow_await (morrow_create_task (morrow_coroutine (count_itself, NULL, NULL)), NULL));
+    must (morrow_await (morrow_spawn (count_itself, NULL, NULL), NULL));
 }
 
 /* --- timers ------------------------------------------------------------------------------------ */
@@ -332,7 +332,7 @@ gather_marking (MorrowCoroutineFunc func, guint n)
   start = bench_now ();
   tasks = g_new (MorrowFuture *, n);
   for (guint i = 0; i < n; i++)
-    tasks[i] = morrow_create_task (morrow_coroutine (func, &marks[i], NULL));
+    tasks[i] = morrow_spawn (func, &marks[i], NULL);
   must (morrow_await (morrow_gatherv (tasks, n), NULL));
   g_free (tasks);
   end = bench_now ();
@@ -772,7 +772,7 @@ skynet_node (gpointer data, GValue *result, GError **error)
   for (guint i = 0; i < 10; i++)
     {
       children[i] = (Node) { node->first + i * node->n_leaves / 10, node->n_leaves / 10 };
-      tasks[i] = morrow_create_task (morrow_coroutine (skynet_node, &children[i], NULL));
+      tasks[i] = morrow_spawn (skynet_node, &children[i], NULL);
     }
   for (guint i = 0; i < 10; i++)
     sum += morrow_await_int64 (tasks[i], NULL);

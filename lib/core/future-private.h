@@ -343,19 +343,26 @@ extern G_GNUC_INTERNAL _Atomic (GTypeClass *) morrow__future_class;   /* any thr
 
 GTypeClass *morrow__future_make_class (void);
 
-/* Gives one reference. */
+/* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. */
 static inline void
-morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
+morrow__future_init_with (MorrowFuture *self, const MorrowFutureOps *ops, const char *site, guint ref_count, guint aux)
 {
   /* Acquire: pairs with the release in register_type (). */
   self->instance.g_class = atomic_load_explicit (&morrow__future_class, memory_order_acquire);
   if (morrow__unlikely (self->instance.g_class == NULL))
     self->instance.g_class = morrow__future_make_class ();
 
-  atomic_init (&self->ref_count, 1);
-  atomic_init (&self->aux, 0);
+  atomic_init (&self->ref_count, ref_count);
+  atomic_init (&self->aux, aux);
   atomic_init (&self->word, 0);
   self->ops = ops;
   self->site = site;
   self->outcome.value.g_type = 0;
+}
+
+/* Gives one reference. */
+static inline void
+morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
+{
+  morrow__future_init_with (self, ops, site, 1, 0);
 }

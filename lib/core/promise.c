@@ -62,8 +62,7 @@ morrow_promise_new_at (const gchar *site)
 {
   MorrowFuture *future = morrow__cache_alloc (sizeof (MorrowFuture));
 
-  morrow__future_init (future, &promise_ops, site);
-  atomic_init (&future->aux, 1);
+  morrow__future_init_with (future, &promise_ops, site, 1, 1);
   return (MorrowPromise *) future;
 }
 

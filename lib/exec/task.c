@@ -20,11 +20,17 @@ static __thread guint last_id;   /* this thread */
 
 __thread MorrowHome *morrow__home;
 
-static guint
+static G_GNUC_NO_INLINE void
+take_ids (void)
+{
+  last_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+}
+
+static inline guint
 take_id (void)
 {
   if (morrow__unlikely (last_id % IDS_AT_A_TIME == 0))
-    last_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+    take_ids ();
   return ++last_id;
 }
 
@@ -83,6 +89,28 @@ task_free (MorrowFuture *future)
   morrow__cache_free (sizeof (MorrowTask), self);
 }
 
+/* In @state, with @n_refs references; @aux as the future's. Always inline: gcc finds it too long for the two that call it. */
+static inline __attribute__ ((always_inline)) MorrowTask *
+task_new (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site,
+          MorrowTaskState state, guint n_refs, guint aux)
+{
+  MorrowTask *self = morrow__cache_alloc (sizeof (MorrowTask));
+
+  morrow__future_init_with (&self->future, &morrow__task_ops, site, n_refs, aux);
+  self->body = (MorrowTaskBody) { .func = func, .data = data, .data_free = data_free };
+  self->future.outcome.pending.func_name = func_name;
+  atomic_init (&self->state, state);
+  atomic_init (&self->cancel, 0);
+  atomic_init (&self->cancel_message, NULL);
+  self->id = take_id ();
+  self->stack_kib = 0;
+  self->paused = FALSE;
+  self->passing_on = FALSE;
+  self->n_passed_on = 0;
+  self->interruption = MORROW_NOT_INTERRUPTED;
+  return self;
+}
+
 /**
  * morrow_coroutine_at: (skip)
  * @func: (scope notified) (closure data) (destroy data_free): the body
@@ -98,25 +126,9 @@ task_free (MorrowFuture *future)
 MorrowFuture *
 morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
 {
-  MorrowTask *self;
-
   g_return_val_if_fail (func != NULL, NULL);
 
-  self = morrow__cache_alloc (sizeof (MorrowTask));
-  morrow__future_init (&self->future, &morrow__task_ops, site);
-  self->body = (MorrowTaskBody) { .func = func, .data = data, .data_free = data_free };
-  atomic_init (&self->future.aux, MORROW__LAZY);
-  self->future.outcome.pending.func_name = func_name;
-  atomic_init (&self->state, MORROW_TASK_LAZY);
-  atomic_init (&self->cancel, 0);
-  atomic_init (&self->cancel_message, NULL);
-  self->id = take_id ();
-  self->stack_kib = 0;
-  self->paused = FALSE;
-  self->passing_on = FALSE;
-  self->n_passed_on = 0;
-  self->interruption = MORROW_NOT_INTERRUPTED;
-  return &self->future;
+  return &task_new (func, data, data_free, func_name, site, MORROW_TASK_LAZY, 1, MORROW__LAZY)->future;
 }
 
 /**
@@ -219,16 +231,21 @@ refuse_start (MorrowTask *self, MorrowExecutor *executor)
   morrow_future_unref (&self->future);
 }
 
-void
-morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
+/* The caller has claimed @self for @executor, which may be NULL: that refuses it. */
+static inline void
+start_claimed (MorrowTask *self, MorrowExecutor *executor)
 {
-  if (morrow__unlikely (!claim_for_executor (self)))
-    return;
-
   if (morrow__likely (executor != NULL && morrow__executor_is_ours (executor)))
     MORROW_EXECUTOR_GET_CLASS (executor)->start (executor, &self->future);
   else
     refuse_start (self, executor);
+}
+
+void
+morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
+{
+  if (morrow__likely (claim_for_executor (self)))
+    start_claimed (self, executor);
 }
 
 static void
@@ -278,6 +295,47 @@ morrow_create_task (MorrowFuture *coroutine)
   else
     morrow__future_start (coroutine, morrow__executor_current);
   return coroutine;
+}
+
+/**
+ * morrow_spawn_at: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): the body
+ * @data: (nullable): passed to @func; it must outlive the task
+ * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
+ * @func_name: (nullable): what to call the coroutine, a string that lives as long as the program
+ * @site: (nullable): where it is made, likewise
+ *
+ * What the macro morrow_spawn () calls.
+ *
+ * Returns: (transfer full): the task
+ */
+MorrowFuture *
+morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+{
+  MorrowTask *self;
+
+  g_return_val_if_fail (func != NULL, NULL);
+
+  /* As if claim_for_executor () had claimed it: nobody else has seen it. */
+  self = task_new (func, data, data_free, func_name, site, MORROW_TASK_QUEUED, 2, 0);
+  start_claimed (self, morrow__executor_current);
+  return &self->future;
+}
+
+/**
+ * morrow_spawn: (skip)
+ * @func: (scope notified) (closure data) (destroy data_free): the body
+ * @data: (nullable): passed to @func; it must outlive the task
+ * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
+ *
+ * Starts a task on the current executor: what morrow_create_task () does with a new morrow_coroutine (), in one step.
+ *
+ * Returns: (transfer full): the task; where no executor runs, one that has rejected with %MORROW_ERROR_NOT_IN_TASK
+ */
+MorrowFuture *
+(morrow_spawn) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
+{
+  return morrow_spawn_at (func, data, data_free, NULL, NULL);
 }
 
 /**

@@ -27,6 +27,20 @@ void          morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size
 MORROW_API
 MorrowFuture *morrow_create_task     (MorrowFuture *coroutine) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same of a coroutine that is made for it. */
+MORROW_API
+MorrowFuture *morrow_spawn           (MorrowCoroutineFunc func,
+                                      gpointer            data,
+                                      GDestroyNotify      data_free) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_spawn_at        (MorrowCoroutineFunc func,
+                                      gpointer            data,
+                                      GDestroyNotify      data_free,
+                                      const gchar        *func_name,
+                                      const gchar        *site) G_GNUC_WARN_UNUSED_RESULT;
+#define       morrow_spawn(func, data, data_free) \
+                                     (morrow_spawn_at ((func), (data), (data_free), #func, G_STRLOC))
+
 /* The running task, borrowed; NULL outside any. */
 MORROW_API
 MorrowFuture *morrow_current_task    (void);

@@ -123,6 +123,37 @@ START_TEST (coroutine_cancelled_before_it_starts_never_runs_and_does_not_warn)
 }
 END_TEST
 
+START_TEST (task_spawned_outside_a_run_is_rejected_and_releases_its_data)
+{
+  g_autoptr (MorrowFuture) task = morrow_spawn (say_data, g_strdup ("never"), g_free);
+
+  assert_error (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK);
+  assert_said ("");
+}
+END_TEST
+
+SCENE (task_spawned_runs_when_it_is_its_turn_and_once)
+{
+  g_autoptr (MorrowFuture) task = morrow_spawn (say_data, (gpointer) "ran", NULL);
+
+  assert_said ("");
+  ck_assert_ptr_eq (morrow_create_task (morrow_future_ref (task)), task);
+  morrow_future_unref (task);
+  let_run ();
+  assert_said ("ran");
+  await_ok (task);
+  assert_said ("");
+  return TRUE;
+}
+
+SCENE (task_spawned_may_be_dropped_at_once)
+{
+  morrow_future_unref (morrow_spawn (say_data, (gpointer) "ran", NULL));
+  let_run ();
+  assert_said ("ran");
+  return TRUE;
+}
+
 static void
 say_freed (gpointer data)
 {
@@ -505,6 +536,17 @@ SCENE (body_that_returns_false_without_an_error_is_a_critical_and_fails)
   return TRUE;
 }
 
+SCENE (task_spawned_by_the_macro_knows_its_function_and_line)
+{
+  g_autoptr (MorrowFuture) task = morrow_spawn (false_without_an_error, NULL, NULL);
+  g_autoptr (GError) failure = NULL;
+
+  morrow_check_expect_critical ("Coroutine 'false_without_an_error', made at *test-task.c:*, returned FALSE without an error");
+  failure = await_error (task);
+  assert_error (failure, G_IO_ERROR, G_IO_ERROR_FAILED);
+  return TRUE;
+}
+
 /* As `return flags & FLAG` does. */
 static gboolean
 return_two (gpointer data, GValue *result, GError **error)
@@ -562,6 +604,9 @@ task_suite (void)
   tcase_add_test (start, tsk_01_task_outside_a_run_is_rejected);
   tcase_add_test (start, tsk_01_creating_a_task_of_another_future_gives_it_back);
   tcase_add_test (start, task_created_twice_runs_once);
+  tcase_add_test (start, task_spawned_outside_a_run_is_rejected_and_releases_its_data);
+  tcase_add_test (start, task_spawned_runs_when_it_is_its_turn_and_once);
+  tcase_add_test (start, task_spawned_may_be_dropped_at_once);
   tcase_add_test (start, coroutine_runs_only_when_awaited);
   tcase_add_test (start, coroutine_awaited_runs_in_the_awaiting_task);
   tcase_add_test (start, coroutine_awaited_twice_runs_once);
@@ -591,6 +636,7 @@ task_suite (void)
 
   tcase_add_test (end, body_that_returns_true_with_an_error_is_a_critical_and_fails);
   tcase_add_test (end, body_that_returns_false_without_an_error_is_a_critical_and_fails);
+  tcase_add_test (end, task_spawned_by_the_macro_knows_its_function_and_line);
   tcase_add_test (end, body_that_returns_any_true_value_has_succeeded);
   tcase_add_test (end, body_that_fails_in_place_fails_the_await_with_its_error);
   tcase_add_test (end, failed_task_that_nobody_awaits_reports_itself_by_name);
