@@ -49,7 +49,7 @@ then_free (MorrowFuture *future)
 }
 
 /* Where the callback ran, or would have run: the last that is done with the data. */
-static void
+static inline void
 then_release (Then *self)
 {
   if (self->data_free != NULL)
@@ -59,7 +59,30 @@ then_release (Then *self)
   morrow__future_unref (&self->future);
 }
 
-static void
+/* What the callback has made is an error, or is to be ignored. */
+static G_GNUC_NO_INLINE void
+settle_without (Then *self, GValue *result, GError *error)
+{
+  if (G_IS_VALUE (result))
+    g_value_unset (result);
+
+  if (error != NULL)
+    morrow__future_reject (&self->future, error);
+  else
+    morrow__future_settle_like (&self->future, self->source);
+}
+
+static G_GNUC_NO_INLINE void
+complain_of_callback (Then *self, gboolean ok, GError **error)
+{
+  const char *site = morrow__future_get_site (&self->future);
+
+  g_critical ("A callback made at %s returned %s", site != NULL ? site : "?", ok ? "TRUE with an error" : "FALSE without an error");
+  if (*error == NULL)
+    *error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "A callback failed without saying why");
+}
+
+static inline void
 then_call (Then *self)
 {
   GValue result = G_VALUE_INIT;
@@ -71,30 +94,19 @@ then_call (Then *self)
   ok = self->func (self->source, self->data, &result, &error);
 
   if (morrow__unlikely (!ok != (error != NULL)))
-    {
-      const char *site = morrow__future_get_site (&self->future);
-
-      g_critical ("A callback made at %s returned %s", site != NULL ? site : "?", ok ? "TRUE with an error" : "FALSE without an error");
-      if (error == NULL)
-        error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "A callback failed without saying why");
-    }
-
-  if (error != NULL)
-    {
-      if (G_IS_VALUE (&result))
-        g_value_unset (&result);
-      morrow__future_reject (&self->future, error);
-    }
-  else if (self->flags & PASS_ON)
-    {
-      if (G_IS_VALUE (&result))
-        g_value_unset (&result);
-      morrow__future_settle_like (&self->future, self->source);
-    }
+    complain_of_callback (self, ok, &error);
+  if (morrow__usually (error == NULL && !(self->flags & PASS_ON)))
+    morrow__future_resolve_move (&self->future, &result);
   else
-    {
-      morrow__future_resolve_move (&self->future, &result);
-    }
+    settle_without (self, &result, error);
+}
+
+/* Cancelled while it was queued, or what it was queued on has been closed. */
+static G_GNUC_NO_INLINE void
+settle_uncalled (Then *self)
+{
+  if (!morrow__future_is_settled (&self->future))
+    morrow__future_reject (&self->future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The callback's executor has been closed"));
 }
 
 static void
@@ -103,11 +115,9 @@ then_run (MorrowJob *job, gboolean closed)
   Then *self = G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (Then, job));
   gboolean rejected = (morrow__future_peek (self->source) & MORROW__REJECTED) != 0;
 
-  if (morrow__future_is_settled (&self->future))
-    ;                              /* cancelled while it was queued */
-  else if (closed)
-    morrow__future_reject (&self->future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The callback's executor has been closed"));
-  else if (self->flags & (rejected ? ON_REJECTED : ON_RESOLVED))
+  if (morrow__unlikely (closed || morrow__future_is_settled (&self->future)))
+    settle_uncalled (self);
+  else if (morrow__usually (self->flags & (rejected ? ON_REJECTED : ON_RESOLVED)))
     then_call (self);
   else
     morrow__future_settle_like (&self->future, self->source);
@@ -194,7 +204,7 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
 {
   Then *self = morrow__cache_alloc (sizeof (Then));
 
-  morrow__future_init (&self->future, &then_ops, morrow__future_get_site (source));
+  morrow__future_init_with (&self->future, &then_ops, morrow__future_get_site (source), 2, 0);   /* the caller's, and the list's */
   self->source = morrow__future_ref (source);
   self->executor = morrow__executor_hold_for_callback ();
   self->func = func;
@@ -202,7 +212,6 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
   self->data_free = data_free;
   self->flags = flags;
 
-  atomic_init (&self->future.ref_count, 2);   /* the caller's, and the list's */
   self->waiter.notify = then_notify;
   if (!morrow__future_subscribe (source, &self->waiter))
     then_notify (&self->waiter, source);

@@ -160,11 +160,11 @@ set_there (Sleep *self, gint64 deadline)
 }
 
 static inline Sleep *
-sleep_new (MorrowLoop *loop)
+sleep_new (MorrowLoop *loop, guint n_refs)
 {
   Sleep *self = morrow__cache_alloc (sizeof (Sleep));
 
-  morrow__future_init (&self->future, &sleep_ops, NULL);
+  morrow__future_init_with (&self->future, &sleep_ops, NULL, n_refs, 0);
   self->loop = loop;
   return self;
 }
@@ -180,7 +180,7 @@ sleep_there (gint64 deadline)
   if (morrow__unlikely (loop == NULL))
     return morrow_future_new_rejected (error);
 
-  self = sleep_new (loop);
+  self = sleep_new (loop, 1);
   set_there (self, deadline);
   return &self->future;
 }
@@ -204,8 +204,7 @@ morrow_sleep_until (gint64 deadline)
   if (here == NULL)
     return sleep_there (deadline);
 
-  self = sleep_new (here);
-  atomic_init (&self->future.ref_count, 2);   /* the caller's, and the queue's */
+  self = sleep_new (here, 2);   /* the caller's, and the queue's */
   set_here (self, deadline);
   return &self->future;
 }
