@@ -44,12 +44,19 @@ struct _MorrowHome
   const MorrowHomeClass *klass;     /* immutable */
   MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
   MorrowTask            *current;   /* the home's thread: the task that runs, or that the stack switched to is to run; NULL outside any */
-  int                   *errno_at;  /* the home's thread: where its errno is, on a loop */
+  int                   *errno_at;  /* the home's thread: where its errno is, on a loop; NULL elsewhere */
 };
 
 void morrow__home_visit             (void);
 void morrow__home_leave_visit       (void);
 void morrow__home_wait_for_visitors (void);
+
+/* The home's thread: whether that is a loop's. By what a wait there reads anyway. */
+static inline gboolean
+morrow__home_is_loop (const MorrowHome *self)
+{
+  return self->errno_at != NULL;
+}
 
 /* The home of this thread, NULL when it has none: set by what runs tasks here, and by nobody else. */
 extern __thread MorrowHome *morrow__home;

@@ -228,7 +228,7 @@ morrow__loop_here (void)
 {
   MorrowHome *home = morrow__home;
 
-  if (home == NULL || morrow__seldom (home->klass != &morrow__loop_home_class))
+  if (home == NULL || morrow__seldom (!morrow__home_is_loop (home)))
     return NULL;
   return morrow__container_of (home, MorrowLoop, home);
 }

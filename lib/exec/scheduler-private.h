@@ -80,7 +80,7 @@ morrow__task_wake (MorrowTask *self)
 {
   MorrowHome *home = self->home;
 
-  if (morrow__usually (home == morrow__home && home->klass == &morrow__loop_home_class))
+  if (morrow__usually (home == morrow__home && morrow__home_is_loop (home)))
     morrow__loop_queue_task (morrow__loop_of_home (home), self);
   else
     home->klass->wake (home, self);
@@ -105,7 +105,7 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
 {
   if (morrow__unlikely (morrow__relay_is_nested ()))
     return morrow__task_park_relayed (self, home, awaited, error);
-  if (morrow__seldom (home->klass != &morrow__loop_home_class))
+  if (morrow__seldom (!morrow__home_is_loop (home)))
     return home->klass->park (home, self, awaited, error);
 
   morrow__task_give_way (self, home);
@@ -116,7 +116,7 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
 static inline __attribute__ ((always_inline)) void
 morrow__task_yield (MorrowTask *self, MorrowHome *home)
 {
-  if (morrow__seldom (home->klass != &morrow__loop_home_class))
+  if (morrow__seldom (!morrow__home_is_loop (home)))
     {
       home->klass->yield (home, self);
       return;
