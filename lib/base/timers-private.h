@@ -15,12 +15,12 @@ typedef struct _MorrowTimer MorrowTimer;
  * not armed. */
 struct _MorrowTimer
 {
-  gint64       deadline;        /* Microseconds; stays when it has fired or was removed. */
-  guint64      seq;             /* Which insertion it was, from 1, and below that its rank in the heap; 0 while it is
+  gint64        deadline;       /* Microseconds; stays when it has fired or was removed. */
+  guint64       seq;            /* Which insertion it was, from 1, and below that its rank in the heap; 0 while it is
                                  * not armed. */
-  MorrowTimer *child;           /* Its first child in the heap, */
-  MorrowTimer *next;            /* its next sibling, */
-  MorrowTimer *prev;            /* and the one before or, for a first child, its parent. */
+  MorrowTimer  *child;          /* Its first child in the heap, */
+  MorrowTimer  *next;           /* its next sibling, */
+  MorrowTimer **link;           /* and what points to it: its parent's child, the next of the one before, or its heap. */
 };
 
 enum
@@ -35,8 +35,8 @@ typedef struct
 {
   gint64       base;            /* Where the wheel stands: see timers.c. */
   guint64      last_seq;
-  guint64      levels;          /* A bit for each level that has a timer, */
-  guint64      slots[MORROW_TIMERS_N_LEVELS];   /* and in each for each slot that has one. */
+  guint64      levels;          /* A bit for each level that may have a timer, */
+  guint64      slots[MORROW_TIMERS_N_LEVELS];   /* and in each for each slot that may have one. */
   MorrowTimer *early;           /* A heap of those before base, */
   MorrowTimer  moving;          /* and the parent of those that have left their slot, and stand in none yet. */
   MorrowTimer *heaps[MORROW_TIMERS_N_LEVELS][MORROW_TIMERS_N_SLOTS];

@@ -43,7 +43,8 @@
 
 #include <string.h>
 
-/* Pairing heaps.  A heap is its root, or NULL; a root's own next and prev are NULL. */
+/* Pairing heaps.  A heap is its root, or NULL; a root has no next.  Each timer knows what points to it, so that it is taken out
+ * the same way wherever it is. */
 
 enum
 {
@@ -63,19 +64,26 @@ get_rank (const MorrowTimer *timer)
   return timer->seq % SEQ_STEP;
 }
 
+/* Has @link point to @timer, which may be NULL. */
+static inline void
+link_set (MorrowTimer **link,
+          MorrowTimer  *timer)
+{
+  *link = timer;
+  if (timer != NULL)
+    timer->link = link;
+}
+
 /* Makes the root @child the first child of @parent. */
 static inline void
 heap_adopt (MorrowTimer *parent,
             MorrowTimer *child)
 {
-  child->prev = parent;
-  child->next = parent->child;
-  if (parent->child != NULL)
-    parent->child->prev = child;
-  parent->child = child;
+  link_set (&child->next, parent->child);
+  link_set (&parent->child, child);
 }
 
-/* Makes one of the roots the first child of the other.  Returns: that other; its next and prev are
+/* Makes one of the roots the first child of the other.  Returns: that other; its next and link are
  * what they were. */
 static inline MorrowTimer *
 heap_link (MorrowTimer *a,
@@ -91,23 +99,20 @@ heap_link (MorrowTimer *a,
 static inline MorrowTimer *
 heap_link_to_next (MorrowTimer *first)
 {
-  MorrowTimer *parent = first->prev;
+  MorrowTimer **link = first->link;
   MorrowTimer *rest = first->next->next;
   MorrowTimer *linked = heap_link (first, first->next);
 
   if (get_rank (linked) < SEQ_STEP - 1)
     linked->seq++;
-  linked->prev = parent;
-  linked->next = rest;
-  if (rest != NULL)
-    rest->prev = linked;
-  parent->child = linked;
+  link_set (link, linked);
+  link_set (&linked->next, rest);
   return linked;
 }
 
 /* Makes a heap of @first and its siblings: links each to its neighbour, then the pairs, from the
- * last, to one.  This order is what keeps the heap shallow. */
-static MorrowTimer *
+ * last, to one.  This order is what keeps the heap shallow.  Nothing points to its root yet. */
+static G_GNUC_NO_INLINE MorrowTimer *
 heap_from_siblings (MorrowTimer *first)
 {
   MorrowTimer *pairs = NULL;
@@ -126,8 +131,6 @@ heap_from_siblings (MorrowTimer *first)
     }
 
   root = pairs;
-  if (root == NULL)
-    return NULL;
   while ((pairs = root->next) != NULL)
     {
       MorrowTimer *rest = pairs->next;
@@ -135,15 +138,7 @@ heap_from_siblings (MorrowTimer *first)
       root = heap_link (root, pairs);
       root->next = rest;
     }
-  root->prev = NULL;
   return root;
-}
-
-/* The heap of what is below the root @timer. */
-static inline MorrowTimer *
-heap_without_root (MorrowTimer *timer)
-{
-  return morrow__usually (timer->child == NULL) ? NULL : heap_from_siblings (timer->child);
 }
 
 /* Whether @timer has become a child of the root, its first. */
@@ -161,8 +156,7 @@ heap_insert (MorrowTimer **heap,
     }
 
   timer->next = NULL;
-  timer->prev = NULL;
-  *heap = timer;
+  link_set (heap, timer);
   if (root != NULL)
     heap_adopt (timer, root);
   return FALSE;
@@ -179,26 +173,18 @@ heap_insert_ranked (MorrowTimer **heap,
       timer = heap_link_to_next (timer);
 }
 
-/* @timer is not the root.  Its children, as one heap, take its place: none comes before its
- * parent. */
+/* Its children, as one heap, take the place of @timer: none comes before its parent. */
 static inline void
-heap_remove_inner (MorrowTimer *timer)
+heap_remove (MorrowTimer *timer)
 {
   MorrowTimer *successor = timer->next;
 
-  if (timer->child != NULL)
+  if (morrow__seldom (timer->child != NULL))
     {
       successor = heap_from_siblings (timer->child);
-      successor->next = timer->next;
-      if (timer->next != NULL)
-        timer->next->prev = successor;
+      link_set (&successor->next, timer->next);
     }
-  if (timer->prev->child == timer)
-    timer->prev->child = successor;
-  else
-    timer->prev->next = successor;
-  if (successor != NULL)
-    successor->prev = timer->prev;
+  link_set (timer->link, successor);
 }
 
 /* Takes out the first child of @parent, with all that is below. */
@@ -207,9 +193,7 @@ heap_drop_first (MorrowTimer *parent)
 {
   MorrowTimer *first = parent->child;
 
-  parent->child = first->next;
-  if (first->next != NULL)
-    first->next->prev = parent;
+  link_set (&parent->child, first->next);
   return first;
 }
 
@@ -258,20 +242,34 @@ place_of (MorrowTimers *timers,
   return (Place) { &timers->heaps[level][slot], level, slot };
 }
 
-/* Where the first timer is of those that are not moving; the heap is NULL when there is none. */
+/* The last timer has left the first slot whose bit is set. */
+static inline void
+clear_first_bit (MorrowTimers *timers,
+                 guint         level)
+{
+  timers->slots[level] &= timers->slots[level] - 1;
+  if (timers->slots[level] == 0)
+    timers->levels &= timers->levels - 1;
+}
+
+/* Where the first timer is of those that are not moving; the heap is NULL when there is none.  Who takes a timer out does not know
+ * its slot: here is found out which are empty. */
 static inline Place
 place_of_first (MorrowTimers *timers)
 {
-  guint level, slot;
-
   if (timers->early != NULL)
     return (Place) { &timers->early, 0, MORROW_TIMERS_N_SLOTS };
-  if (timers->levels == 0)
-    return (Place) { NULL, 0, 0 };
 
-  level = __builtin_ctzll (timers->levels);
-  slot = __builtin_ctzll (timers->slots[level]);
-  return (Place) { &timers->heaps[level][slot], level, slot };
+  while (timers->levels != 0)
+    {
+      guint level = __builtin_ctzll (timers->levels);
+      guint slot = __builtin_ctzll (timers->slots[level]);
+
+      if (timers->heaps[level][slot] != NULL)
+        return (Place) { &timers->heaps[level][slot], level, slot };
+      clear_first_bit (timers, level);
+    }
+  return (Place) { NULL, 0, 0 };
 }
 
 static inline gint64
@@ -298,20 +296,6 @@ place_insert (MorrowTimers *timers,
     heap_insert (place.heap, timer);
 }
 
-static inline void
-place_set_root (MorrowTimers *timers,
-                Place         place,
-                MorrowTimer  *root)
-{
-  *place.heap = root;
-  if (root != NULL || place.slot == MORROW_TIMERS_N_SLOTS)
-    return;
-
-  timers->slots[place.level] &= ~(G_GUINT64_CONSTANT (1) << place.slot);
-  if (timers->slots[place.level] == 0)
-    timers->levels &= ~(G_GUINT64_CONSTANT (1) << place.level);
-}
-
 /* The timers of @place are to move. */
 static inline void
 start_moving (MorrowTimers *timers,
@@ -319,7 +303,7 @@ start_moving (MorrowTimers *timers,
 {
   MorrowTimer *heap = *place.heap;
 
-  place_set_root (timers, place, NULL);
+  *place.heap = NULL;
   timers->moving.deadline = heap->deadline;
   heap_adopt (&timers->moving, heap);
 }
@@ -401,10 +385,7 @@ morrow__timers_remove (MorrowTimers *timers,
     return;
 
   timer->seq = 0;
-  if (timer->prev != NULL)
-    heap_remove_inner (timer);
-  else
-    place_set_root (timers, place_of (timers, timer->deadline), heap_without_root (timer));
+  heap_remove (timer);
 }
 
 gint64
@@ -442,7 +423,7 @@ morrow__timers_pop_due (MorrowTimers *timers,
 
       timer = *first.heap;
       timer->seq = 0;
-      place_set_root (timers, first, heap_without_root (timer));
+      heap_remove (timer);
       --*n_steps;
       return timer;
     }
