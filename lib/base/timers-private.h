@@ -30,7 +30,7 @@ enum
   MORROW_TIMERS_N_LEVELS = (63 + MORROW_TIMERS_BITS - 1) / MORROW_TIMERS_BITS
 };
 
-/* Belongs to one thread. */
+/* Belongs to one thread. Timers point into it: it stays where it is while one is armed. */
 typedef struct
 {
   gint64       base;            /* Where the wheel stands: see timers.c. */
@@ -54,8 +54,8 @@ void         morrow__timers_insert  (MorrowTimers *timers,
 void         morrow__timers_remove  (MorrowTimers *timers,
                                      MorrowTimer  *timer);
 
-/* The earliest deadline, exactly; G_MAXINT64 when there is no timer.  Where pop_due () has used up its steps,
- * one that it has found to be due. */
+/* The earliest deadline, exactly; G_MAXINT64 when there is no timer.  Where pop_due () has used up its
+ * steps, one that it has found to be due.  Forgets the empty slots that it passes. */
 gint64       morrow__timers_next    (MorrowTimers *timers);
 
 /* Disarms and returns the first timer in order whose deadline is not after @now, or NULL.  Takes @n_steps

@@ -64,9 +64,11 @@ struct _MorrowFutureOps
 {
   const char *kind;   /* for reports: "task", "promise" ... */
 
-  /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. What it leads to
-   * may drop the reference of who asks: the caller holds another meanwhile, unless cancel () sees to that. */
+  /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. */
   gboolean (*cancel)       (MorrowFuture *self, const char *message);
+
+  /* What a cancel leads to may drop every reference. TRUE: cancel () itself sees to it that the future lives so long; else who calls
+   * it does. */
   gboolean   cancel_holds;
 
   /* Any thread: somebody subscribes to a lazy one (MORROW__LAZY), which starts on the executor given (NULL where there is

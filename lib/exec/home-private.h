@@ -44,7 +44,7 @@ struct _MorrowHome
   const MorrowHomeClass *klass;     /* immutable */
   MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
   MorrowTask            *current;   /* the home's thread: the task that runs, or that the stack switched to is to run; NULL outside any */
-  int                   *errno_at;  /* the home's thread: where its errno is, on a loop; NULL elsewhere */
+  int                   *errno_at;  /* the home's thread: where its errno is, on a loop, once a thread has taken that; NULL on a thread's */
 };
 
 void morrow__home_visit             (void);

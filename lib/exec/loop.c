@@ -309,7 +309,7 @@ morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
 gboolean
 morrow__loop_has_tasks (MorrowLoop *self)
 {
-  return !morrow__list_is_empty (morrow__loop_get_tasks (self)) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
+  return self->newest != NULL || !morrow__list_is_empty (&self->tasks) || morrow__loop_has_ready (self) || !morrow__mpsc_is_empty (&self->inbox);
 }
 
 /* From any thread: has the loop look around. */

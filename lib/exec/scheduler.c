@@ -81,7 +81,8 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
   return body;
 }
 
-/* Of all that live here: MorrowResident, in the order in which they started. */
+/* The list of all that live here (MorrowResident), in the order in which they started; the newest is put into it now. For the loop's
+ * thread, and for who looks for circles while the loop is at rest. */
 MorrowList *
 morrow__loop_get_tasks (MorrowLoop *self)
 {

@@ -104,6 +104,7 @@ cancel_there (Sleep *self, const char *message)
   return was_pending;
 }
 
+/* Where the timer is not armed on its own thread, it has fired, or is on the way there (Set). */
 static gboolean
 sleep_cancel (MorrowFuture *future, const char *message)
 {

@@ -40,7 +40,8 @@
  *   the task. To wake it is what queues the job, on a loop, and nobody touches the waiter any more ("Waiters" in
  *   future-private.h). A task that yields, or is parked on a pause, has no waiter. Threads' tasks have no job, but to start
  *   where they cannot at once (inline.c): a pool's queue has a link in its place.
- *   The loop's list of those who live there goes through their stacks (MorrowResident), which are touched anyway. */
+ *   The loop's list of those who live there goes through their stacks (MorrowResident), which are touched anyway; the newest is
+ *   not in it yet. */
 
 #pragma once
 
@@ -93,7 +94,7 @@ typedef struct
 /* A place among those that run, or wait, on an executor; on the stack of who runs it. */
 typedef struct
 {
-  MorrowList  link;   /* whoever may touch the executor's list */
+  MorrowList  link;   /* whoever may touch the executor's list; not set while this is a loop's newest */
   MorrowTask *task;   /* immutable; the executor's reference */
 } MorrowResident;
 

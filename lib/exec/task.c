@@ -328,7 +328,9 @@ morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_fr
  * @data: (nullable): passed to @func; it must outlive the task
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
  *
- * Starts a task on the current executor: what morrow_create_task () does with a new morrow_coroutine (), in one step.
+ * Starts a task on the current executor: what morrow_create_task () does with a new morrow_coroutine (), in one step. A task that
+ * needs a larger stack is made in two, with morrow_future_set_stack_size () between them; another executor's is started by
+ * morrow_executor_spawn ().
  *
  * Returns: (transfer full): the task; where no executor runs, one that has rejected with %MORROW_ERROR_NOT_IN_TASK
  */

@@ -27,7 +27,7 @@ void          morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size
 MORROW_API
 MorrowFuture *morrow_create_task     (MorrowFuture *coroutine) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The same of a coroutine that is made for it. */
+/* morrow_create_task () of a new morrow_coroutine (), in one step. */
 MORROW_API
 MorrowFuture *morrow_spawn           (MorrowCoroutineFunc func,
                                       gpointer            data,

@@ -4,6 +4,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "exec/models.h"
 
 #include <stdio.h>
@@ -420,6 +422,59 @@ START_TEST (run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_lef
 
   run_scene_on (executor, leave_one_over_that_cleans_up, &clean_up);
   ck_assert_uint_eq (atomic_load (&clean_up.n_done), 5);
+}
+END_TEST
+
+static gboolean
+clean_up_by_itself (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+
+  if (!morrow_await (morrow_shield (morrow_sleep (0.001)), error))
+    return FALSE;
+  atomic_fetch_add (&self->n_done, 1);
+  return TRUE;
+}
+
+static gboolean
+spawn_one_that_cleans_up (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_spawn (clean_up_by_itself, data, NULL));
+  return TRUE;
+}
+
+static gboolean
+wait_then_let_another_clean_up (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *self = data;
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
+
+  atomic_store (&self->is_waiting, TRUE);
+  ck_assert (!morrow_future_await (never_settles, error));
+  ck_assert (morrow_await (morrow_shield (morrow_coroutine (spawn_one_that_cleans_up, self, NULL)), NULL));
+  return FALSE;
+}
+
+static gboolean
+leave_one_over_that_lets_another_clean_up (gpointer data, GValue *result, GError **error)
+{
+  CleanUp *clean_up = data;
+
+  leave_over (wait_then_let_another_clean_up, clean_up);
+  while (!atomic_load (&clean_up->is_waiting))
+    ck_assert (morrow_yield (error));
+  return TRUE;
+}
+
+/* It is the only task by then. */
+START_TEST (run_04_what_started_last_in_a_clean_up_is_waited_for)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  CleanUp clean_up = { .is_waiting = FALSE };
+
+  run_scene_on (executor, leave_one_over_that_lets_another_clean_up, &clean_up);
+  ck_assert_uint_eq (atomic_load (&clean_up.n_done), 1);
 }
 END_TEST
 
@@ -909,6 +964,42 @@ START_TEST (run_main_prints_the_error_and_returns_1)
 }
 END_TEST
 
+static gboolean
+spoil_errno (gpointer data, GValue *result, GError **error)
+{
+  errno = EDOM;
+  return TRUE;
+}
+
+static gboolean
+keep_errno (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_spawn (spoil_errno, NULL, NULL));
+  errno = EXDEV;
+  ck_assert (morrow_yield (error));
+  ck_assert_int_eq (errno, EXDEV);
+  return morrow_await (morrow_sleep (0.001), error);
+}
+
+static gpointer
+run_once (gpointer executor)
+{
+  run_scene_on (executor, keep_errno, NULL);
+  return NULL;
+}
+
+START_TEST (threads_run_a_loop_by_turns_and_each_keeps_its_own_errno)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_thread_join (g_thread_new ("other", run_once, loop));
+      run_once (loop);
+    }
+}
+END_TEST
+
 static Suite *
 run_suite (void)
 {
@@ -925,6 +1016,7 @@ run_suite (void)
   tcase_add_loop_test (gives, run_02_run_inside_a_task_is_refused, 0, N_MODELS);
   tcase_add_loop_test (gives, second_run_on_an_executor_is_refused_and_the_first_goes_on, 0, N_MODELS);
   tcase_add_test (gives, refused_run_leaves_alone_what_runs_already);
+  tcase_add_test (gives, threads_run_a_loop_by_turns_and_each_keeps_its_own_errno);
   tcase_add_loop_test (gives, run_03_run_takes_anything_that_can_be_awaited, 0, N_MODELS);
   tcase_add_test (gives, run_main_returns_0_when_main_succeeds);
   tcase_add_test (gives, run_main_prints_the_error_and_returns_1);
@@ -932,6 +1024,7 @@ run_suite (void)
   tcase_add_test (leftovers, run_04_leftover_tasks_are_all_cancelled_then_all_awaited);
   tcase_add_loop_test (leftovers, run_04_in_a_leftover_every_further_wait_fails, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up, 0, MODEL_INLINE);
+  tcase_add_loop_test (leftovers, run_04_what_started_last_in_a_clean_up_is_waited_for, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, run_04_what_a_gather_with_a_limit_starts_later_is_part_of_the_clean_up, 0, MODEL_INLINE);
   tcase_add_loop_test (leftovers, leftover_that_another_awaits_is_asked_by_the_sweep_and_once_by_that, 0, MODEL_INLINE);
   tcase_add_test (leftovers, circle_of_leftovers_is_opened_by_the_cancel_that_comes_round);

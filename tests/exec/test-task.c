@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "exec/scene.h"
+#include "exec/models.h"
 
 static gboolean
 say_name (gpointer data, GValue *result, GError **error)
@@ -19,6 +19,12 @@ static gboolean
 say_data (gpointer data, GValue *result, GError **error)
 {
   say ("%s", (const char *) data);
+  return TRUE;
+}
+
+static gboolean
+do_nothing (gpointer data, GValue *result, GError **error)
+{
   return TRUE;
 }
 
@@ -145,6 +151,55 @@ SCENE (task_spawned_runs_when_it_is_its_turn_and_once)
   assert_said ("");
   return TRUE;
 }
+
+enum
+{
+  N_SPAWNED = 20
+};
+
+static atomic_uint n_run, n_freed;
+
+static gboolean
+count_run (gpointer data, GValue *result, GError **error)
+{
+  atomic_fetch_add (&n_run, 1);
+  return TRUE;
+}
+
+static void
+count_freed (gpointer data)
+{
+  g_free (data);
+  atomic_fetch_add (&n_freed, 1);
+}
+
+/* Some are cancelled, mostly before they start, some dropped at once, and some awaited. */
+static gboolean
+spawn_some (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < N_SPAWNED; i++)
+    {
+      g_autoptr (MorrowFuture) cancelled = morrow_spawn (do_nothing, g_malloc (1), count_freed);
+
+      morrow_future_cancel (cancelled);
+      morrow_future_unref (morrow_spawn (count_run, g_malloc (1), count_freed));
+      if (!morrow_await (morrow_spawn (count_run, g_malloc (1), count_freed), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+START_TEST (task_spawned_runs_once_whatever_the_executor_and_its_data_is_released)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  atomic_store (&n_run, 0);
+  atomic_store (&n_freed, 0);
+  run_scene_on (executor, spawn_some, NULL);
+  ck_assert_uint_eq (atomic_load (&n_run), 2 * N_SPAWNED);
+  ck_assert_uint_eq (atomic_load (&n_freed), 3 * N_SPAWNED);
+}
+END_TEST
 
 SCENE (task_spawned_may_be_dropped_at_once)
 {
@@ -607,6 +662,7 @@ task_suite (void)
   tcase_add_test (start, task_spawned_outside_a_run_is_rejected_and_releases_its_data);
   tcase_add_test (start, task_spawned_runs_when_it_is_its_turn_and_once);
   tcase_add_test (start, task_spawned_may_be_dropped_at_once);
+  tcase_add_loop_test (start, task_spawned_runs_once_whatever_the_executor_and_its_data_is_released, 0, N_MODELS);
   tcase_add_test (start, coroutine_runs_only_when_awaited);
   tcase_add_test (start, coroutine_awaited_runs_in_the_awaiting_task);
   tcase_add_test (start, coroutine_awaited_twice_runs_once);

@@ -276,6 +276,43 @@ START_TEST (task_that_forks_may_sleep_in_the_child)
 }
 END_TEST
 
+static void
+count_release (gpointer data)
+{
+  ++*(guint *) data;
+}
+
+static gboolean
+spawn_in_child (gpointer data, GValue *result, GError **error)
+{
+  guint n_released = 0;
+  int status;
+  pid_t child = fork ();
+
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      g_autoptr (MorrowFuture) task = NULL;
+
+      morrow_check_limit_child ();
+      task = morrow_spawn (sleep_in_child, &n_released, count_release);
+      morrow_check_end_child (g_error_matches (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_FORKED) &&
+                              n_released == 1 ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  return TRUE;
+}
+
+START_TEST (task_spawned_in_the_child_of_a_task_that_forks_is_refused)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  run_scene_on (loop, spawn_in_child, NULL);
+}
+END_TEST
+
 /* On a loop that nobody runs: the main loop of an application turns it. */
 static void
 await_as_guest (MorrowCoroutineFunc func, gpointer data, GMainContext *context)
@@ -1174,6 +1211,7 @@ faults_suite (void)
 #endif
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
+  tcase_add_test (forks, task_spawned_in_the_child_of_a_task_that_forks_is_refused);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
   tcase_add_loop_test (forks, task_that_forks_in_one_of_inline_may_wait_in_the_child, 0, 2);
   tcase_add_test (forks, task_that_forks_in_the_child_of_another_that_forked_goes_on_there);

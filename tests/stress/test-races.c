@@ -601,6 +601,25 @@ START_TEST (job_that_is_posted_as_its_loop_closes_is_let_go)
 }
 END_TEST
 
+/* --- sleeps of a plain thread ------------------------------------------------------------------- */
+
+/* Two go to the loop that such threads share, and there the first, which is due at once, cancels the second. That has been made
+ * just now, and may not have come there. */
+START_TEST (sleep_that_is_cancelled_as_it_comes_to_its_loop_is_let_go)
+{
+  for (guint round = 0; round < N_SLOW_ROUNDS; round++)
+    {
+      MorrowFuture *first = morrow_sleep (0);
+      g_autoptr (MorrowFuture) both = NULL;
+
+      for (volatile guint turns = 0; turns < round % 700; turns++)
+        ;                        /* so that it fires here and there */
+      both = morrow_race (first, morrow_sleep (1000), NULL);
+      ck_assert (morrow_future_wait (both, NULL));
+    }
+}
+END_TEST
+
 static Suite *
 races_suite (void)
 {
@@ -622,6 +641,7 @@ races_suite (void)
   tcase_add_test (start, coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
   tcase_add_test (post, job_that_is_posted_as_its_loop_closes_is_let_go);
+  tcase_add_test (post, sleep_that_is_cancelled_as_it_comes_to_its_loop_is_let_go);
 
   return suite;
 }
