@@ -186,6 +186,9 @@ spawn_some (gpointer data, GValue *result, GError **error)
       if (!morrow_await (morrow_spawn (count_run, g_malloc (1), count_freed), error))
         return FALSE;
     }
+  while (atomic_load (&n_run) < 2 * N_SPAWNED)
+    if (!morrow_yield (error))   /* the end of the run would cancel those that have not begun */
+      return FALSE;
   return TRUE;
 }
 
