@@ -363,8 +363,9 @@ END_TEST
 /* A leftover that awaits a coroutine under a shield, and what came of that. */
 typedef struct
 {
-  atomic_int  is_waiting;
-  atomic_uint n_done;       /* waits of the coroutine's, and of what it starts, that succeeded */
+  MorrowCoroutineFunc func;        /* immutable: the coroutine */
+  atomic_int          is_waiting;
+  atomic_uint         n_done;      /* waits of the coroutine's, and of what it starts, that succeeded */
 } CleanUp;
 
 static gboolean
@@ -399,7 +400,7 @@ wait_then_clean_up (gpointer data, GValue *result, GError **error)
   atomic_store (&self->is_waiting, TRUE);
   ok = morrow_future_await (never_settles, error);
   ck_assert (!ok);
-  ok = morrow_await (morrow_shield (morrow_coroutine (clean_up_five_times, self, NULL)), NULL);
+  ok = morrow_await (morrow_shield (morrow_coroutine (self->func, self, NULL)), NULL);
   ck_assert (ok);
   return FALSE;
 }
@@ -418,7 +419,7 @@ leave_one_over_that_cleans_up (gpointer data, GValue *result, GError **error)
 START_TEST (run_04_coroutine_under_a_shield_and_what_it_starts_can_wait_in_a_leftovers_clean_up)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
-  CleanUp clean_up = { .is_waiting = FALSE };
+  CleanUp clean_up = { .func = clean_up_five_times };
 
   run_scene_on (executor, leave_one_over_that_cleans_up, &clean_up);
   ck_assert_uint_eq (atomic_load (&clean_up.n_done), 5);
@@ -443,37 +444,13 @@ spawn_one_that_cleans_up (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-static gboolean
-wait_then_let_another_clean_up (gpointer data, GValue *result, GError **error)
-{
-  CleanUp *self = data;
-  g_autoptr (MorrowPromise) promise = NULL;
-  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
-
-  atomic_store (&self->is_waiting, TRUE);
-  ck_assert (!morrow_future_await (never_settles, error));
-  ck_assert (morrow_await (morrow_shield (morrow_coroutine (spawn_one_that_cleans_up, self, NULL)), NULL));
-  return FALSE;
-}
-
-static gboolean
-leave_one_over_that_lets_another_clean_up (gpointer data, GValue *result, GError **error)
-{
-  CleanUp *clean_up = data;
-
-  leave_over (wait_then_let_another_clean_up, clean_up);
-  while (!atomic_load (&clean_up->is_waiting))
-    ck_assert (morrow_yield (error));
-  return TRUE;
-}
-
 /* It is the only task by then. */
 START_TEST (run_04_what_started_last_in_a_clean_up_is_waited_for)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
-  CleanUp clean_up = { .is_waiting = FALSE };
+  CleanUp clean_up = { .func = spawn_one_that_cleans_up };
 
-  run_scene_on (executor, leave_one_over_that_lets_another_clean_up, &clean_up);
+  run_scene_on (executor, leave_one_over_that_cleans_up, &clean_up);
   ck_assert_uint_eq (atomic_load (&clean_up.n_done), 1);
 }
 END_TEST
@@ -511,36 +488,12 @@ clean_up_one_by_one (gpointer data, GValue *result, GError **error)
   return morrow_await (morrow_gather_full (children, 3, MORROW_GATHER_DEFAULT, 1), error);
 }
 
-static gboolean
-wait_then_clean_up_one_by_one (gpointer data, GValue *result, GError **error)
-{
-  CleanUp *self = data;
-  g_autoptr (MorrowPromise) promise = NULL;
-  g_autoptr (MorrowFuture) never_settles = new_pending (&promise);
-
-  atomic_store (&self->is_waiting, TRUE);
-  ck_assert (!morrow_future_await (never_settles, error));
-  ck_assert (morrow_await (morrow_shield (morrow_coroutine (clean_up_one_by_one, self, NULL)), NULL));
-  return FALSE;
-}
-
-static gboolean
-leave_one_over_that_cleans_up_one_by_one (gpointer data, GValue *result, GError **error)
-{
-  CleanUp *clean_up = data;
-
-  leave_over (wait_then_clean_up_one_by_one, clean_up);
-  while (!atomic_load (&clean_up->is_waiting))
-    ck_assert (morrow_yield (error));
-  return TRUE;
-}
-
 START_TEST (run_04_what_a_gather_with_a_limit_starts_later_is_part_of_the_clean_up)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
-  CleanUp clean_up = { .is_waiting = FALSE };
+  CleanUp clean_up = { .func = clean_up_one_by_one };
 
-  run_scene_on (executor, leave_one_over_that_cleans_up_one_by_one, &clean_up);
+  run_scene_on (executor, leave_one_over_that_cleans_up, &clean_up);
   ck_assert_uint_eq (atomic_load (&clean_up.n_done), 2);
 }
 END_TEST
