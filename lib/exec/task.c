@@ -89,17 +89,18 @@ task_free (MorrowFuture *future)
   morrow__cache_free (sizeof (MorrowTask), self);
 }
 
-/* In @state, with @n_refs references; @aux as the future's. Always inline: gcc finds it too long for the two that call it. */
+/* A coroutine; or one that starts at once, as if claim_for_executor () had claimed it: nobody else has seen it. Always inline: gcc
+ * finds it too long for the two that call it. */
 static inline __attribute__ ((always_inline)) MorrowTask *
 task_new (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site,
-          MorrowTaskState state, guint n_refs, guint aux)
+          gboolean starts)
 {
   MorrowTask *self = morrow__cache_alloc (sizeof (MorrowTask));
 
-  morrow__future_init_with (&self->future, &morrow__task_ops, site, n_refs, aux);
+  morrow__future_init_with (&self->future, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
   self->body = (MorrowTaskBody) { .func = func, .data = data, .data_free = data_free };
   self->future.outcome.pending.func_name = func_name;
-  atomic_init (&self->state, state);
+  atomic_init (&self->state, starts ? MORROW_TASK_QUEUED : MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
   atomic_init (&self->cancel_message, NULL);
   self->id = take_id ();
@@ -128,7 +129,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
 {
   g_return_val_if_fail (func != NULL, NULL);
 
-  return &task_new (func, data, data_free, func_name, site, MORROW_TASK_LAZY, 1, MORROW__LAZY)->future;
+  return &task_new (func, data, data_free, func_name, site, FALSE)->future;
 }
 
 /**
@@ -316,8 +317,7 @@ morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_fr
 
   g_return_val_if_fail (func != NULL, NULL);
 
-  /* As if claim_for_executor () had claimed it: nobody else has seen it. */
-  self = task_new (func, data, data_free, func_name, site, MORROW_TASK_QUEUED, 2, 0);
+  self = task_new (func, data, data_free, func_name, site, TRUE);
   start_claimed (self, morrow__executor_current);
   return &self->future;
 }
