@@ -86,22 +86,31 @@ morrow__cache_class (gsize size)
   return size <= 192 ? 9 : 10;
 }
 
+/* What alloc gives where the bin has one and the size a class; else NULL. */
+static inline gpointer
+morrow__cache_take (gsize size)
+{
+  MorrowCacheBin *bin = &morrow__cache_bins[morrow__cache_class (size)];
+  MorrowCacheItem *item = bin->items;
+
+  if (morrow__likely (item != NULL))
+    {
+      bin->items = item->next;
+      morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) - 1);
+    }
+  return item;
+}
+
 static inline gpointer
 morrow__cache_alloc (gsize size)
 {
-  MorrowCacheBin *bin;
-  MorrowCacheItem *item;
+  gpointer mem;
 
   if (morrow__unlikely (size > MORROW_CACHE_MAX_SIZE))
     return g_malloc (size);
 
-  bin = &morrow__cache_bins[morrow__cache_class (size)];
-  item = bin->items;
-  if (morrow__unlikely (item == NULL))
-    return morrow__cache_refill (morrow__cache_class (size));
-  bin->items = item->next;
-  morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) - 1);
-  return item;
+  mem = morrow__cache_take (size);
+  return morrow__likely (mem != NULL) ? mem : morrow__cache_refill (morrow__cache_class (size));
 }
 
 static inline void

@@ -279,15 +279,22 @@ morrow__future_unref (MorrowFuture *self)
     self->ops->free_kind (self);
 }
 
+/* Whether there is no name, nothing that the kind says by @bits of aux, and no outcome that is to be released: the value types up
+ * to double are numbers, which hold nothing. In the type's place stands a rejected future's error: NULL for a cancel without a
+ * message, which nobody need have read, or larger than any of them. For who frees @self. */
+static inline gboolean
+morrow__future_holds_nothing (MorrowFuture *self, guint bits)
+{
+  /* Relaxed: only the last reference is left, and morrow__future_drop () has ordered it (R1). */
+  return !(atomic_load_explicit (&self->aux, memory_order_relaxed) & (MORROW__NAMED | bits)) &&
+         self->outcome.value.g_type <= G_TYPE_DOUBLE;
+}
+
 /* Releases the outcome and the name, for who frees @self. */
 static inline void
 morrow__future_clear (MorrowFuture *self)
 {
-  /* The value types up to double are numbers, which hold nothing. In the type's place stands a rejected future's error: NULL for
-   * a cancel without a message, which nobody need have read, or larger than any of them. Relaxed: only the last reference is
-   * left, and morrow__future_drop () has ordered it (R1). */
-  if (morrow__unlikely (self->outcome.value.g_type > G_TYPE_DOUBLE ||
-                        (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)))
+  if (morrow__unlikely (!morrow__future_holds_nothing (self, 0)))
     morrow__future_clear_rest (self);
 }
 
@@ -345,15 +352,19 @@ extern G_GNUC_INTERNAL _Atomic (GTypeClass *) morrow__future_class;   /* any thr
 
 GTypeClass *morrow__future_make_class (void);
 
-/* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. */
-static inline void
-morrow__future_init_with (MorrowFuture *self, const MorrowFutureOps *ops, const char *site, guint ref_count, guint aux)
+/* NULL before the first future has been made. */
+static inline GTypeClass *
+morrow__future_peek_class (void)
 {
-  /* Acquire: pairs with the release in register_type (). */
-  self->instance.g_class = atomic_load_explicit (&morrow__future_class, memory_order_acquire);
-  if (morrow__unlikely (self->instance.g_class == NULL))
-    self->instance.g_class = morrow__future_make_class ();
+  return atomic_load_explicit (&morrow__future_class, memory_order_acquire);   /* pairs with the release in register_type () */
+}
 
+/* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. @klass is that of all futures. */
+static inline void
+morrow__future_init_with (MorrowFuture *self, GTypeClass *klass, const MorrowFutureOps *ops, const char *site, guint ref_count,
+                          guint aux)
+{
+  self->instance.g_class = klass;
   atomic_init (&self->ref_count, ref_count);
   atomic_init (&self->aux, aux);
   atomic_init (&self->word, 0);
@@ -362,9 +373,17 @@ morrow__future_init_with (MorrowFuture *self, const MorrowFutureOps *ops, const 
   self->outcome.value.g_type = 0;
 }
 
+static inline GTypeClass *
+morrow__future_get_class (void)
+{
+  GTypeClass *klass = morrow__future_peek_class ();
+
+  return morrow__likely (klass != NULL) ? klass : morrow__future_make_class ();
+}
+
 /* Gives one reference. */
 static inline void
 morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
 {
-  morrow__future_init_with (self, ops, site, 1, 0);
+  morrow__future_init_with (self, morrow__future_get_class (), ops, site, 1, 0);
 }

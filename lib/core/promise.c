@@ -62,7 +62,7 @@ morrow_promise_new_at (const gchar *site)
 {
   MorrowFuture *future = morrow__cache_alloc (sizeof (MorrowFuture));
 
-  morrow__future_init_with (future, &promise_ops, site, 1, 1);
+  morrow__future_init_with (future, morrow__future_get_class (), &promise_ops, site, 1, 1);
   return (MorrowPromise *) future;
 }
 

@@ -165,7 +165,7 @@ sleep_new (MorrowLoop *loop, guint n_refs)
 {
   Sleep *self = morrow__cache_alloc (sizeof (Sleep));
 
-  morrow__future_init_with (&self->future, &sleep_ops, NULL, n_refs, 0);
+  morrow__future_init_with (&self->future, morrow__future_get_class (), &sleep_ops, NULL, n_refs, 0);
   self->loop = loop;
   return self;
 }

@@ -69,36 +69,41 @@ free_lazy (MorrowTask *self)
   morrow_future_unref (&self->future);
 }
 
-/* Reads only the first of its lines: the others are out of the caches when thousands are released. Whoever starts a task holds it
- * until it has settled, so that one which has not was never started. */
-static void
-task_free (MorrowFuture *future)
+/* What holds more than its memory. Whoever starts a task holds it until it has settled, so that one which has not was never started. */
+static G_GNUC_NO_INLINE void
+free_rest (MorrowTask *self)
 {
-  MorrowTask *self = (MorrowTask *) future;
+  MorrowFuture *future = &self->future;
 
-  if (morrow__unlikely (!morrow__future_is_settled (future)) &&
-      atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
+  if (!morrow__future_is_settled (future) && atomic_load_explicit (&self->state, memory_order_relaxed) == MORROW_TASK_LAZY)
     {
       free_lazy (self);
       return;
     }
 
-  if (morrow__unlikely (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE))
+  if (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE)
     g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
   morrow__future_clear (future);
   morrow__cache_free (sizeof (MorrowTask), self);
 }
 
-/* A coroutine; or one that starts at once, as if claim_for_executor () had claimed it: nobody else has seen it. Always inline: gcc
- * finds it too long for the two that call it. */
-static inline __attribute__ ((always_inline)) MorrowTask *
-task_new (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site,
-          gboolean starts)
+/* Reads only the first of its lines: the others are out of the caches when thousands are released. */
+static void
+task_free (MorrowFuture *future)
 {
-  MorrowTask *self = morrow__cache_alloc (sizeof (MorrowTask));
+  if (morrow__usually (morrow__future_is_settled (future) && morrow__future_holds_nothing (future, MORROW_TASK_HAS_MESSAGE)))
+    morrow__cache_free (sizeof (MorrowTask), future);
+  else
+    free_rest ((MorrowTask *) future);
+}
 
-  morrow__future_init_with (&self->future, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
-  self->body = (MorrowTaskBody) { .func = func, .data = data, .data_free = data_free };
+/* A coroutine; or one that starts at once, as if claim_for_executor () had claimed it: nobody else has seen it. Always inline: gcc
+ * finds it too long for those that call it. */
+static inline __attribute__ ((always_inline)) void
+task_init (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const char *func_name, const char *site, gboolean starts)
+{
+  morrow__future_init_with (&self->future, klass, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
+  self->body = *body;
   self->future.outcome.pending.func_name = func_name;
   atomic_init (&self->state, starts ? MORROW_TASK_QUEUED : MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
@@ -109,7 +114,6 @@ task_new (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, con
   self->passing_on = FALSE;
   self->n_passed_on = 0;
   self->interruption = MORROW_NOT_INTERRUPTED;
-  return self;
 }
 
 /**
@@ -127,9 +131,13 @@ task_new (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, con
 MorrowFuture *
 morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
 {
+  MorrowTask *self;
+
   g_return_val_if_fail (func != NULL, NULL);
 
-  return &task_new (func, data, data_free, func_name, site, FALSE)->future;
+  self = morrow__cache_alloc (sizeof (MorrowTask));
+  task_init (self, morrow__future_get_class (), &(MorrowTaskBody) { func, data, data_free }, func_name, site, FALSE);
+  return &self->future;
 }
 
 /**
@@ -298,6 +306,23 @@ morrow_create_task (MorrowFuture *coroutine)
   return coroutine;
 }
 
+/* Made and started in one step: @self is the task's memory. */
+static inline __attribute__ ((always_inline)) MorrowFuture *
+spawn_in (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const char *func_name, const char *site)
+{
+  task_init (self, klass, body, func_name, site, TRUE);
+  start_claimed (self, morrow__executor_current);
+  return &self->future;
+}
+
+/* Where the cache has to be filled, or no future has been made yet. */
+static G_GNUC_NO_INLINE MorrowFuture *
+spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
+{
+  return spawn_in (morrow__cache_alloc (sizeof (MorrowTask)), morrow__future_get_class (),
+                   &(MorrowTaskBody) { func, data, data_free }, func_name, site);
+}
+
 /**
  * morrow_spawn_at: (skip)
  * @func: (scope notified) (closure data) (destroy data_free): the body
@@ -313,13 +338,16 @@ morrow_create_task (MorrowFuture *coroutine)
 MorrowFuture *
 morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
 {
+  GTypeClass *klass = morrow__future_peek_class ();
   MorrowTask *self;
 
   g_return_val_if_fail (func != NULL, NULL);
 
-  self = task_new (func, data, data_free, func_name, site, TRUE);
-  start_claimed (self, morrow__executor_current);
-  return &self->future;
+  self = klass != NULL ? morrow__cache_take (sizeof (MorrowTask)) : NULL;
+  if (morrow__unlikely (self == NULL))
+    return spawn_with_calls (func, data, data_free, func_name, site);
+
+  return spawn_in (self, klass, &(MorrowTaskBody) { func, data, data_free }, func_name, site);
 }
 
 /**
