@@ -34,11 +34,11 @@
  * than the current one.
  *
  * Half of it at once would need top to move past several items with one compare-and-swap, and the
- * owner takes those without one: steal_half () steals one by one. */
+ * owner takes those without one: steal_half () steals one by one.
+ *
+ * The header has push () and pop (), inline: they are on the way of each task of a pool. */
 
 #include "base/deque-private.h"
-
-#include "base/likely-private.h"
 
 static MorrowDequeRing *
 ring_new (gsize            capacity,
@@ -49,23 +49,6 @@ ring_new (gsize            capacity,
   ring->outgrown = outgrown;
   ring->mask = capacity - 1;
   return ring;
-}
-
-static inline gpointer
-ring_get (MorrowDequeRing *ring,
-          gint64           index)
-{
-  /* Relaxed: see "Slots" above. */
-  return atomic_load_explicit (&ring->slots[index & ring->mask], memory_order_relaxed);
-}
-
-static inline void
-ring_set (MorrowDequeRing *ring,
-          gint64           index,
-          gpointer         item)
-{
-  /* Relaxed: published by the store of bottom or of ring that follows. */
-  atomic_store_explicit (&ring->slots[index & ring->mask], item, memory_order_relaxed);
 }
 
 void
@@ -110,70 +93,29 @@ make_room (MorrowDeque     *deque,
 
   bigger = ring_new (2 * (ring->mask + 1), ring);
   for (gint64 i = deque->top_seen; i < bottom; i++)
-    ring_set (bigger, i, ring_get (ring, i));
+    morrow__deque_ring_set (bigger, i, morrow__deque_ring_get (ring, i));
   /* Release: pairs with the load in steal (): the copies are visible with the ring. */
   atomic_store_explicit (&deque->ring, bigger, memory_order_release);
   return bigger;
 }
 
-static inline void
-push_to (MorrowDeque     *deque,
-         MorrowDequeRing *ring,
-         gint64           bottom,
-         gpointer         item)
-{
-  ring_set (ring, bottom, item);
-  /* Release: pairs with the load of bottom in steal (). */
-  atomic_store_explicit (&deque->bottom, bottom + 1, memory_order_release);
-}
-
-/* Out of line, so that the usual push need not keep what the call of g_malloc () would change. */
-static G_GNUC_NO_INLINE void
-push_making_room (MorrowDeque     *deque,
-                  MorrowDequeRing *ring,
-                  gint64           bottom,
-                  gpointer         item)
-{
-  push_to (deque, make_room (deque, ring, bottom), bottom, item);
-}
-
 void
-morrow__deque_push (MorrowDeque *deque,
-                    gpointer     item)
+morrow__deque_push_making_room (MorrowDeque *deque,
+                                gpointer     item)
 {
   gint64 bottom = atomic_load_explicit (&deque->bottom, memory_order_relaxed);
   MorrowDequeRing *ring = atomic_load_explicit (&deque->ring, memory_order_relaxed);
 
-  if (morrow__unlikely (bottom - deque->top_seen > (gint64) ring->mask))
-    push_making_room (deque, ring, bottom, item);
-  else
-    push_to (deque, ring, bottom, item);
+  morrow__deque_put (deque, make_room (deque, ring, bottom), bottom, item);
 }
 
+/* Against a thief's compare-and-swap in steal (). */
 gpointer
-morrow__deque_pop (MorrowDeque *deque)
+morrow__deque_take_last (MorrowDeque *deque,
+                         gint64       bottom,
+                         gint64       top,
+                         gpointer     item)
 {
-  gint64 bottom = atomic_load_explicit (&deque->bottom, memory_order_relaxed) - 1;
-  /* Relaxed: top only grows, so a stale one can only make an empty deque look as if it held
-   * something. */
-  gint64 top = atomic_load_explicit (&deque->top, memory_order_relaxed);
-  gpointer item;
-
-  if (top > bottom)
-    return NULL;
-
-  /* Sequentially consistent, both: pair with the two loads in steal (), as the head of this file
-   * argues. */
-  atomic_store_explicit (&deque->bottom, bottom, memory_order_seq_cst);
-  top = atomic_load_explicit (&deque->top, memory_order_seq_cst);
-
-  item = top <= bottom
-         ? ring_get (atomic_load_explicit (&deque->ring, memory_order_relaxed), bottom)
-         : NULL;
-  if (top < bottom)
-    return item;
-
-  /* The last one: against a thief's compare-and-swap in steal (). */
   if (item != NULL
       && !atomic_compare_exchange_strong_explicit (&deque->top, &top, top + 1,
                                                    memory_order_seq_cst, memory_order_relaxed))
@@ -198,7 +140,7 @@ morrow__deque_steal (MorrowDeque *deque)
 
   /* Acquire: pairs with the release in make_room (). */
   ring = atomic_load_explicit (&deque->ring, memory_order_acquire);
-  item = ring_get (ring, top);
+  item = morrow__deque_ring_get (ring, top);
   /* Sequentially consistent: against the owner's and other thieves'; as a release it pairs with
    * make_room (). */
   if (!atomic_compare_exchange_strong_explicit (&deque->top, &top, top + 1,

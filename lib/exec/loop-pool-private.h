@@ -53,8 +53,6 @@ gboolean morrow__loop_pool_submit      (MorrowExecutor *executor, MorrowWorkFunc
 void     morrow__loop_pool_count_start (MorrowLoop *loop);
 void     morrow__loop_pool_count_post  (MorrowLoop *loop);
 
-void     morrow__loop_pool_task_ended  (MorrowLoop *loop);
-
 /* Moves what was offered from outside into the deque. */
 void     morrow__loop_pool_take_offers (MorrowLoop *loop);
 
@@ -144,8 +142,18 @@ morrow__loop_pool_wake_thief (MorrowLoopPool *self)
     morrow__loop_pool_wake_one (self);
 }
 
-static inline gboolean
-morrow__loop_pool_is_sweeping (MorrowLoop *loop)
+static inline void
+morrow__loop_pool_add_own (atomic_ulong *counter)
 {
-  return atomic_load_explicit (&loop->pool->sweeping, memory_order_relaxed);
+  /* Only this thread writes it. Release: pairs with the acquire in morrow__loop_pool_has_tasks (),
+   * morrow__loop_pool_count_given () and count_posted (). */
+  atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
+}
+
+static inline void
+morrow__loop_pool_task_ended (MorrowLoop *loop)
+{
+  morrow__loop_pool_add_own (&loop->n_ended);
+  if (morrow__unlikely (morrow__loop_is_sweeping (loop)))
+    morrow__loop_pool_wake_sweeper (loop->pool);
 }

@@ -30,8 +30,8 @@ morrow__loop_pool_has_tasks (MorrowLoopPool *self)
 {
   gulong ended = 0, started;
 
-  /* Acquire, all: pair with the releases in add_own () and offer (): who sees a task's end sees its start, and what it
-   * started, counted. */
+  /* Acquire, all: pair with the releases in morrow__loop_pool_add_own () and offer (): who sees a task's end sees its start,
+   * and what it started, counted. */
   for (guint i = 0; i < self->loops->len; i++)
     ended += atomic_load_explicit (&morrow__loop_pool_at (self, i)->n_ended, memory_order_acquire);
   started = atomic_load_explicit (&self->n_outside, memory_order_acquire);

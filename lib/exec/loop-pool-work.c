@@ -18,20 +18,12 @@
 
 /* --- counting ---------------------------------------------------------------------------------------------------- */
 
-static inline void
-add_own (atomic_ulong *counter)
-{
-  /* Only this thread writes it. Release: pairs with the acquire in morrow__loop_pool_has_tasks (),
-   * morrow__loop_pool_count_given () and count_posted (). */
-  atomic_store_explicit (counter, atomic_load_explicit (counter, memory_order_relaxed) + 1, memory_order_release);
-}
-
 /* On another thread than its loop's what comes counts as from outside. */
 void
 morrow__loop_pool_count_start (MorrowLoop *loop)
 {
   if (morrow__home == &loop->home)
-    add_own (&loop->n_started);
+    morrow__loop_pool_add_own (&loop->n_started);
   else
     /* Release: pairs with the acquire in morrow__loop_pool_has_tasks (). */
     atomic_fetch_add_explicit (&loop->pool->n_outside, 1, memory_order_release);
@@ -41,17 +33,9 @@ void
 morrow__loop_pool_count_post (MorrowLoop *loop)
 {
   if (morrow__home == &loop->home)
-    add_own (&loop->n_posted);
+    morrow__loop_pool_add_own (&loop->n_posted);
   else
     atomic_fetch_add_explicit (&loop->pool->n_posted, 1, memory_order_release);   /* pairs with the acquire in count_posted () */
-}
-
-void
-morrow__loop_pool_task_ended (MorrowLoop *loop)
-{
-  add_own (&loop->n_ended);
-  if (morrow__unlikely (morrow__loop_pool_is_sweeping (loop)))
-    morrow__loop_pool_wake_sweeper (loop->pool);
 }
 
 /* --- giving ------------------------------------------------------------------------------------------------------ */
@@ -92,31 +76,49 @@ offer (MorrowLoopPool *self, MorrowTask *task)
   morrow__loop_pool_wake_thief (self);
 }
 
+/* A task that is created on @loop, of a pool: the start of most. */
+static inline void
+start_here (MorrowLoop *loop, MorrowTask *task)
+{
+  morrow__loop_mark_start (task);
+  morrow__loop_pool_add_own (&loop->n_started);
+  morrow__deque_push (&loop->deque, task);
+  morrow__loop_pool_wake_thief (loop->pool);
+}
+
+/* On a pool that cannot run, or during a sweep, or from outside. @loop: the thread's, if it is one of the pool's. */
+static G_GNUC_NO_INLINE void
+start_unusual (MorrowLoopPool *self, MorrowLoop *loop, MorrowTask *task)
+{
+  if (self->broken != NULL)
+    {
+      morrow__task_abandon (task, g_error_copy (self->broken));
+      morrow_future_unref (&task->future);
+    }
+  else if (loop != NULL)
+    {
+      morrow__task_inherit_spared (task, &self->parent_instance);
+      start_here (loop, task);
+    }
+  else
+    {
+      offer (self, task);
+    }
+}
+
+/* Nothing runs on the loops of a broken one, so that what is created there need not ask. */
 void
 morrow__loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
 {
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
   MorrowLoop *here = morrow__loop_here ();
 
-  if (morrow__unlikely (self->broken != NULL))
-    {
-      morrow__task_abandon ((MorrowTask *) future, g_error_copy (self->broken));
-      morrow_future_unref (future);
-      return;
-    }
-
-  if (morrow__usually (here != NULL && here->pool == self))
-    {
-      if (morrow__unlikely (morrow__loop_pool_is_sweeping (here)))
-        morrow__task_inherit_spared ((MorrowTask *) future, executor);
-      morrow__loop_mark_start ((MorrowTask *) future);
-      add_own (&here->n_started);
-      morrow__deque_push (&here->deque, future);
-      morrow__loop_pool_wake_thief (self);
-      return;
-    }
-
-  offer (self, (MorrowTask *) future);
+  if (here != NULL && here->pool != self)
+    here = NULL;
+  if (morrow__usually (here != NULL && !morrow__loop_is_sweeping (here)))
+    start_here (here, (MorrowTask *) future);
+  else
+    start_unusual (self, here, (MorrowTask *) future);
 }
 
 void
@@ -129,7 +131,7 @@ morrow__loop_pool_post (MorrowExecutor *executor, MorrowJob *job)
     job->run (job, TRUE);
   else if (here != NULL && here->pool == self)
     {
-      add_own (&here->n_posted);
+      morrow__loop_pool_add_own (&here->n_posted);
       morrow__loop_post_held (here, job);
     }
   else
@@ -243,7 +245,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
     {
       morrow__room_tell (&self->room, self->ring);
       morrow__spin_expect (&loop->spin);
-      if (morrow__unlikely (morrow__loop_pool_is_sweeping (loop)))
+      if (morrow__unlikely (morrow__loop_is_sweeping (loop)))
         morrow__loop_pool_wake_sweeper (self);
     }
   return n_run > 0;

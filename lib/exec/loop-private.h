@@ -84,6 +84,8 @@ struct _MorrowLoop
   gboolean         hosted;         /* the context is an application's, which turns it whether the loop is run or not */
   GError          *broken;         /* owned: why it could not be made; then nothing runs on it */
   gboolean         is_special;     /* hosted, broken or a pool's: where more is to be done for a task than to run it */
+  atomic_int      *sweeping;       /* own_sweeping, or the pool's; any, relaxed: what starts while it is set is swept at once. Who
+                                      starts a task asks, and need know only if it runs here */
 
   /* Under the peers' lock. */
   MorrowPeers     *peers;          /* the pool's, or alone; the loop's thread may read it without */
@@ -108,8 +110,7 @@ struct _MorrowLoop
   guint            out_of_fuel;    /* the tick at which this batch may run no more jobs */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
-  atomic_int       sweeping;       /* what starts now is swept at once; any, relaxed: who starts a task asks, and need know only
-                                      if it runs here */
+  atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
@@ -220,6 +221,12 @@ static inline void
 morrow__loop_mark_start (MorrowTask *task)
 {
   task->job.run = morrow__loop_start_run;
+}
+
+static inline gboolean
+morrow__loop_is_sweeping (MorrowLoop *self)
+{
+  return atomic_load_explicit (self->sweeping, memory_order_relaxed);
 }
 
 /* The loop whose tasks and callbacks run on this thread, NULL when there is none. */

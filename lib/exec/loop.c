@@ -233,7 +233,7 @@ start_unusual (MorrowLoop *self, MorrowTask *task)
       return;
     }
 
-  if (atomic_load_explicit (&self->sweeping, memory_order_relaxed))
+  if (morrow__loop_is_sweeping (self))
     morrow__task_inherit_spared (task, self->executor);
   if (self->hosted)
     morrow__executor_hold (self->executor);
@@ -246,7 +246,7 @@ loop_start (MorrowExecutor *executor, MorrowFuture *future)
   MorrowLoop *self = (MorrowLoop *) executor;
   MorrowTask *task = (MorrowTask *) future;
 
-  if (morrow__seldom (self->is_special || atomic_load_explicit (&self->sweeping, memory_order_relaxed)))
+  if (morrow__seldom (self->is_special || morrow__loop_is_sweeping (self)))
     {
       start_unusual (self, task);
       return;
@@ -364,7 +364,7 @@ loop_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrupte
   morrow__loop_drain (self);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__loop_drain (self);   /* the job of an interrupt that came late */
-  atomic_store_explicit (&self->sweeping, FALSE, memory_order_relaxed);
+  atomic_store_explicit (&self->own_sweeping, FALSE, memory_order_relaxed);
   morrow__loop_yield_thread (self);
   morrow__cache_trim (KEPT_AFTER_RUN);
   return TRUE;
@@ -502,6 +502,7 @@ morrow_loop_init (MorrowLoop *self)
   morrow__list_init (&self->tasks);
   morrow__deque_init (&self->deque);
   morrow__list_init (&self->peer_link);
+  self->sweeping = &self->own_sweeping;
   morrow__peers_init (&self->alone, FALSE);
   morrow__peers_join (&self->alone, self);
 }
@@ -534,7 +535,11 @@ morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
   MorrowLoop *self = MORROW_LOOP (morrow_loop_new (NULL));
 
   self->executor = self->home.executor = executor;
-  self->pool = pool;
-  self->is_special |= pool != NULL;
+  if (pool != NULL)
+    {
+      self->pool = pool;
+      self->sweeping = &pool->sweeping;
+      self->is_special = TRUE;
+    }
   return self;
 }

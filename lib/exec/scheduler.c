@@ -76,7 +76,7 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
   self->newest = resident;
   body = morrow__task_set_home (task, &self->home);
   task->fiber = fiber;
-  if (morrow__unlikely (atomic_load_explicit (&self->sweeping, memory_order_relaxed) || (self->pool != NULL && morrow__loop_pool_is_sweeping (self))))
+  if (morrow__unlikely (morrow__loop_is_sweeping (self)))
     morrow__task_sweep (task);
   return body;
 }
@@ -95,10 +95,13 @@ morrow__loop_get_tasks (MorrowLoop *self)
 static inline void
 let_go (MorrowLoop *self, MorrowTask *task)
 {
-  if (morrow__seldom (self->is_special && self->pool != NULL))
-    morrow__loop_pool_task_ended (self);
-  else if (morrow__seldom (self->is_special))
-    morrow__executor_release (self->executor);   /* it is hosted */
+  if (morrow__seldom (self->is_special))
+    {
+      if (self->pool != NULL)
+        morrow__loop_pool_task_ended (self);
+      else
+        morrow__executor_release (self->executor);   /* it is hosted */
+    }
   morrow__future_unref (&task->future);
 }
 
@@ -117,33 +120,30 @@ run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
   let_go (self, task);
 }
 
-/* Gives the stack away: to the task @job that goes on, or to the loop's own stack. Returns when this fiber is given
- * another task. */
-static inline void
-retire (MorrowLoop *self, MorrowFiber *fiber, MorrowJob *job, gboolean reusable)
+/* A task has ended, and @job, or NULL, is not for its stack: what gets the processor. */
+static inline MorrowFiber *
+next_after_end (MorrowLoop *self, MorrowJob *job)
 {
-  MorrowFiber *next = job != NULL ? morrow__loop_resume_task (self, job) : &self->main_fiber;
+  if (job != NULL && job->run == morrow__loop_resume_run)
+    return morrow__loop_resume_task (self, job);
 
-  if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
-    morrow__fiber_exit (fiber, next);
-
-  self->spares[self->n_spares++] = fiber;
-  morrow__fiber_switch (fiber, next);
+  self->handed = job;
+  return &self->main_fiber;
 }
 
-/* What runs on every fiber: one task after the other. */
+/* What runs on every fiber: one task after the other, where the stack is of the usual size. */
 static void
 fiber_main (MorrowFiber *fiber)
 {
   MorrowLoop *self = fiber->user;
+  gboolean reusable = self->home.current->stack_kib == 0;
 
   for (;;)
     {
-      MorrowTask *task = self->home.current;
-      gboolean reusable = task->stack_kib == 0;
+      MorrowFiber *next;
       MorrowJob *job;
 
-      run_task (self, task, fiber);
+      run_task (self, self->home.current, fiber);
 
       job = morrow__loop_next_job (self);
       if (job != NULL && job->run == morrow__loop_start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
@@ -151,12 +151,12 @@ fiber_main (MorrowFiber *fiber)
           self->home.current = morrow__task_of_job (job);
           continue;
         }
-      if (job != NULL && job->run != morrow__loop_resume_run)
-        {
-          self->handed = job;
-          job = NULL;
-        }
-      retire (self, fiber, job, reusable);
+
+      next = next_after_end (self, job);
+      if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
+        morrow__fiber_exit (fiber, next);
+      self->spares[self->n_spares++] = fiber;
+      morrow__fiber_switch (fiber, next);   /* returns when this is given another task */
     }
 }
 
@@ -432,7 +432,8 @@ morrow__loop_sweep (MorrowLoop *self)
 {
   MorrowList *tasks = morrow__loop_get_tasks (self);
 
-  atomic_store_explicit (&self->sweeping, self->pool == NULL, memory_order_relaxed);
+  if (self->pool == NULL)
+    atomic_store_explicit (&self->own_sweeping, TRUE, memory_order_relaxed);
   morrow__task_begin_round (TRUE);
   morrow__list_foreach_safe (tasks, node, after)
     morrow__task_sweep (morrow__list_entry (node, MorrowResident, link)->task);
