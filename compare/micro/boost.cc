@@ -416,6 +416,7 @@ start_skynet_node (Sums &to, int64_t first, int64_t n_leaves)
 static void
 skynet_node (Sums &to, int64_t first, int64_t n_leaves)
 {
+  const int64_t below = n_leaves / 10;
   int64_t sum = SKYNET_UNIT;
 
   if (n_leaves == 1)
@@ -427,7 +428,7 @@ skynet_node (Sums &to, int64_t first, int64_t n_leaves)
   Sums sums (16);
 
   for (int i = 0; i < 10; i++)
-    start_skynet_node (sums, first + i * n_leaves / 10, n_leaves / 10);
+    start_skynet_node (sums, first + i * below, below);
   for (int i = 0; i < 10; i++)
     sum += sums.value_pop ();
   to.push (sum);

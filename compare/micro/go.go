@@ -456,9 +456,10 @@ func skynetNode(result chan<- int64, first, n int64) {
 		result <- skynetUnit + first
 		return
 	}
+	below := n / 10
 	results := make(chan int64, 10)
 	for i := int64(0); i < 10; i++ {
-		go skynetNode(results, first+i*n/10, n/10)
+		go skynetNode(results, first+i*below, below)
 	}
 	sum := skynetUnit
 	for i := 0; i < 10; i++ {

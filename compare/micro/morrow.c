@@ -764,6 +764,7 @@ skynet_node (gpointer data, GValue *result, GError **error)
   const Node *node = data;
   MorrowFuture *tasks[10];
   Node children[10];
+  const gint64 below = node->n_leaves / 10;
   gint64 sum = SKYNET_UNIT;
 
   if (node->n_leaves == 1)
@@ -771,7 +772,7 @@ skynet_node (gpointer data, GValue *result, GError **error)
 
   for (guint i = 0; i < 10; i++)
     {
-      children[i] = (Node) { node->first + i * node->n_leaves / 10, node->n_leaves / 10 };
+      children[i] = (Node) { node->first + i * below, below };
       tasks[i] = morrow_spawn (skynet_node, &children[i], NULL);
     }
   for (guint i = 0; i < 10; i++)

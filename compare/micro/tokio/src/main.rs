@@ -506,7 +506,8 @@ fn skynet_node(first: i64, n: i64) -> Pin<Box<dyn Future<Output = i64> + Send>> 
         if n == 1 {
             return SKYNET_UNIT + first;
         }
-        let tasks: Vec<_> = (0..10).map(|i| spawn(skynet_node(first + i * n / 10, n / 10))).collect();
+        let below = n / 10;
+        let tasks: Vec<_> = (0..10).map(|i| spawn(skynet_node(first + i * below, below))).collect();
         let mut sum = SKYNET_UNIT;
         for task in tasks {
             sum += task.await.unwrap();
