@@ -123,7 +123,7 @@ struct _MorrowFuture
     _Atomic (GError *) error;        /* a rejected future's; NULL for a cancel without a message, until somebody asks */
     struct
     {
-      GType            unset;        /* 0 */
+      GType            unset;        /* 0, and so it stays where there is no value */
       /* A task's; immutable, and from its start on its home's thread's own. */
       const char      *func_name;
       guint            passed_on;    /* the number of the newest request that it passed on; 0 for none */
@@ -332,6 +332,18 @@ morrow__future_publish (MorrowFuture *self, guintptr flags)
     morrow__future_notify_several (self, newest);
 }
 
+/* Word by word, of which the fences keep gcc from making vectors: words that have just been written, as by the function whose result
+ * this is, are not forwarded to a load of two, which waits until they are in the cache. */
+static inline void
+morrow__future_move_value (GValue *to, const GValue *from)
+{
+  to->g_type = from->g_type;
+  atomic_signal_fence (memory_order_seq_cst);
+  to->data[0] = from->data[0];
+  atomic_signal_fence (memory_order_seq_cst);
+  to->data[1] = from->data[1];
+}
+
 /* Takes the contents of @value, which then means nothing. Returns: whether it was this call that settled. */
 static inline gboolean
 morrow__future_resolve_move (MorrowFuture *self, GValue *value)
@@ -343,7 +355,8 @@ morrow__future_resolve_move (MorrowFuture *self, GValue *value)
       return FALSE;
     }
 
-  self->outcome.value = *value;
+  if (value->g_type != 0)   /* else it is unset as it is */
+    morrow__future_move_value (&self->outcome.value, value);
   morrow__future_publish (self, 0);
   return TRUE;
 }
