@@ -204,7 +204,8 @@ then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpoint
 {
   Then *self = morrow__cache_alloc (sizeof (Then));
 
-  morrow__future_init_with (&self->future, morrow__future_get_class (), &then_ops, morrow__future_get_site (source), 2, 0);   /* the caller's, and the list's */
+  /* The references are the caller's, and the list's. */
+  morrow__future_init_with (&self->future, morrow__future_get_class (), &then_ops, morrow__future_get_site (source), 2, 0);
   self->source = morrow__future_ref (source);
   self->executor = morrow__executor_hold_for_callback ();
   self->func = func;
