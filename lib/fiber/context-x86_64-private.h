@@ -15,7 +15,8 @@
  *
  * The ABI makes the control bits of mxcsr and the x87 control word callee-saved, so each fiber has its own; the
  * sticky exception flags are nobody's.  Loading mxcsr is slow: it is done only when control bits differ.  Storing it is
- * slow, too, but other work goes on meanwhile: so that comes first, and to look at what was stored comes last. */
+ * slow, too, but other work goes on meanwhile: so that comes first, as a step of its own, which may come earlier still, and to
+ * look at what was stored comes last. */
 
 #pragma once
 
@@ -35,6 +36,14 @@ typedef struct
 /* start.S.  The address of its second byte: an unwinder looks for what is before a return address. */
 extern char morrow__fiber_bottom[] __attribute__ ((visibility ("hidden")));
 
+static inline __attribute__ ((always_inline)) void
+morrow__context_save_control (MorrowContext *self)
+{
+  __asm__ volatile ("stmxcsr %0\n\t"
+                    "fnstcw  %1"
+                    : "=m" (self->mxcsr), "=m" (self->x87));
+}
+
 /* @self arrives in @entry as its first argument, in rdi: see the switch.  @top is a multiple of 16. */
 static inline void
 morrow__context_init (MorrowContext *self,
@@ -47,9 +56,7 @@ morrow__context_init (MorrowContext *self,
   *sp = morrow__fiber_bottom + 1;
   self->sp = sp;
   self->pc = (gpointer) entry;
-  __asm__ volatile ("stmxcsr %0\n\t"
-                    "fnstcw  %1"
-                    : "=m" (self->mxcsr), "=m" (self->x87));
+  morrow__context_save_control (self);
 }
 
 /* Where its innermost frame is. */
@@ -72,9 +79,7 @@ static inline __attribute__ ((always_inline)) void
 morrow__context_switch (MorrowContext *from,
                         MorrowContext *to)
 {
-  __asm__ volatile goto ("stmxcsr %c[mxcsr](%%rsi)\n\t"
-                         "fnstcw  %c[x87](%%rsi)\n\t"
-                         "leaq    2f(%%rip), %%rax\n\t"
+  __asm__ volatile goto ("leaq    2f(%%rip), %%rax\n\t"
                          "movq    %%rax, %c[pc](%%rsi)\n\t"
                          "movq    %%rsp, %c[sp](%%rsi)\n\t"
                          "movq    %%rbp, %c[bp](%%rsi)\n\t"
