@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <fenv.h>
+
 #include "scene.h"
 
 #include "base/clock-private.h"
@@ -221,6 +223,33 @@ SCENE (sch_10_a_yield_costs_one_round)
   return TRUE;
 }
 
+/* data: the rounding mode. */
+static gboolean
+keep_rounding (gpointer data, GValue *result, GError **error)
+{
+  const int mode = GPOINTER_TO_INT (data);
+
+  fesetround (mode);
+  for (guint i = 0; i < 3; i++)
+    {
+      ck_assert (morrow_yield (error));
+      ck_assert_int_eq (fegetround (), mode);
+      ck_assert (morrow_await (morrow_sleep (0), error));
+      ck_assert_int_eq (fegetround (), mode);
+    }
+  return TRUE;
+}
+
+/* Also from one that ends as it is. */
+SCENE (a_task_has_the_rounding_mode_that_it_had_before_it_yielded_or_waited)
+{
+  ck_assert (morrow_await (morrow_all (morrow_coroutine (keep_rounding, GINT_TO_POINTER (FE_UPWARD), NULL),
+                                       morrow_coroutine (keep_rounding, GINT_TO_POINTER (FE_DOWNWARD), NULL),
+                                       morrow_coroutine (keep_rounding, GINT_TO_POINTER (FE_TOWARDZERO), NULL), NULL), error));
+  ck_assert_int_eq (fegetround (), FE_TONEAREST);
+  return TRUE;
+}
+
 /* --- time -------------------------------------------------------------------------------------- */
 
 static void
@@ -401,6 +430,7 @@ scheduling_suite (void)
   tcase_add_test (queue, sch_09_settling_schedules_callbacks_and_waiters_in_the_order_in_which_they_came);
   tcase_add_test (queue, sch_10_a_yield_costs_one_round);
   tcase_add_test (queue, sch_10_tasks_that_yield_take_turns);
+  tcase_add_test (queue, a_task_has_the_rounding_mode_that_it_had_before_it_yielded_or_waited);
 #ifdef MORROW_ENABLE_DEBUG
   tcase_add_test (queue, a_task_that_waits_with_a_context_of_its_own_pushed_is_told);
 #endif
