@@ -50,8 +50,7 @@ combine_free (MorrowFuture *future)
   MorrowCombine *self = (MorrowCombine *) future;
 
   g_free (atomic_load_explicit (&self->message, memory_order_relaxed));
-  morrow__future_clear (future);
-  morrow__cache_free (combine_size (self->n), self);
+  morrow__future_free (future, combine_size (self->n));
 }
 
 /* --- pending ----------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@
 #include <morrow/future.h>
 
 #include "base/alone-private.h"
+#include "base/cache-private.h"
 #include "core/executor-private.h"
 
 typedef struct _MorrowWaiter    MorrowWaiter;
@@ -144,7 +145,7 @@ typedef enum
 } MorrowDetach;
 
 /* Life. */
-void          morrow__future_clear_rest    (MorrowFuture *self);
+void          morrow__future_free_rest     (MorrowFuture *self, gsize size);
 MorrowFuture *morrow__future_new_plain     (const char *site);
 
 /* Waiting. */
@@ -290,12 +291,14 @@ morrow__future_holds_nothing (MorrowFuture *self, guint bits)
          self->outcome.value.g_type <= G_TYPE_DOUBLE;
 }
 
-/* Releases the outcome and the name, for who frees @self. */
+/* Releases the outcome and the name, and the memory, which is of @size. */
 static inline void
-morrow__future_clear (MorrowFuture *self)
+morrow__future_free (MorrowFuture *self, gsize size)
 {
-  if (morrow__unlikely (!morrow__future_holds_nothing (self, 0)))
-    morrow__future_clear_rest (self);
+  if (morrow__usually (morrow__future_holds_nothing (self, 0)))
+    morrow__cache_free (size, self);
+  else
+    morrow__future_free_rest (self, size);
 }
 
 /* Locks for settling: FALSE when it has settled already. After TRUE the caller writes the outcome and publishes. */
@@ -392,6 +395,15 @@ morrow__future_get_class (void)
   GTypeClass *klass = morrow__future_peek_class ();
 
   return morrow__likely (klass != NULL) ? klass : morrow__future_make_class ();
+}
+
+/* For who makes many: memory of @size, and the class, where neither takes a call; else NULL. What is made without a call needs nothing
+ * to be kept across it. */
+static inline gpointer
+morrow__future_take (gsize size, GTypeClass **ret_klass)
+{
+  *ret_klass = morrow__future_peek_class ();
+  return morrow__likely (*ret_klass != NULL) ? morrow__cache_take (size) : NULL;
 }
 
 /* Gives one reference. */

@@ -131,11 +131,11 @@ morrow__future_make_class (void)
   return atomic_load_explicit (&morrow__future_class, memory_order_acquire);
 }
 
-/* Releases what every future holds; the kind frees the memory. */
+/* Releases what every future holds, and the memory. */
 void
-morrow__future_clear_rest (MorrowFuture *self)
+morrow__future_free_rest (MorrowFuture *self, gsize size)
 {
-  /* Relaxed: as in morrow__future_clear (). */
+  /* Relaxed: as in morrow__future_holds_nothing (). */
   guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
 
   if (word & MORROW__REJECTED)
@@ -150,13 +150,13 @@ morrow__future_clear_rest (MorrowFuture *self)
     }
 
   morrow__future_free_name (self);
+  morrow__cache_free (size, self);
 }
 
 static void
 plain_free (MorrowFuture *self)
 {
-  morrow__future_clear (self);
-  morrow__cache_free (sizeof (MorrowFuture), self);
+  morrow__future_free (self, sizeof (MorrowFuture));
 }
 
 static const MorrowFutureOps plain_ops = { .kind = "future", .free_kind = plain_free };

@@ -43,11 +43,20 @@ future_of (MorrowPromise *self)
 static void
 promise_free (MorrowFuture *self)
 {
-  morrow__future_clear (self);
-  morrow__cache_free (sizeof (MorrowFuture), self);
+  morrow__future_free (self, sizeof (MorrowFuture));
 }
 
 static const MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = promise_free };
+
+/* Where morrow__future_take () gives nothing. */
+static G_GNUC_NO_INLINE MorrowPromise *
+new_with_calls (const char *site)
+{
+  MorrowFuture *future = morrow__cache_alloc (sizeof (MorrowFuture));
+
+  morrow__future_init_with (future, morrow__future_get_class (), &promise_ops, site, 1, 1);
+  return (MorrowPromise *) future;
+}
 
 /**
  * morrow_promise_new_at: (skip)
@@ -60,9 +69,13 @@ static const MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = pro
 MorrowPromise *
 morrow_promise_new_at (const gchar *site)
 {
-  MorrowFuture *future = morrow__cache_alloc (sizeof (MorrowFuture));
+  GTypeClass *klass;
+  MorrowFuture *future = morrow__future_take (sizeof (MorrowFuture), &klass);
 
-  morrow__future_init_with (future, morrow__future_get_class (), &promise_ops, site, 1, 1);
+  if (morrow__unlikely (future == NULL))
+    return new_with_calls (site);
+
+  morrow__future_init_with (future, klass, &promise_ops, site, 1, 1);
   return (MorrowPromise *) future;
 }
 

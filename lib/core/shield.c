@@ -22,8 +22,7 @@ shield_free (MorrowFuture *future)
   Shield *self = (Shield *) future;
 
   morrow__relay_unref (self->inner);
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (Shield), self);
+  morrow__future_free (future, sizeof (Shield));
 }
 
 static void

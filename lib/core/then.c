@@ -44,8 +44,7 @@ typedef struct
 static void
 then_free (MorrowFuture *future)
 {
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (Then), future);
+  morrow__future_free (future, sizeof (Then));
 }
 
 /* Where the callback ran, or would have run: the last that is done with the data. */

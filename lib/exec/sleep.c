@@ -34,10 +34,7 @@ typedef struct
 static void
 sleep_free (MorrowFuture *future)
 {
-  Sleep *self = (Sleep *) future;
-
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (Sleep), self);
+  morrow__future_free (future, sizeof (Sleep));
 }
 
 static void

@@ -83,8 +83,7 @@ free_rest (MorrowTask *self)
 
   if (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE)
     g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (MorrowTask), self);
+  morrow__future_free (future, sizeof (MorrowTask));
 }
 
 /* Reads only the first of its lines: the others are out of the caches when thousands are released. */
@@ -315,7 +314,7 @@ spawn_in (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const
   return &self->future;
 }
 
-/* Where the cache has to be filled, or no future has been made yet. */
+/* Where morrow__future_take () gives nothing. */
 static G_GNUC_NO_INLINE MorrowFuture *
 spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
 {
@@ -338,12 +337,12 @@ spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_f
 MorrowFuture *
 morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
 {
-  GTypeClass *klass = morrow__future_peek_class ();
+  GTypeClass *klass;
   MorrowTask *self;
 
   g_return_val_if_fail (func != NULL, NULL);
 
-  self = klass != NULL ? morrow__cache_take (sizeof (MorrowTask)) : NULL;
+  self = morrow__future_take (sizeof (MorrowTask), &klass);
   if (morrow__unlikely (self == NULL))
     return spawn_with_calls (func, data, data_free, func_name, site);
 

@@ -72,8 +72,7 @@ work_free (MorrowFuture *future)
       return;
     }
 
-  morrow__future_clear (future);
-  morrow__cache_free (sizeof (Work), self);
+  morrow__future_free (future, sizeof (Work));
 }
 
 /* Sees to it that what comes back is a result or an error and not both. */

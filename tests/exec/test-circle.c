@@ -561,15 +561,14 @@ settle_meanwhile (MorrowFuture *self, gboolean (*visit) (MorrowFuture *awaited, 
 static void
 free_looked_at (MorrowFuture *self)
 {
-  morrow__future_clear (self);
-  g_free (self);
+  morrow__future_free (self, sizeof (MorrowFuture));
 }
 
 static MorrowFuture *
 new_looked_at (void)
 {
   static const MorrowFutureOps ops = { .kind = "looked at", .free_kind = free_looked_at, .visit_awaited = settle_meanwhile };
-  MorrowFuture *self = g_new (MorrowFuture, 1);
+  MorrowFuture *self = morrow__cache_alloc (sizeof (MorrowFuture));
 
   morrow__future_init (self, &ops, NULL);
   return self;
