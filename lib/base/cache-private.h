@@ -86,7 +86,7 @@ morrow__cache_class (gsize size)
   return size <= 192 ? 9 : 10;
 }
 
-/* What alloc gives where the bin has one and the size a class; else NULL. */
+/* What alloc gives where the bin has one; else NULL.  The size is not more than MORROW_CACHE_MAX_SIZE. */
 static inline gpointer
 morrow__cache_take (gsize size)
 {

@@ -59,7 +59,8 @@ guint    morrow__deque_steal_half (MorrowDeque *deque,
 /* Any thread: a hint but for the owner, to whom it is an upper bound. */
 gsize    morrow__deque_size       (MorrowDeque *deque);
 
-/* The rare ends of push and pop: the ring may be full, or what was taken was the last item. */
+/* The rare ends of push and pop: the ring may be full; or @item, which was at @bottom, is the last, since @top has come as far,
+ * or has been stolen already, and is NULL. */
 void     morrow__deque_push_making_room (MorrowDeque *deque,
                                          gpointer     item);
 gpointer morrow__deque_take_last        (MorrowDeque *deque,

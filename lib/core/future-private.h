@@ -375,6 +375,14 @@ morrow__future_peek_class (void)
   return atomic_load_explicit (&morrow__future_class, memory_order_acquire);   /* pairs with the release in register_type () */
 }
 
+static inline GTypeClass *
+morrow__future_get_class (void)
+{
+  GTypeClass *klass = morrow__future_peek_class ();
+
+  return morrow__likely (klass != NULL) ? klass : morrow__future_make_class ();
+}
+
 /* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. @klass is that of all futures. */
 static inline void
 morrow__future_init_with (MorrowFuture *self, GTypeClass *klass, const MorrowFutureOps *ops, const char *site, guint ref_count,
@@ -387,14 +395,6 @@ morrow__future_init_with (MorrowFuture *self, GTypeClass *klass, const MorrowFut
   self->ops = ops;
   self->site = site;
   self->outcome.value.g_type = 0;
-}
-
-static inline GTypeClass *
-morrow__future_get_class (void)
-{
-  GTypeClass *klass = morrow__future_peek_class ();
-
-  return morrow__likely (klass != NULL) ? klass : morrow__future_make_class ();
 }
 
 /* For who makes many: memory of @size, and the class, where neither takes a call; else NULL. What is made without a call needs nothing

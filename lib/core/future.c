@@ -111,7 +111,7 @@ register_type (void)
   future_type = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"), &info,
                                              &fundamental, G_TYPE_FLAG_ABSTRACT);
 
-  /* Release: pairs with the acquire in morrow__future_init (). */
+  /* Release: pairs with the acquire in morrow__future_peek_class (). */
   atomic_store_explicit (&morrow__future_class, g_type_class_ref (future_type), memory_order_release);
 }
 

@@ -200,31 +200,33 @@ morrow_await (MorrowFuture *future, GError **error)
   return await_any (future, TRUE, error);
 }
 
-/* What a function with @future and @error does: the value, by way of @get; @future is taken. */
-#define AWAIT_AND_GET(ctype, none, get)                                                              \
-  ctype value = none;                                                                                \
+/* take_name (): waits for a future, gets its value by @get, and drops it. */
+#define DEFINE_TAKE(linkage, name, ctype, none, get)                                                 \
+  linkage ctype                                                                                      \
+  take_##name (MorrowFuture *future, GError **error)                                                 \
+  {                                                                                                  \
+    ctype value = none;                                                                              \
                                                                                                      \
-  if ((morrow_future_await) (future, error))                                                         \
-    value = get (future);                                                                            \
-  morrow__future_unref (future);                                                                     \
-  return value;
+    if (morrow_future_await (future, error))                                                         \
+      value = get (future);                                                                          \
+    morrow__future_unref (future);                                                                   \
+    return value;                                                                                    \
+  }
 
 #define DEFINE_AWAIT(name, ctype, none, get)                                                         \
+  DEFINE_TAKE (static inline, name, ctype, none, get)                                                \
+                                                                                                     \
   ctype                                                                                              \
   morrow_await_##name (MorrowFuture *future, GError **error)                                         \
   {                                                                                                  \
     g_return_val_if_fail (future != NULL, none);                                                     \
                                                                                                      \
-    AWAIT_AND_GET (ctype, none, get)                                                                 \
+    return take_##name (future, error);                                                              \
   }
 
 /* Likewise a number: for one that is there already a look is all that it takes. */
 #define DEFINE_AWAIT_NUMBER(name, ctype, gtype)                                                      \
-  static G_GNUC_NO_INLINE ctype                                                                      \
-  await_##name (MorrowFuture *future, GError **error)                                                \
-  {                                                                                                  \
-    AWAIT_AND_GET (ctype, 0, morrow_future_get_##name)                                               \
-  }                                                                                                  \
+  DEFINE_TAKE (static G_GNUC_NO_INLINE, name, ctype, 0, morrow_future_get_##name)                    \
                                                                                                      \
   ctype                                                                                              \
   morrow_await_##name (MorrowFuture *future, GError **error)                                         \
@@ -239,7 +241,7 @@ morrow_await (MorrowFuture *future, GError **error)
       }                                                                                              \
                                                                                                      \
     g_return_val_if_fail (future != NULL, 0);                                                        \
-    return await_##name (future, error);                                                             \
+    return take_##name (future, error);                                                              \
   }
 
 /**

@@ -88,7 +88,7 @@ start_here (MorrowLoop *loop, MorrowTask *task)
 
 /* On a pool that cannot run, or during a sweep, or from outside. @loop: the thread's, if it is one of the pool's. */
 static G_GNUC_NO_INLINE void
-start_unusual (MorrowLoopPool *self, MorrowLoop *loop, MorrowTask *task)
+start_otherwise (MorrowLoopPool *self, MorrowLoop *loop, MorrowTask *task)
 {
   if (self->broken != NULL)
     {
@@ -118,7 +118,7 @@ morrow__loop_pool_start (MorrowExecutor *executor, MorrowFuture *future)
   if (morrow__usually (here != NULL && !morrow__loop_is_sweeping (here)))
     start_here (here, (MorrowTask *) future);
   else
-    start_unusual (self, here, (MorrowTask *) future);
+    start_otherwise (self, here, (MorrowTask *) future);
 }
 
 void

@@ -120,7 +120,8 @@ run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
   let_go (self, task);
 }
 
-/* A task has ended, and @job, or NULL, is not for its stack: what gets the processor. */
+/* A task has ended, and @job, or NULL, is not for its stack: the stack that the processor goes to. That of the loop is handed what is
+ * no task that goes on. */
 static inline MorrowFiber *
 next_after_end (MorrowLoop *self, MorrowJob *job)
 {

@@ -135,7 +135,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   g_return_val_if_fail (func != NULL, NULL);
 
   self = morrow__cache_alloc (sizeof (MorrowTask));
-  task_init (self, morrow__future_get_class (), &(MorrowTaskBody) { func, data, data_free }, func_name, site, FALSE);
+  task_init (self, morrow__future_get_class (), &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site, FALSE);
   return &self->future;
 }
 
@@ -314,12 +314,13 @@ spawn_in (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const
   return &self->future;
 }
 
-/* Where morrow__future_take () gives nothing. */
+/* Where morrow__future_take () gives nothing: memory, or the class, takes a call. It is a function of its own so that the usual way keeps
+ * nothing for its sake. */
 static G_GNUC_NO_INLINE MorrowFuture *
 spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
 {
   return spawn_in (morrow__cache_alloc (sizeof (MorrowTask)), morrow__future_get_class (),
-                   &(MorrowTaskBody) { func, data, data_free }, func_name, site);
+                   &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
 }
 
 /**
@@ -346,7 +347,7 @@ morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_fr
   if (morrow__unlikely (self == NULL))
     return spawn_with_calls (func, data, data_free, func_name, site);
 
-  return spawn_in (self, klass, &(MorrowTaskBody) { func, data, data_free }, func_name, site);
+  return spawn_in (self, klass, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
 }
 
 /**
