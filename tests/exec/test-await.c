@@ -150,6 +150,24 @@ SCENE (nothing_is_zero_in_every_type)
   return TRUE;
 }
 
+static MorrowFuture *
+settled_without_a_value (void)
+{
+  MorrowFuture *future = task (give_nothing, NULL);
+
+  ck_assert (morrow_future_await (future, NULL));
+  return future;
+}
+
+SCENE (number_of_what_has_settled_without_a_value_is_zero)
+{
+  ck_assert_int_eq (morrow_await_int (settled_without_a_value (), NULL), 0);
+  ck_assert_int_eq (morrow_await_int64 (settled_without_a_value (), NULL), 0);
+  ck_assert_uint_eq (morrow_await_uint64 (settled_without_a_value (), NULL), 0);
+  ck_assert (morrow_await_double (settled_without_a_value (), NULL) == 0);
+  return TRUE;
+}
+
 SCENE (failed_typed_await_gives_zero_and_the_error)
 {
   g_autoptr (GError) int_error = NULL, string_error = NULL, value_error = NULL;
@@ -411,6 +429,7 @@ await_suite (void)
   tcase_add_test (value, strings_boxed_values_and_objects_that_are_awaited_are_the_callers);
   tcase_add_test (value, value_of_any_type_comes_through_an_await);
   tcase_add_test (value, nothing_is_zero_in_every_type);
+  tcase_add_test (value, number_of_what_has_settled_without_a_value_is_zero);
   tcase_add_test (value, failed_typed_await_gives_zero_and_the_error);
   tcase_add_test (value, error_of_an_await_may_be_ignored);
   tcase_add_test (value, returning_twice_is_a_critical_and_keeps_the_first);

@@ -111,6 +111,24 @@ START_TEST (task_that_has_started_stays_on_its_loop)
 }
 END_TEST
 
+static gboolean
+stay_on_other (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < 20; i++)
+    if (!morrow_await (morrow_executor_spawn (data, morrow_coroutine (stay_on_thread, data, NULL)), error))
+      return FALSE;
+  return TRUE;
+}
+
+START_TEST (task_that_is_created_for_another_pool_runs_there)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+  g_autoptr (MorrowExecutor) other = morrow_loop_pool_new (1);
+
+  run_scene_on (pool, stay_on_other, other);
+}
+END_TEST
+
 /* --- stealing ---------------------------------------------------------------------------------- */
 
 enum
@@ -1296,8 +1314,8 @@ return_to_nap (gpointer data)
 /* One loop is busy, and the other naps, or is about to, or wakes up: a push that it misses hangs. */
 START_TEST (work_that_meets_a_loop_on_its_way_to_a_nap_is_done)
 {
-  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
   Works others, works;
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
 
   works_init (&others);
   works_init (&works);
@@ -1480,6 +1498,7 @@ loop_pool_suite (void)
   TCase *end = morrow_check_add_case (suite, "end");
 
   tcase_add_test (stealing, task_that_has_started_stays_on_its_loop);
+  tcase_add_test (stealing, task_that_is_created_for_another_pool_runs_there);
   tcase_add_test (stealing, tasks_that_have_not_started_are_stolen_from_a_busy_loop);
   tcase_add_test (stealing, tasks_offered_from_outside_do_not_wait_for_a_busy_loop);
   tcase_add_test (stealing, neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks);

@@ -133,6 +133,7 @@ START_TEST (task_spawned_outside_a_run_is_rejected_and_releases_its_data)
 {
   g_autoptr (MorrowFuture) task = morrow_spawn (say_data, g_strdup ("never"), g_free);
 
+  ck_assert (MORROW_IS_FUTURE (task));   /* though it may be the first */
   assert_error (morrow_future_get_error (task), MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK);
   assert_said ("");
 }
@@ -233,7 +234,7 @@ recurse (guint depth)
   volatile char frame[1024];
 
   frame[0] = frame[1023] = (char) depth;
-  return depth == 0 ? frame[0] == frame[1023] : recurse (depth - 1);
+  return (depth == 0 || recurse (depth - 1)) && frame[0] == frame[1023];   /* in this order, or it would be a loop */
 }
 
 static gboolean
@@ -248,6 +249,28 @@ SCENE (task_runs_on_a_stack_of_the_size_asked_for)
 
   morrow_future_set_stack_size (deep, 8 * 1024 * 1024);
   ck_assert (morrow_await_boolean (morrow_create_task (deep), error));
+  return TRUE;
+}
+
+/* On a stack of @stack_size, a depth of about as many KiB. */
+static MorrowFuture *
+create_deep (gsize stack_size, guint depth)
+{
+  MorrowFuture *deep = morrow_coroutine (go_deep, GUINT_TO_POINTER (depth), NULL);
+
+  morrow_future_set_stack_size (deep, stack_size);
+  return morrow_create_task (deep);
+}
+
+SCENE (tasks_in_a_row_have_stacks_of_their_own_sizes)
+{
+  MorrowFuture *tasks[] = {
+    create_deep (0, 60), create_deep (8 * 1024 * 1024, 1500), create_deep (32 * 1024, 2), create_deep (0, 60),
+    create_deep (32 * 1024, 2), create_deep (8 * 1024 * 1024, 1500), create_deep (0, 60)
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    ck_assert (morrow_await_boolean (tasks[i], error));
   return TRUE;
 }
 
@@ -675,6 +698,7 @@ task_suite (void)
   tcase_add_test (start, coroutine_cancelled_before_it_starts_never_runs_and_does_not_warn);
   tcase_add_test (start, data_is_released_when_the_body_has_ended);
   tcase_add_test (start, task_runs_on_a_stack_of_the_size_asked_for);
+  tcase_add_test (start, tasks_in_a_row_have_stacks_of_their_own_sizes);
 
   tcase_add_test (name, tsk_02_default_names_are_numbered_and_differ);
   tcase_add_test (name, numbers_of_tasks_that_two_threads_make_differ);

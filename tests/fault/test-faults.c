@@ -1111,6 +1111,18 @@ START_TEST (pool_of_loops_without_a_single_thread_refuses_to_run)
   assert_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD);
 }
 END_TEST
+
+START_TEST (task_for_a_pool_of_loops_without_a_single_thread_is_rejected)
+{
+  g_autoptr (MorrowExecutor) pool = NULL;
+  g_autoptr (MorrowFuture) refused = NULL;
+
+  atomic_store (&threads_fail, TRUE);
+  pool = morrow_loop_pool_new (2);
+  refused = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
+  assert_error (morrow_future_get_error (refused), MORROW_ERROR, MORROW_ERROR_NO_THREAD);
+}
+END_TEST
 #endif
 
 /* --- stacks ------------------------------------------------------------------------------------ */
@@ -1221,6 +1233,7 @@ faults_suite (void)
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
   tcase_add_test (system, pool_of_loops_without_a_single_thread_refuses_to_run);
+  tcase_add_test (system, task_for_a_pool_of_loops_without_a_single_thread_is_rejected);
 #endif
   tcase_add_test (system, task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on);
   tcase_add_loop_test (system, run_without_descriptors_for_a_loop_says_so, 1, 4);
