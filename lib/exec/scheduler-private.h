@@ -114,8 +114,8 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
   return TRUE;
 }
 
-/* In @self: lets the other ready tasks run. The switch is nearly all of it, and begins at once: a yield is 0.91 of what it was. A wait
- * gains nothing by that. */
+/* In @self: lets the other ready tasks run. The switch is nearly all of it, and begins at once: that takes 0.91 of the time. A wait would
+ * gain nothing by it. */
 static inline __attribute__ ((always_inline)) void
 morrow__task_yield (MorrowTask *self, MorrowHome *home)
 {
