@@ -771,16 +771,27 @@ END_TEST
 
 typedef struct
 {
-  gint              other_is_ready;
-  gint              over;
-  pthread_barrier_t barrier;
+  gint               other_is_ready;
+  gint               over;
+  pthread_barrier_t  barrier;
+  pthread_barrier_t *both_run;   /* NULL where one thread runs both */
 } Midst;
+
+/* One that yields while another is queued is given a thread to run it, which would be made, with GLib's locks held, as the process
+ * forks. */
+static void
+wait_until_both_run (Midst *self)
+{
+  if (self->both_run != NULL)
+    pthread_barrier_wait (self->both_run);
+}
 
 static gboolean
 yield_until_over (gpointer data, GValue *result, GError **error)
 {
   Midst *self = data;
 
+  wait_until_both_run (self);
   while (!g_atomic_int_get (&self->over))
     {
       g_atomic_int_set (&self->other_is_ready, TRUE);
@@ -796,6 +807,7 @@ hold_up (gpointer data, GValue *result, GError **error)
 {
   Midst *self = data;
 
+  wait_until_both_run (self);
   while (!g_atomic_int_get (&self->other_is_ready))
     {
       if (!morrow_yield (error))
@@ -810,9 +822,11 @@ hold_up (gpointer data, GValue *result, GError **error)
 START_TEST (child_may_drop_a_pool_whatever_that_was_doing)
 {
   MorrowExecutor *pool = _i == 0 ? morrow_loop_pool_new (1) : morrow_thread_pool_new (2);
-  Midst midst = { .over = FALSE };
+  pthread_barrier_t both_run;
+  Midst midst = { .both_run = _i == 0 ? NULL : &both_run };
   MorrowFuture *first, *second;
 
+  pthread_barrier_init (&both_run, NULL, 2);
   pthread_barrier_init (&midst.barrier, NULL, 2);
   first = morrow_executor_spawn (pool, morrow_coroutine (yield_until_over, &midst, NULL));
   second = morrow_executor_spawn (pool, morrow_coroutine (hold_up, &midst, NULL));
@@ -826,6 +840,7 @@ START_TEST (child_may_drop_a_pool_whatever_that_was_doing)
   morrow_future_unref (second);
   g_object_unref (pool);
   pthread_barrier_destroy (&midst.barrier);
+  pthread_barrier_destroy (&both_run);
 }
 END_TEST
 
