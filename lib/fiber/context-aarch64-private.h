@@ -32,7 +32,7 @@ morrow__context_init (MorrowContext *self,
   __asm__ volatile ("mrs %0, fpcr" : "=r" (self->fpcr));
 }
 
-/* The switch does it, since it takes no time. */
+/* The switch does it. */
 static inline void
 morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 {

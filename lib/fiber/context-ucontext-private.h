@@ -21,7 +21,7 @@ void morrow__context_init (MorrowContext *self,
                            gpointer       top,
                            void         (*entry) (MorrowContext *self));
 
-/* The switch does it, by the way. */
+/* The switch does it. */
 static inline void
 morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 {

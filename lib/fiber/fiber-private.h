@@ -116,6 +116,7 @@ morrow__fiber_prepare_switch (MorrowFiber *self)
   morrow__context_save_control (&self->context);
 }
 
+/* The second half.  Returns when somebody switches back to @from. */
 static inline __attribute__ ((always_inline)) void
 morrow__fiber_switch_prepared (MorrowFiber *from,
                                MorrowFiber *to)
