@@ -24,7 +24,7 @@
 
 G_BEGIN_DECLS
 
-/* Of address space, the guard page and the MorrowFiber included; what is not touched costs no memory. On the smallest the
+/* Of address space, the MorrowFiber included and the guard page not; what is not touched costs no memory. On the smallest the
  * library's own reports fit, which GLib formats: 16 KiB did not hold them. */
 #define MORROW_FIBER_DEFAULT_STACK_SIZE ((gsize) 256 * 1024)
 #define MORROW_FIBER_MIN_STACK_SIZE     ((gsize) 32 * 1024)

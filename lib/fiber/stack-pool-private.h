@@ -65,6 +65,7 @@ struct _MorrowStackClass
 
   guint                n_out;   /* Stacks that are neither cold nor fresh. */
   gsize                size;    /* Immutable: of one stack. */
+  gsize                stride;  /* Immutable: the guard page as well. */
   MorrowList           slabs;
   MorrowList           slabs_with_room;
 };

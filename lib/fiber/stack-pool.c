@@ -24,7 +24,9 @@
  * that is 8 MiB at most.  A slab whose stacks are all fresh or cold is unmapped.
  *
  * Neighbouring stacks would have their busy lines at the same place of a page, which a processor's caches, indexed
- * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour. */
+ * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour.
+ * The same goes for their pages, of which the translation tables hold few whose numbers end alike.  So stacks are not a power of
+ * two apart: their guard pages are between them, and not in them. */
 
 #include "fiber/stack-pool-private.h"
 
@@ -46,35 +48,41 @@ static MorrowStackPool *pools;
 
 /* --- slots: the arithmetic of a slab ------------------------------------------------------------------------- */
 
-/* Its guard page comes first. */
+/* Its guard page comes first, and the stack is what follows. */
 static guint8 *
 slot_base (MorrowStackSlab *slab,
            guint            index)
 {
-  return slab->base + index * slab->stacks->size;
+  return slab->base + index * slab->stacks->stride;
+}
+
+static guint8 *
+slot_high (MorrowStackSlab *slab,
+           guint            index)
+{
+  return slot_base (slab, index + 1);
 }
 
 static MorrowFiber *
 slot_fiber (MorrowStackSlab *slab,
             guint            index)
 {
-  guint8 *high = slot_base (slab, index) + slab->stacks->size;
   gsize colour = (index % N_COLOURS) * COLOUR_SIZE;
 
-  return (MorrowFiber *) (high - colour - ((sizeof (MorrowFiber) + 63) & ~(gsize) 63));
+  return (MorrowFiber *) (slot_high (slab, index) - colour - ((sizeof (MorrowFiber) + 63) & ~(gsize) 63));
 }
 
 static guint
 fiber_index (MorrowFiber *fiber)
 {
-  return (guint) ((gsize) (fiber->low - fiber->slab->base) / fiber->slab->stacks->size);
+  return (guint) ((gsize) (fiber->low - fiber->slab->base) / fiber->slab->stacks->stride);
 }
 
 /* What a stack may use, the MorrowFiber included. */
 static struct iovec
 fiber_memory (MorrowFiber *fiber)
 {
-  guint8 *high = slot_base (fiber->slab, fiber_index (fiber)) + fiber->slab->stacks->size;
+  guint8 *high = slot_high (fiber->slab, fiber_index (fiber));
 
   return (struct iovec) { fiber->low, (gsize) (high - fiber->low) };
 }
@@ -90,7 +98,7 @@ slab_new (MorrowStackClass  *stacks,
   MorrowStackSlab *slab;
   guint8 *base = NULL;
 
-  while (n_stacks > 0 && (base = morrow__stack_memory_reserve (n_stacks * stacks->size)) == NULL)
+  while (n_stacks > 0 && (base = morrow__stack_memory_reserve (n_stacks * stacks->stride)) == NULL)
     n_stacks /= 2;
   if (base == NULL)
     {
@@ -114,7 +122,7 @@ slab_free (MorrowStackSlab *slab)
 {
   morrow__list_remove (&slab->link);
   morrow__list_remove (&slab->room_link);
-  morrow__stack_memory_release (slab->base, slab->n_stacks * slab->stacks->size);
+  morrow__stack_memory_release (slab->base, slab->n_stacks * slab->stacks->stride);
   g_free (slab);
 }
 
@@ -183,7 +191,7 @@ populate (MorrowStackSlab *slab,
   struct iovec tops[MORROW_STACK_MAGAZINE_SIZE];
 
   for (guint i = 0; i < n; i++)
-    tops[i] = (struct iovec) { slot_base (slab, indices[i]) + slab->stacks->size - page_size, page_size };
+    tops[i] = (struct iovec) { slot_high (slab, indices[i]) - page_size, page_size };
   morrow__stack_memory_populate (tops, n);
 }
 
@@ -297,6 +305,7 @@ morrow__stack_pool_new (void)
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
     {
       self->classes[i].size = (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i);
+      self->classes[i].stride = self->classes[i].size + morrow__stack_memory_page_size ();
       morrow__list_init (&self->classes[i].slabs);
       morrow__list_init (&self->classes[i].slabs_with_room);
     }
@@ -365,9 +374,9 @@ find_in_class (MorrowStackClass *self,
   morrow__list_foreach (&self->slabs, link)
     {
       MorrowStackSlab *slab = morrow__list_entry (link, MorrowStackSlab, link);
-      guint index = (guint) ((gsize) (address - slab->base) / self->size);
+      guint index = (guint) ((gsize) (address - slab->base) / self->stride);
 
-      if (address < slab->base || address >= slab->base + slab->n_stacks * self->size)
+      if (address < slab->base || address >= slab->base + slab->n_stacks * self->stride)
         continue;
       if (index >= slab->n_stacks - slab->n_fresh || address >= slot_fiber (slab, index)->low)
         return NULL;

@@ -215,7 +215,7 @@ END_TEST
 
 START_TEST (scarce_address_space_is_taken_in_small_pieces)
 {
-  largest_mapping = 1024 * KIB;
+  largest_mapping = 1024 * KIB + (gsize) sysconf (_SC_PAGESIZE);   /* with its guard page */
   check_fibers (100, 0);
   check_fibers (1, 1024 * KIB);
   check_failure (2048 * KIB, "No address space");

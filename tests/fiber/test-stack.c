@@ -98,6 +98,12 @@ end_at_once (MorrowFiber *self)
 
 /* --- sizes ---------------------------------------------------------------------------------------------------- */
 
+static gsize
+room_of (MorrowFiber *fiber)
+{
+  return (gsize) morrow__fiber_get_stack_top (fiber) - (gsize) morrow__fiber_get_stack_low (fiber);
+}
+
 START_TEST (sizes_are_powers_of_two_and_256_kib_unless_given)
 {
   static const gsize wanted[] = { 0, 1, 32 * KIB, 32 * KIB + 1, 100000, 1024 * KIB };
@@ -108,10 +114,30 @@ START_TEST (sizes_are_powers_of_two_and_256_kib_unless_given)
       MorrowFiber *fiber = make (wanted[i], park_then_end, NULL);
 
       ck_assert_uint_eq (morrow__fiber_get_stack_size (fiber), MAX (given[i], 4 * (gsize) sysconf (_SC_PAGESIZE)));
-      ck_assert_uint_le ((gsize) morrow__fiber_get_stack_top (fiber) - (gsize) morrow__fiber_get_stack_low (fiber),
-                         morrow__fiber_get_stack_size (fiber));
+      ck_assert_uint_le (room_of (fiber), morrow__fiber_get_stack_size (fiber));
       morrow__fiber_free (fiber);
     }
+}
+END_TEST
+
+START_TEST (the_guard_page_takes_nothing_of_the_size)
+{
+  MorrowFiber *fiber = make (32 * KIB, park_then_end, NULL);
+
+  ck_assert_uint_gt (room_of (fiber), morrow__fiber_get_stack_size (fiber) - (gsize) sysconf (_SC_PAGESIZE));
+  morrow__fiber_free (fiber);
+}
+END_TEST
+
+/* Where the numbers of all pages end alike, a processor's translation tables hold few of them. */
+START_TEST (neighbours_are_an_odd_number_of_pages_apart)
+{
+  MorrowFiber *one = make (0, park_then_end, NULL), *other = make (0, park_then_end, NULL);
+  gsize distance = (gsize) ABS ((guint8 *) morrow__fiber_get_stack_low (one) - (guint8 *) morrow__fiber_get_stack_low (other));
+
+  ck_assert_uint_eq (distance / (gsize) sysconf (_SC_PAGESIZE) % 2, 1);
+  morrow__fiber_free (one);
+  morrow__fiber_free (other);
 }
 END_TEST
 
@@ -633,6 +659,8 @@ stack_suite (void)
   TCase *tcase = add_case (suite, "sizes");
 
   tcase_add_test (tcase, sizes_are_powers_of_two_and_256_kib_unless_given);
+  tcase_add_test (tcase, the_guard_page_takes_nothing_of_the_size);
+  tcase_add_test (tcase, neighbours_are_an_odd_number_of_pages_apart);
   tcase_add_test (tcase, a_size_beyond_all_bounds_is_an_error);
   tcase_add_test (tcase, each_size_is_used_to_its_low_end);
   tcase_add_test (tcase, the_high_water_mark_rises_with_use);
