@@ -61,7 +61,11 @@ results_free (MorrowFuture *first, gpointer data)
   MorrowResults *self = data;
 
   for (gsize i = 0; i < self->n; i++)
-    morrow_future_unref (self->futures[i]);
+    {
+      if (i + MORROW__WALK_AHEAD < self->n)
+        morrow__future_prefetch (self->futures[i + MORROW__WALK_AHEAD]);
+      morrow_future_unref (self->futures[i]);
+    }
   g_free (self);
 }
 
