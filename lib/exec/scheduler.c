@@ -24,19 +24,27 @@
 
 /* --- what comes next --------------------------------------------------------------------------------------------- */
 
-/* On a pool, what is ready goes before what has not started, and of that the newest goes first. Every 64th job is the
- * oldest that has not started: nothing starves. */
+static G_GNUC_NO_INLINE MorrowTask *
+take_oldest (MorrowLoop *self)
+{
+  MorrowTask *task = morrow__deque_steal (&self->deque);
+
+  self->oldest_is_due = FALSE;
+  return task != NULL ? task : morrow__deque_pop (&self->deque);   /* another loop was faster, perhaps */
+}
+
+/* On a pool, what is ready goes before what has not started, but for every 64th job; and of that the newest goes first, which keeps
+ * few alive, but for one after each look at descriptors and timers, which is the oldest. So nothing starves. */
 MorrowJob *
 morrow__loop_pop_pool_job (MorrowLoop *self)
 {
-  gboolean usual = (self->tick & 63) != 0;
-  MorrowJob *job = usual ? morrow__loop_pop_ready (self) : NULL;
+  MorrowJob *job = (self->tick & 63) != 0 ? morrow__loop_pop_ready (self) : NULL;
   MorrowTask *task;
 
   if (job != NULL)
     return job;
 
-  task = usual ? morrow__deque_pop (&self->deque) : morrow__deque_steal (&self->deque);
+  task = morrow__unlikely (self->oldest_is_due) ? take_oldest (self) : morrow__deque_pop (&self->deque);
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 

@@ -157,7 +157,10 @@ turn_hosted (MorrowLoop *self)
     {
       morrow__loop_take_posted (self);
       if (came || now - self->last_poll >= MORROW_LOOP_POLL_INTERVAL)
-        came = morrow__reactor_poll_until (self, until);
+        {
+          morrow__loop_mark_oldest (self);
+          came = morrow__reactor_poll_until (self, until);
+        }
       now = run_batch_until (self, until, &portion);
       if (!morrow__loop_finds_more (self) && !came)
         return now >= until && morrow__timers_next (&self->timers) <= now;

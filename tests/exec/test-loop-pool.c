@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/clock-private.h"
 #include "base/ring-private.h"
 #include "exec/loop-pool-private.h"
 #include "exec/models.h"
@@ -299,6 +300,60 @@ START_TEST (loop_of_a_pool_starts_its_newest_task_first)
 
   ck_assert (morrow_future_wait (task, NULL));
   assert_said ("c; b; a");
+}
+END_TEST
+
+/* The nodes of a tree that are alive, each with a stack. */
+typedef struct
+{
+  guint n_alive, most_alive, n_made;
+} Tree;
+
+typedef struct
+{
+  Tree *tree;
+  guint n_below;   /* levels */
+} TreeNode;
+
+static gboolean
+grow (gpointer data, GValue *result, GError **error)
+{
+  TreeNode *self = data, children[10];
+  MorrowFuture *tasks[G_N_ELEMENTS (children)];
+  Tree *tree = self->tree;
+  gboolean ok = TRUE;
+
+  tree->n_made++;
+  tree->n_alive++;
+  tree->most_alive = MAX (tree->most_alive, tree->n_alive);
+  for (guint i = 0; self->n_below > 0 && i < G_N_ELEMENTS (children); i++)
+    {
+      children[i] = (TreeNode) { tree, self->n_below - 1 };
+      tasks[i] = morrow_spawn (grow, &children[i], NULL);
+    }
+  for (guint i = 0; self->n_below > 0 && i < G_N_ELEMENTS (children); i++)
+    ok &= morrow_await (tasks[i], NULL);
+  tree->n_alive--;
+  return ok;
+}
+
+/* By the virtual clock no time passes, so that nothing is old. A parent that is to go on, every now and then gives way to one that
+ * has not started. */
+START_TEST (few_of_a_tree_are_alive_at_once)
+{
+  g_autoptr (MorrowExecutor) pool = NULL;
+  g_autoptr (MorrowFuture) task = NULL;
+  Tree tree = { 0 };
+  TreeNode root = { &tree, 4 };
+
+  morrow__clock_set_virtual (TRUE);
+  pool = morrow_loop_pool_new (1);
+  task = morrow_executor_spawn (pool, morrow_coroutine (grow, &root, NULL));
+  ck_assert (morrow_future_wait (task, NULL));
+  morrow__clock_set_virtual (FALSE);
+
+  ck_assert_uint_eq (tree.n_made, 11111);
+  ck_assert_uint_le (tree.most_alive, 10);
 }
 END_TEST
 
@@ -1483,6 +1538,60 @@ START_TEST (loop_does_not_count_as_asleep_after_a_main_loop_in_its_work)
 }
 END_TEST
 
+/* One that has not started, and one that makes its own successor until that has. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  GMainLoop      *main;
+  gboolean        old_has_run;
+  Works           works;
+} Stream;
+
+static gboolean
+run_as_old (gpointer data, GValue *result, GError **error)
+{
+  Stream *self = data;
+
+  self->old_has_run = TRUE;
+  g_main_loop_quit (self->main);
+  return TRUE;
+}
+
+static gboolean
+go_on_until_old_has_run (gpointer data, GValue *result, GError **error)
+{
+  Stream *self = data;
+
+  if (!self->old_has_run)
+    spawn_forgotten (self->pool, go_on_until_old_has_run, self);
+  return TRUE;
+}
+
+static void
+run_main_loop_beside_stream (gpointer data)
+{
+  Stream *self = data;
+
+  self->main = g_main_loop_new (morrow_loop_get_context (morrow_loop_get_current ()), FALSE);
+  spawn_forgotten (self->pool, run_as_old, self);
+  spawn_forgotten (self->pool, go_on_until_old_has_run, self);
+  g_main_loop_run (self->main);
+  g_main_loop_unref (self->main);
+  work (&self->works);
+}
+
+START_TEST (old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool)
+{
+  Stream stream = { .pool = morrow_loop_pool_new (1) };
+
+  works_init (&stream.works);
+  morrow_executor_submit (stream.pool, run_main_loop_beside_stream, &stream, NULL);
+  wait_for_done (&stream.works, 1);
+  g_object_unref (stream.pool);
+  ck_assert (stream.old_has_run);
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
@@ -1504,6 +1613,7 @@ loop_pool_suite (void)
   tcase_add_test (stealing, neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks);
 
   tcase_add_test (order, loop_of_a_pool_starts_its_newest_task_first);
+  tcase_add_test (order, few_of_a_tree_are_alive_at_once);
   tcase_add_test (order, neither_new_tasks_nor_yielding_ones_starve);
 
   tcase_add_test (alone, run_ends_although_a_task_was_spawned_on_one_loop_of_its_pool);
@@ -1532,6 +1642,7 @@ loop_pool_suite (void)
   tcase_add_test (nested, run_waits_for_work_in_whose_main_loop_it_swept);
   tcase_add_test (nested, work_is_done_in_the_main_loop_of_other_work);
   tcase_add_test (nested, loop_does_not_count_as_asleep_after_a_main_loop_in_its_work);
+  tcase_add_test (nested, old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
