@@ -240,7 +240,7 @@ end_starting (MorrowCombine *self)
     cancel_others (self, found);
 }
 
-static inline void
+static inline __attribute__ ((always_inline)) void
 prefetch_after (MorrowCombine *self, gsize i)
 {
   if (i + MORROW__WALK_AHEAD < self->n)

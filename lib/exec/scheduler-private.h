@@ -50,6 +50,21 @@ morrow__loop_resume_task (MorrowLoop *self, MorrowJob *job)
   return self->home.current->fiber;
 }
 
+/* @next takes over from @task. Where hundreds do so one after the other, a stack is in no first cache, nor its page in the first table of
+ * translations: that of the one after @next is asked for now. Not where there are two, which have theirs at hand.
+ * Always inline, as what it calls. */
+static inline __attribute__ ((always_inline)) void
+morrow__loop_prefetch_after (MorrowTask *task, MorrowJob *next)
+{
+  MorrowJob *after = (MorrowJob *) next->node.next;
+
+  if (after != NULL && after != &task->job && after->run == morrow__loop_resume_run)
+    {
+      __builtin_prefetch (after->node.next);
+      morrow__fiber_prefetch (morrow__task_of_job (after)->fiber);
+    }
+}
+
 /* @task waits: what runs instead. Its own when it has been woken already. */
 static inline MorrowFiber *
 morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
@@ -61,7 +76,10 @@ morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
 #endif
   job = morrow__loop_next_job (self);
   if (morrow__usually (job != NULL && job->run == morrow__loop_resume_run))
-    return morrow__loop_resume_task (self, job);
+    {
+      morrow__loop_prefetch_after (task, job);
+      return morrow__loop_resume_task (self, job);
+    }
 
   return morrow__loop_next_other (self, job);
 }
