@@ -4,7 +4,6 @@
 #include "config.h"
 
 #include "exec/pause-private.h"
-#include "exec/scheduler-private.h"
 
 void
 morrow__pause_end (MorrowPause *self)
@@ -31,45 +30,18 @@ limit_fire (MorrowAlarm *alarm)
   morrow__pause_end (pause);
 }
 
-static gboolean
-park (MorrowPause *self, MorrowTask *task, GError **error)
-{
-  gboolean parked;
-
-  self->task = task;
-  task->pause = self;
-  task->paused = TRUE;
-  parked = morrow__task_park (task, morrow__home, NULL, error);
-  task->paused = FALSE;
-  task->pause = NULL;
-  return parked && !morrow__task_fail_cancelled (task, error);
-}
-
-static gboolean
-park_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error)
+gboolean
+morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error)
 {
   Limit limit = { .alarm.fire = limit_fire, .pause = self };
   gboolean parked;
 
   self->timed_out = FALSE;
   morrow__alarm_set (loop, &limit.alarm, deadline);
-  parked = park (self, task, error);
+  parked = morrow__pause_park (self, task, error);
   morrow__alarm_unset (loop, &limit.alarm);
 
   if (parked && self->timed_out)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
   return parked && !self->timed_out;
-}
-
-gboolean
-morrow__pause (MorrowPause *self, gint64 deadline, GError **error)
-{
-  MorrowLoop *loop = morrow__loop_here ();
-  MorrowTask *task = loop->home.current;
-
-  if (morrow__task_fail_cancelled (task, error))
-    return FALSE;
-  if (deadline != G_MAXINT64)
-    return park_until (self, task, loop, deadline, error);
-  return park (self, task, error);
 }

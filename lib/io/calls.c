@@ -36,13 +36,13 @@ typedef struct
   socklen_t       *length;
 } Call;
 
-static void
+static G_GNUC_NO_INLINE void
 set_error (const char *name, int code, GError **error)
 {
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: %s", name, g_strerror (code));
 }
 
-static gboolean
+static G_GNUC_NO_INLINE gboolean
 is_late (const GError *error)
 {
   return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
@@ -51,8 +51,9 @@ is_late (const GError *error)
 static inline void
 note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
 {
-  if (n > 0 && (gsize) n < call->size && self->kind == MORROW_FD_TCP &&
-      here != NULL && self->slot != NULL && self->slot->loop == here && !self->slot->is_unsteady && !self->has_mark)
+  if (morrow__usually (n > 0 && (gsize) n < call->size && self->kind == MORROW_FD_TCP) &&
+      morrow__usually (here != NULL && self->slot != NULL && self->slot->loop == here) &&
+      morrow__usually (!self->slot->is_unsteady && !self->has_mark))
     self->slot->dry |= MORROW_SIDE_IN;
 }
 
@@ -68,19 +69,20 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
   gssize n = -1;
   gboolean wait;
 
-  if (!morrow__fd_begin (self, sides, here, error))
+  if (morrow__unlikely (!morrow__fd_begin (self, sides, here, error)))
     return -1;
 
   wait = morrow__fd_is_dry (self, call->dry, here);
-  while (!wait || morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error) || is_late (wait_error))
+  while (!wait || morrow__likely (morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error)) ||
+         is_late (wait_error))
     {
       n = once (self, call);
-      wait = n < 0 && errno == EAGAIN;
-      if (!wait || wait_error != NULL)
+      wait = morrow__seldom (n < 0) && errno == EAGAIN;
+      if (morrow__usually (!wait) || wait_error != NULL)
         break;
     }
 
-  if (n < 0 && !wait)
+  if (morrow__unlikely (n < 0 && !wait))
     set_error (call->name, errno, error);
   else if (call->is_read)
     note_short_read (self, call, n, here);

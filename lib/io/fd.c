@@ -140,14 +140,14 @@ morrow_fd_get_fd (MorrowFd *self)
 
 /* --- use --------------------------------------------------------------------------------------------------------- */
 
-static gboolean
+static G_GNUC_NO_INLINE gboolean
 set_closed_error (GError **error)
 {
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_CLOSED, "The descriptor has been closed");
   return FALSE;
 }
 
-static gboolean
+static G_GNUC_NO_INLINE gboolean
 set_blocking_error (MorrowFd *self, GError **error)
 {
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor could not be made non-blocking: %s",
@@ -155,7 +155,7 @@ set_blocking_error (MorrowFd *self, GError **error)
   return FALSE;
 }
 
-static gboolean
+static G_GNUC_NO_INLINE gboolean
 set_pending_error (guint sides, const char *where, GError **error)
 {
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING, "Another task %s this descriptor at the same time%s",
@@ -163,21 +163,24 @@ set_pending_error (guint sides, const char *where, GError **error)
   return FALSE;
 }
 
-/* What never waits uses up the loop's time all the same. */
-static gboolean
-take_turn (MorrowLoop *here, GError **error)
+static G_GNUC_NO_INLINE gboolean
+give_turn (MorrowLoop *here, MorrowTask *task, GError **error)
 {
-  MorrowTask *task = here->home.current;
-
-  if (task == NULL || morrow__usually (morrow__loop_burn (here)))
-    return TRUE;
-
   morrow__task_yield (task, &here->home);
   morrow__loop_burn (here);
   return !morrow__task_fail_cancelled (task, error);
 }
 
-static gboolean
+/* What never waits uses up the loop's time all the same. */
+static inline gboolean
+take_turn (MorrowLoop *here, GError **error)
+{
+  MorrowTask *task = here->home.current;
+
+  return task == NULL || morrow__usually (morrow__loop_burn (here)) || give_turn (here, task, error);
+}
+
+static inline gboolean
 take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
 {
   guint use = atomic_load_explicit (&self->use, memory_order_relaxed);
@@ -247,14 +250,11 @@ replace_slot (MorrowFd *self, MorrowLoop *here, GError **error)
   return slot;
 }
 
-/* The slot on the loop @here, which is made or moved there if need be. */
-static MorrowSlot *
-take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+static G_GNUC_NO_INLINE MorrowSlot *
+make_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 {
-  MorrowSlot *slot = self->slot;
+  MorrowSlot *slot;
 
-  if (morrow__likely (slot != NULL && slot->loop == here))
-    return slot;
   if (!take_sides (self, MORROW_SIDES, sides, error))
     return NULL;
 
@@ -264,7 +264,16 @@ take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
   return slot;
 }
 
-static gboolean
+/* The slot on the loop @here, which is made or moved there if need be. */
+static inline MorrowSlot *
+take_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+{
+  MorrowSlot *slot = self->slot;
+
+  return morrow__likely (slot != NULL && slot->loop == here) ? slot : make_slot (self, sides, here, error);
+}
+
+static inline gboolean
 wait_on_loop (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 deadline, GError **error)
 {
   guint sides = morrow__fd_sides (events);
@@ -325,7 +334,7 @@ note_wait (MorrowFdWaits *waits)
     epoll_wait (waits->edges, &event, 1, 0);   /* it tells of this edge no more */
 }
 
-static gboolean
+static G_GNUC_NO_INLINE gboolean
 wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWaits *waits, gint64 deadline, GError **error)
 {
   MorrowPoll wait = {
@@ -350,14 +359,17 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWait
   return ok && (!is_closed (self) || set_closed_error (error));
 }
 
-static gboolean
-can_wait (GError **error)
+static G_GNUC_NO_INLINE gboolean
+set_not_in_task_error (GError **error)
 {
-  if (morrow__likely (morrow__home != NULL && morrow__home->current != NULL))
-    return TRUE;
-
   g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_NOT_IN_TASK, "Only a task can wait for a descriptor");
   return FALSE;
+}
+
+static inline gboolean
+can_wait (GError **error)
+{
+  return morrow__likely (morrow__home != NULL && morrow__home->current != NULL) || set_not_in_task_error (error);
 }
 
 gboolean

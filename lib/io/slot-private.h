@@ -36,6 +36,16 @@ MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);
 void        morrow__slot_let_go (MorrowSlot *self, int fd);
 void        morrow__slot_wake   (MorrowSlot *self, guint sides);
 
+gboolean    morrow__slot_wait_for_both (MorrowSlot *self, gint64 deadline, GError **error);
+
 /* In a task on the slot's loop: waits for an edge of one of @sides. @dry are those of them of which the system has just said
  * that they are. May return early. FALSE when a cancel came instead, or the deadline. */
-gboolean    morrow__slot_wait   (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GError **error);
+static inline gboolean
+morrow__slot_wait (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GError **error)
+{
+  self->dry |= dry;
+  if (morrow__unlikely (sides == MORROW_SIDES))
+    return morrow__slot_wait_for_both (self, deadline, error);
+
+  return morrow__pause (&self->pauses[sides == MORROW_SIDE_OUT], deadline, error);
+}

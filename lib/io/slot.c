@@ -107,13 +107,9 @@ morrow__slot_let_go (MorrowSlot *self, int fd)
 }
 
 gboolean
-morrow__slot_wait (MorrowSlot *self, guint sides, guint dry, gint64 deadline, GError **error)
+morrow__slot_wait_for_both (MorrowSlot *self, gint64 deadline, GError **error)
 {
   gboolean ok;
-
-  self->dry |= dry;
-  if (morrow__likely (sides != MORROW_SIDES))
-    return morrow__pause (&self->pauses[sides == MORROW_SIDE_OUT], deadline, error);
 
   self->waits_for_both = TRUE;
   ok = morrow__pause (&self->pauses[0], deadline, error);
