@@ -171,7 +171,7 @@ slab_take (MorrowSlab       *slab,
       return n_freed;
     }
 
-  /* To link them asks for the first line of each, as who is given it will write to it soon; so he will to the others. */
+  /* To link them asks for the first line of each, to which who is given it will write soon; a task has one more. */
   end = morrow__slab_memory (slab) + (slab_capacity (slab->size_class) - slab->n_fresh + n_fresh) * size;
   for (guint i = 0; i < n_fresh; i++)
     {

@@ -108,7 +108,7 @@ struct _MorrowLoop
   MorrowQueue      ready;          /* jobs, first in first out */
   guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
   guint            out_of_fuel;    /* the tick at which this batch may run no more jobs */
-  gboolean         oldest_is_due;  /* on a pool: the next task that starts is the oldest in the deque */
+  gboolean         has_looked;     /* at descriptors and timers in passing, since the oldest task in the deque last started */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */

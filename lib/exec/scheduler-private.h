@@ -60,7 +60,7 @@ morrow__loop_prefetch_after (MorrowTask *task, MorrowJob *next)
 
   if (after != NULL && after != &task->job && after->run == morrow__loop_resume_run)
     {
-      __builtin_prefetch (after->node.next);
+      __builtin_prefetch (after->node.next);   /* NULL does no harm once at the end of a queue */
       morrow__fiber_prefetch (morrow__task_of_job (after)->fiber);
     }
 }

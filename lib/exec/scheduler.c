@@ -27,24 +27,25 @@
 static G_GNUC_NO_INLINE MorrowTask *
 take_oldest (MorrowLoop *self)
 {
-  MorrowTask *task = morrow__deque_steal (&self->deque);
-
-  self->oldest_is_due = FALSE;
-  return task != NULL ? task : morrow__deque_pop (&self->deque);   /* another loop was faster, perhaps */
+  self->has_looked = FALSE;
+  return morrow__deque_steal (&self->deque);
 }
 
-/* On a pool, what is ready goes before what has not started, but for every 64th job; and of that the newest goes first, which keeps
- * few alive, but for one after each look at descriptors and timers, which is the oldest. So nothing starves. */
+/* On a pool, what is ready goes before what has not started, and of that the newest goes first, which keeps few alive. So that nothing
+ * starves, every 64th job is one that has not started, and the oldest if there has been a look at descriptors and timers since the
+ * last: each grows a tree of its own over those that are under way, so that cheap tasks, of which there are thousands between two
+ * looks, would be alive by the hundred otherwise. */
 MorrowJob *
 morrow__loop_pop_pool_job (MorrowLoop *self)
 {
-  MorrowJob *job = (self->tick & 63) != 0 ? morrow__loop_pop_ready (self) : NULL;
+  gboolean is_usual = (self->tick & 63) != 0;
+  MorrowJob *job = is_usual ? morrow__loop_pop_ready (self) : NULL;
   MorrowTask *task;
 
   if (job != NULL)
     return job;
 
-  task = morrow__unlikely (self->oldest_is_due) ? take_oldest (self) : morrow__deque_pop (&self->deque);
+  task = is_usual || !self->has_looked ? morrow__deque_pop (&self->deque) : take_oldest (self);
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 

@@ -158,7 +158,7 @@ turn_hosted (MorrowLoop *self)
       morrow__loop_take_posted (self);
       if (came || now - self->last_poll >= MORROW_LOOP_POLL_INTERVAL)
         {
-          morrow__loop_mark_oldest (self);
+          self->has_looked = TRUE;
           came = morrow__reactor_poll_until (self, until);
         }
       now = run_batch_until (self, until, &portion);

@@ -7,13 +7,6 @@
 
 #define MORROW_LOOP_POLL_INTERVAL 100   /* microseconds between two looks at descriptors, while something is ready */
 
-/* It looks at descriptors and timers in passing: a task that has not started by now is not put off for ever by newer ones. */
-static inline void
-morrow__loop_mark_oldest (MorrowLoop *self)
-{
-  self->oldest_is_due = self->pool != NULL && morrow__deque_size (&self->deque) > 0;
-}
-
 static inline void
 morrow__loop_take_posted (MorrowLoop *self)
 {

@@ -3,7 +3,7 @@
  *   1. take what other threads have posted
  *   2. run a batch of what is ready
  *   3. still something ready: when 100 us have passed, look at descriptors and timers (reactor.c), and at the context's other
- *      sources (main-context.c); a pool's oldest task is due then
+ *      sources (main-context.c)
  *   4. nothing ready: look a little longer, ask the context for how long it can do without us, and sleep (asleep.c) */
 
 #include "config.h"
@@ -23,7 +23,7 @@ poll_in_passing (MorrowLoop *self)
 
   morrow__loop_end_search (self);
   morrow__loop_do_own_first (self);
-  morrow__loop_mark_oldest (self);
+  self->has_looked = TRUE;
   morrow__reactor_poll (self);
   if (morrow__loop_ask_context (self, &deadline) != MORROW_CONTEXT_QUIET)
     morrow__loop_serve_context (self);
