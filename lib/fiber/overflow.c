@@ -16,6 +16,7 @@
 
 #include "base/fork-private.h"
 #include "fiber/fiber-private.h"
+#include "fiber/stack-memory-private.h"
 #include "fiber/stack-pool-private.h"
 
 #include <signal.h>
@@ -124,7 +125,7 @@ find_overflow (const siginfo_t *info,
   if (fiber == NULL || sp == NULL)
     return fiber;
   /* A big frame may lie below the guard already, or have jumped over the rest of it. */
-  if (sp >= (const guint8 *) fiber || sp + MORROW_FIBER_MIN_STACK_SIZE < fiber->low)
+  if (sp >= (const guint8 *) fiber || sp + MORROW_FIBER_MIN_STACK_SIZE + morrow__stack_memory_page_size () < fiber->low)
     return NULL;
   return fiber;
 }

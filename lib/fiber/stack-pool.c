@@ -3,7 +3,7 @@
 /* Where stacks come from and where they go.
  *
  * Stacks come in powers of two.  Those of one size are cut from slabs: mappings of up to 512 stacks, so that a stack costs no
- * mapping of its own, and each begins with a guard page.  A stack is in one of these states:
+ * mapping of its own, with a guard page in front of each.  A stack is in one of these states:
  *
  *   fresh     never used; no guard, no memory: the end of its slab
  *   taken     a fiber lives on it
@@ -26,7 +26,7 @@
  * Neighbouring stacks would have their busy lines at the same place of a page, which a processor's caches, indexed
  * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour.
  * The same goes for their pages, of which the translation tables hold few whose numbers end alike.  So stacks are not a power of
- * two apart: their guard pages are between them, and not in them. */
+ * two apart: the guard pages are no part of them. */
 
 #include "fiber/stack-pool-private.h"
 
@@ -94,7 +94,7 @@ static MorrowStackSlab *
 slab_new (MorrowStackClass  *stacks,
           GError           **error)
 {
-  guint n_stacks = (guint) CLAMP (MAX_SLAB_SIZE / stacks->size, 1, MAX_SLAB_STACKS);
+  guint n_stacks = (guint) CLAMP (MAX_SLAB_SIZE / stacks->stride, 1, MAX_SLAB_STACKS);
   MorrowStackSlab *slab;
   guint8 *base = NULL;
 
@@ -267,13 +267,14 @@ static void
 trim (MorrowFiber *fiber)
 {
   struct iovec memory[MORROW_STACK_MAGAZINE_SIZE];
+  gsize kept = MAX (DEPOT_KEEPS, morrow__stack_memory_page_size ());   /* the kernel rounds up to pages */
 
-  if (fiber->slab->stacks->size <= 2 * DEPOT_KEEPS)
+  if (fiber->slab->stacks->size <= 2 * kept)
     return;
   for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++, fiber = fiber->next_free)
     {
       memory[i] = fiber_memory (fiber);
-      memory[i].iov_len -= DEPOT_KEEPS;
+      memory[i].iov_len -= kept;
     }
   morrow__stack_memory_discard (memory, MORROW_STACK_MAGAZINE_SIZE);
 }

@@ -32,6 +32,7 @@ static guint advice_successes;
 static gboolean batches_fail;
 static gboolean batches_fall_short;
 static gboolean guards_fail;
+static gsize    page_size;   /* of another machine; 0 for this one's */
 static guint n_batches;
 static guint n_guards;
 static guint n_heavy_guards;
@@ -40,11 +41,13 @@ void *__real_mmap (void *address, size_t size, int protection, int flags, int fd
 int   __real_madvise (void *address, size_t size, int advice);
 int   __real_mprotect (void *address, size_t size, int protection);
 long  __real_syscall (long number, ...);
+long  __real_sysconf (int name);
 
 void *__wrap_mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset);
 int   __wrap_madvise (void *address, size_t size, int advice);
 int   __wrap_mprotect (void *address, size_t size, int protection);
 long  __wrap_syscall (long number, ...);
+long  __wrap_sysconf (int name);
 
 void *
 __wrap_mmap (void  *address,
@@ -74,6 +77,8 @@ __wrap_madvise (void  *address,
       return -1;
     }
   n_guards += advice == MADV_GUARD_INSTALL;
+  if (page_size != 0)
+    size = (size + page_size - 1) / page_size * page_size;
   return __real_madvise (address, size, advice);
 }
 
@@ -115,6 +120,12 @@ __wrap_syscall (long number,
         arguments[2] = 1;
     }
   return __real_syscall (number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+}
+
+long
+__wrap_sysconf (int name)
+{
+  return name == _SC_PAGESIZE && page_size != 0 ? (long) page_size : __real_sysconf (name);
 }
 
 /* --- the tests ---------------------------------------------------------------------------------------------------- */
@@ -255,6 +266,18 @@ START_TEST (a_batch_that_falls_short_is_completed)
 }
 END_TEST
 
+/* The kernel takes whole pages, of which one holds more than the pool keeps of a deep stack. */
+START_TEST (with_pages_of_64_kib_stacks_are_used_again)
+{
+  morrow__stack_pool_free (pool);
+  page_size = 64 * KIB;
+  batches_fail = TRUE;
+  pool = morrow__stack_pool_new ();
+  for (guint i = 0; i < 3; i++)
+    check_fibers (300, 0);
+}
+END_TEST
+
 START_TEST (without_light_guards_pages_are_protected)
 {
   failing_advice = MADV_GUARD_INSTALL;
@@ -319,6 +342,7 @@ faults_suite (void)
   tcase_add_test (tcase, stacks_are_prepared_in_batches);
   tcase_add_test (tcase, without_batches_each_stack_is_prepared_by_itself);
   tcase_add_test (tcase, a_batch_that_falls_short_is_completed);
+  tcase_add_test (tcase, with_pages_of_64_kib_stacks_are_used_again);
   tcase_add_test (tcase, without_light_guards_pages_are_protected);
   tcase_add_test (tcase, a_light_guard_that_fails_once_is_replaced);
   tcase_add_test (tcase, too_many_mappings_is_an_error_that_names_the_limit);

@@ -465,6 +465,24 @@ START_TEST (an_overflow_is_reported_with_the_tasks_name)
 }
 END_TEST
 
+/* The last of those that are cut from one mapping. */
+static void
+play_last_overflow (void)
+{
+  MorrowFiber *last = NULL;
+
+  morrow__fiber_set_describe (describe);
+  for (guint i = 0; i < 504; i++)
+    last = make (0, overflow_at_once, (gpointer) "last");
+  run (last);
+}
+
+START_TEST (an_overflow_of_the_last_of_many_is_reported_with_its_name)
+{
+  check_report (play_last_overflow, "morrow: stack overflow in task last (stack of 256 KiB)\n");
+}
+END_TEST
+
 static void
 play_resumed_overflow (void)
 {
@@ -676,6 +694,7 @@ stack_suite (void)
   tcase = add_case (suite, "overflows");
 #if !defined (MORROW_ASAN) || !defined (MORROW_USE_UCONTEXT)
   tcase_add_test (tcase, an_overflow_is_reported_with_the_tasks_name);
+  tcase_add_test (tcase, an_overflow_of_the_last_of_many_is_reported_with_its_name);
   tcase_add_test (tcase, an_overflow_after_a_resume_is_reported_too);
   tcase_add_test (tcase, an_overflow_in_a_thread_is_reported_without_a_name);
 #endif
