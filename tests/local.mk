@@ -52,7 +52,7 @@ test_programs = \
 tests_base_test_slabs_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=madvise
 # Its mappings and advice pass through it, to fail on demand.
 tests_fiber_test_stack_faults_LDFLAGS = \
-  $(AM_LDFLAGS) -Wl,--wrap=mmap,--wrap=madvise,--wrap=mprotect,--wrap=syscall,--wrap=sysconf
+  $(AM_LDFLAGS) -Wl,--wrap=mmap,--wrap=madvise,--wrap=mprotect,--wrap=syscall,--wrap=morrow__stack_memory_page_size
 tests_http_test_http_LDADD = $(http_test_libs)
 tests_http_test_http_cancel_LDADD = $(http_test_libs)
 tests_http_test_http_crowd_LDADD = $(http_test_libs)

@@ -41,13 +41,13 @@ void *__real_mmap (void *address, size_t size, int protection, int flags, int fd
 int   __real_madvise (void *address, size_t size, int advice);
 int   __real_mprotect (void *address, size_t size, int protection);
 long  __real_syscall (long number, ...);
-long  __real_sysconf (int name);
+gsize __real_morrow__stack_memory_page_size (void);
 
 void *__wrap_mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset);
 int   __wrap_madvise (void *address, size_t size, int advice);
 int   __wrap_mprotect (void *address, size_t size, int protection);
 long  __wrap_syscall (long number, ...);
-long  __wrap_sysconf (int name);
+gsize __wrap_morrow__stack_memory_page_size (void);
 
 void *
 __wrap_mmap (void  *address,
@@ -122,10 +122,10 @@ __wrap_syscall (long number,
   return __real_syscall (number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
-long
-__wrap_sysconf (int name)
+gsize
+__wrap_morrow__stack_memory_page_size (void)
 {
-  return name == _SC_PAGESIZE && page_size != 0 ? (long) page_size : __real_sysconf (name);
+  return page_size != 0 ? page_size : __real_morrow__stack_memory_page_size ();
 }
 
 /* --- the tests ---------------------------------------------------------------------------------------------------- */
@@ -269,6 +269,7 @@ END_TEST
 /* The kernel takes whole pages, of which one holds more than the pool keeps of a deep stack. */
 START_TEST (with_pages_of_64_kib_stacks_are_used_again)
 {
+  morrow__stack_memory_has_light_guards ();   /* is found out with a page of this machine's */
   morrow__stack_pool_free (pool);
   page_size = 64 * KIB;
   batches_fail = TRUE;
