@@ -17,6 +17,7 @@ struct _MorrowPause
   gboolean    timed_out;
 };
 
+/* The two ways of morrow__pause (): with a deadline, and without. */
 gboolean morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error);
 
 static inline gboolean

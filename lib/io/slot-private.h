@@ -36,6 +36,7 @@ MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);
 void        morrow__slot_let_go (MorrowSlot *self, int fd);
 void        morrow__slot_wake   (MorrowSlot *self, guint sides);
 
+/* morrow__slot_wait () where it waits for an edge of either side. */
 gboolean    morrow__slot_wait_for_both (MorrowSlot *self, gint64 deadline, GError **error);
 
 /* In a task on the slot's loop: waits for an edge of one of @sides. @dry are those of them of which the system has just said
