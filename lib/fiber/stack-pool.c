@@ -240,25 +240,61 @@ morrow__stack_class_refill (MorrowStackClass  *self,
   return load_from_slab (self, error);
 }
 
+static int
+compare_places (gconstpointer a,
+                gconstpointer b)
+{
+  const guint8 *low_a = (*(MorrowFiber *const *) a)->low;
+  const guint8 *low_b = (*(MorrowFiber *const *) b)->low;
+
+  return (low_a > low_b) - (low_a < low_b);
+}
+
+/* Sorts those of a full magazine, and says what they may use in as few pieces as can be: to the kernel a piece is as much work
+ * as the page or two that were touched there.  The guards between neighbours are no memory, and stay. */
+static guint
+join_memory (MorrowFiber  **fibers,
+             struct iovec  *memory)
+{
+  gsize page_size = morrow__stack_memory_page_size ();
+  guint n = 0;
+
+  qsort (fibers, MORROW_STACK_MAGAZINE_SIZE, sizeof fibers[0], compare_places);
+  for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++)
+    {
+      struct iovec own = fiber_memory (fibers[i]);
+
+      if (i > 0 && fibers[i]->slab == fibers[i - 1]->slab && fiber_index (fibers[i]) == fiber_index (fibers[i - 1]) + 1)
+        memory[n - 1].iov_len += page_size + own.iov_len;
+      else
+        memory[n++] = own;
+    }
+  return n;
+}
+
 /* Takes the memory behind all stacks of a full magazine, whose first is @fiber, and returns them to their slabs. */
 static void
 chill (MorrowStackClass *self,
        MorrowFiber      *fiber)
 {
+  MorrowFiber *fibers[MORROW_STACK_MAGAZINE_SIZE];
   struct iovec memory[MORROW_STACK_MAGAZINE_SIZE];
   MorrowStackSlab *slabs[MORROW_STACK_MAGAZINE_SIZE];
   guint indices[MORROW_STACK_MAGAZINE_SIZE];
+  guint n_pieces;
 
   for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++, fiber = fiber->next_free)
-    {
-      memory[i] = fiber_memory (fiber);
-      slabs[i] = fiber->slab;
-      indices[i] = fiber_index (fiber);
-      morrow__fiber_hooks_unmap (&fiber->hooks, fiber->low, fiber);
-    }
-  morrow__stack_memory_discard (memory, MORROW_STACK_MAGAZINE_SIZE);
+    fibers[i] = fiber;
+  n_pieces = join_memory (fibers, memory);
   for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++)
-    slab_give (slabs[i], indices[i]);
+    {
+      slabs[i] = fibers[i]->slab;
+      indices[i] = fiber_index (fibers[i]);
+      morrow__fiber_hooks_unmap (&fibers[i]->hooks, fibers[i]->low, fibers[i]);
+    }
+  morrow__stack_memory_discard (memory, n_pieces);
+  for (guint i = MORROW_STACK_MAGAZINE_SIZE; i > 0; i--)
+    slab_give (slabs[i - 1], indices[i - 1]);
   self->n_out -= MORROW_STACK_MAGAZINE_SIZE;
 }
 
