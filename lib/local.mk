@@ -64,7 +64,6 @@ morrow_sources = \
   lib/core/combine-end.c \
   lib/core/gather.c \
   lib/core/shield.c \
-  lib/core/results-private.h \
   lib/core/results.c \
   lib/core/value.c \
   lib/core/error-private.h \

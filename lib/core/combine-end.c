@@ -10,22 +10,19 @@
 #include "core/combine-private.h"
 #include "core/error-private.h"
 #include "core/executor-private.h"
-#include "core/results-private.h"
 
 /* --- what it settles with ---------------------------------------------------------------------------------------- */
 
-/* The results take the children. */
+/* The children are the results' from now on. */
 static void
 resolve_with_results (MorrowCombine *self)
 {
-  MorrowResults *results = morrow__results_new (self->n);
   GValue value = G_VALUE_INIT;
 
-  for (gsize i = 0; i < self->n; i++)
-    morrow__results_take (results, i, self->children[i].future);
-
+  self->has_results = TRUE;
+  atomic_init (&self->results.ref_count, 1);
   g_value_init (&value, MORROW_TYPE_RESULTS);
-  g_value_take_boxed (&value, results);
+  g_value_take_boxed (&value, &self->results);
   morrow__future_resolve_move (&self->future, &value);
 }
 

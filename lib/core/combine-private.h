@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <morrow/results.h>
+
 #include "core/future-private.h"
 
 typedef struct _MorrowCombine MorrowCombine;
@@ -28,21 +30,39 @@ typedef struct
   MorrowCombine *owner;    /* immutable */
 } MorrowCombineChild;
 
+/* The children, where they are what the whole resolves with, which has a reference of them then. The last one frees the memory of
+ * both. */
+struct _MorrowResults
+{
+  atomic_uint ref_count;   /* any thread; as a future's */
+};
+
 struct _MorrowCombine
 {
   MorrowFuture             future;
-  MorrowCombineMode        mode;       /* immutable */
-  atomic_int               cancelled;  /* any thread: a cancel was passed on to the children */
-  gsize                    n;          /* immutable */
-  atomic_size_t            next;       /* any thread: the first child that nobody has subscribed to yet */
-  atomic_size_t            pending;    /* any thread; see PENDING and C1 in combine.c */
-  _Atomic (MorrowFuture *) decisive;   /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's
-                                          &starting */
-  _Atomic (char *)         message;    /* any thread: the newest cancel's, owned; by exchange */
-  MorrowExecutor          *executor;   /* immutable, held until it has finished: where children start and are let go; NULL: made
-                                          on a plain thread */
+  guint8                   mode;         /* immutable: MorrowCombineMode */
+  guint8                   has_results;  /* whoever finishes, and who frees it: it has resolved with them */
+  atomic_int               cancelled;    /* any thread: a cancel was passed on to the children */
+  gsize                    n;            /* immutable */
+  union
+  {
+    atomic_size_t          next;         /* any thread, before it finishes: the first child that nobody has subscribed to yet */
+    MorrowResults          results;      /* when it has them */
+  };
+  atomic_size_t            pending;      /* any thread; see PENDING and C1 in combine.c */
+  _Atomic (MorrowFuture *) decisive;     /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's
+                                            &starting */
+  _Atomic (char *)         message;      /* any thread: the newest cancel's, owned; by exchange */
+  MorrowExecutor          *executor;     /* immutable, held until it has finished: where children start and are let go; NULL: made
+                                            on a plain thread */
   MorrowCombineChild       children[];
 };
+
+static inline gsize
+morrow__combine_size (gsize n)
+{
+  return sizeof (MorrowCombine) + n * sizeof (MorrowCombineChild);
+}
 
 /* combine.c. A future of @futures, which it takes; of these at most @limit run at once, 0 for all. */
 MorrowFuture *morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n, gsize limit);

@@ -38,19 +38,20 @@
 
 static MorrowFuture starting;   /* never looked into: in decisive while morrow__combine_new () starts the children (C3) */
 
-static gsize
-combine_size (gsize n)
-{
-  return sizeof (MorrowCombine) + n * sizeof (MorrowCombineChild);
-}
-
 static void
 combine_free (MorrowFuture *future)
 {
   MorrowCombine *self = (MorrowCombine *) future;
 
   g_free (atomic_load_explicit (&self->message, memory_order_relaxed));
-  morrow__future_free (future, combine_size (self->n));
+  if (!self->has_results)
+    {
+      morrow__future_free (future, morrow__combine_size (self->n));
+      return;
+    }
+
+  morrow__future_free_name (future);
+  morrow_results_unref (&self->results);
 }
 
 /* --- pending ----------------------------------------------------------------------------------------------------- */
@@ -395,9 +396,10 @@ morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize
     return morrow_future_new_rejected (g_error_new (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "There is nothing to wait for in an empty %s",
                                                     combine_ops[mode].kind));
 
-  self = morrow__cache_alloc (combine_size (n));
+  self = morrow__cache_alloc (morrow__combine_size (n));
   morrow__future_init (&self->future, &combine_ops[mode], NULL);
   self->mode = mode;
+  self->has_results = FALSE;
   atomic_init (&self->cancelled, FALSE);
   self->n = n;
   atomic_init (&self->next, 0);

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The results of a gather are its futures: settled, in the order of the arguments, and read through the same getters. */
+/* The results of a gather are its futures: settled, in the order of the arguments, and read through the same getters. They are
+ * where they were waited for: see MorrowResults in combine-private.h. */
 
 #include "config.h"
 
-#include <morrow/future.h>
-
-#include "core/future-private.h"
+#include "base/cache-private.h"
+#include "core/combine-private.h"
 #include "core/relay-private.h"
-#include "core/results-private.h"
 
-struct _MorrowResults
+static inline MorrowCombine *
+whole_of (MorrowResults *self)
 {
-  atomic_uint   ref_count;   /* any thread; as a future's */
-  gsize         n;           /* immutable, as are the futures */
-  MorrowFuture *futures[];   /* owned, all settled */
-};
+  return morrow__container_of (self, MorrowCombine, results);
+}
 
 /**
  * MorrowResults:
@@ -22,22 +20,6 @@ struct _MorrowResults
  * What a gather gives: for each argument, in the order of the arguments, a value or an error.
  */
 G_DEFINE_BOXED_TYPE (MorrowResults, morrow_results, morrow_results_ref, morrow_results_unref)
-
-MorrowResults *
-morrow__results_new (gsize n)
-{
-  MorrowResults *self = g_malloc0 (sizeof (MorrowResults) + n * sizeof (MorrowFuture *));
-
-  atomic_init (&self->ref_count, 1);
-  self->n = n;
-  return self;
-}
-
-void
-morrow__results_take (MorrowResults *self, gsize i, MorrowFuture *settled)
-{
-  self->futures[i] = settled;
-}
 
 /**
  * morrow_results_ref:
@@ -55,18 +37,19 @@ morrow_results_ref (MorrowResults *self)
   return self;
 }
 
+/* The whole, whose memory this is, is gone: it had a reference. */
 static void
 results_free (MorrowFuture *first, gpointer data)
 {
-  MorrowResults *self = data;
+  MorrowCombine *whole = data;
 
-  for (gsize i = 0; i < self->n; i++)
+  for (gsize i = 0; i < whole->n; i++)
     {
-      if (i + MORROW__WALK_AHEAD < self->n)
-        morrow__future_prefetch (self->futures[i + MORROW__WALK_AHEAD]);
-      morrow_future_unref (self->futures[i]);
+      if (i + MORROW__WALK_AHEAD < whole->n)
+        morrow__future_prefetch (whole->children[i + MORROW__WALK_AHEAD].future);
+      morrow_future_unref (whole->children[i].future);
     }
-  g_free (self);
+  morrow__cache_free (morrow__combine_size (whole->n), whole);
 }
 
 /**
@@ -78,16 +61,19 @@ results_free (MorrowFuture *first, gpointer data)
 void
 morrow_results_unref (MorrowResults *self)
 {
+  MorrowCombine *whole;
+
   g_return_if_fail (self != NULL);
 
   /* Acquire and release: pairs with itself, so that the last sees what all others did. */
   if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
 
-  if (self->n > 0)
-    morrow__relay_drop (results_free, self->futures[0], self);
+  whole = whole_of (self);
+  if (whole->n > 0)
+    morrow__relay_drop (results_free, whole->children[0].future, whole);
   else
-    g_free (self);
+    results_free (NULL, whole);
 }
 
 /**
@@ -101,7 +87,7 @@ morrow_results_get_n (MorrowResults *self)
 {
   g_return_val_if_fail (self != NULL, 0);
 
-  return self->n;
+  return whole_of (self)->n;
 }
 
 /**
@@ -114,9 +100,9 @@ morrow_results_get_n (MorrowResults *self)
 MorrowFuture *
 morrow_results_get_future (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
 
-  return self->futures[i];
+  return whole_of (self)->children[i].future;
 }
 
 /**
@@ -129,9 +115,9 @@ morrow_results_get_future (MorrowResults *self, gsize i)
 const GError *
 morrow_results_get_error (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
 
-  return morrow_future_get_error (self->futures[i]);
+  return morrow_future_get_error (whole_of (self)->children[i].future);
 }
 
 /**
@@ -144,17 +130,17 @@ morrow_results_get_error (MorrowResults *self, gsize i)
 const GValue *
 morrow_results_get_value (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < self->n, NULL);
+  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
 
-  return morrow_future_get_value (self->futures[i], NULL);
+  return morrow_future_get_value (whole_of (self)->children[i].future, NULL);
 }
 
 #define DEFINE_GETTER(name, ctype, none)                                      \
   ctype                                                                       \
   morrow_results_get_##name (MorrowResults *self, gsize i)                    \
   {                                                                           \
-    g_return_val_if_fail (self != NULL && i < self->n, none);                 \
-    return morrow_future_get_##name (self->futures[i]);                       \
+    g_return_val_if_fail (self != NULL && i < whole_of (self)->n, none);                 \
+    return morrow_future_get_##name (whole_of (self)->children[i].future);                       \
   }
 
 /**

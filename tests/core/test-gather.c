@@ -159,6 +159,27 @@ START_TEST (gat_05_arguments_that_are_all_done_make_a_gather_that_is_done)
 }
 END_TEST
 
+/* They lie in its memory. */
+START_TEST (results_outlive_their_gather)
+{
+  MorrowFuture *kept = new_int (4);
+  MorrowFuture *gather = morrow_gather (morrow_future_ref (kept), new_int (5), NULL);
+  MorrowFuture *nested = morrow_race (morrow_future_ref (gather), NULL);
+  MorrowResults *results = morrow_results_ref (morrow_future_get_boxed (gather));
+
+  morrow_future_set_name (gather, "named");
+  morrow_future_unref (gather);
+  ck_assert_ptr_eq (morrow_future_get_boxed (nested), results);
+  morrow_future_unref (nested);
+  ck_assert_uint_eq (morrow_results_get_n (results), 2);
+  ck_assert_int_eq (morrow_results_get_int (results, 1), 5);
+  ck_assert_ptr_eq (morrow_results_get_future (results, 0), kept);
+  morrow_results_unref (results);
+  ck_assert_int_eq (morrow_future_get_int (kept), 4);
+  morrow_future_unref (kept);
+}
+END_TEST
+
 START_TEST (gat_06_missing_argument_is_refused_and_nothing_is_hooked_on)
 {
   MorrowFuture *futures[2] = { new_int (1), NULL };
@@ -758,6 +779,7 @@ gather_suite (void)
   tcase_add_test (result, gat_03_same_argument_twice_is_awaited_once_and_stands_in_both_places);
   tcase_add_test (result, gat_04_nothing_to_gather_is_done_at_once);
   tcase_add_test (result, gat_05_arguments_that_are_all_done_make_a_gather_that_is_done);
+  tcase_add_test (result, results_outlive_their_gather);
   tcase_add_test (result, gat_06_missing_argument_is_refused_and_nothing_is_hooked_on);
 
   tcase_add_test (failure, gat_07_first_failure_is_the_gathers_at_once_and_the_others_go_on);
