@@ -4,7 +4,7 @@
  * how it works.
  *
  * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it
- * is aligned to 16 bytes, and to 64 where the size is a multiple of 64; but a size of more than 112
+ * is aligned to 16 bytes, and to 32 or 64 where the size is a multiple of that; but a size of more than 112
  * and at most 120, as a sleep has, to 8.  The size given to free is the one that was given to alloc:
  * when it is a constant, the compiler chooses the class. */
 

@@ -18,16 +18,17 @@ morrow__pause_end (MorrowPause *self)
 typedef struct
 {
   MorrowAlarm  alarm;
-  MorrowPause *pause;   /* immutable */
+  MorrowPause *pause;      /* immutable */
+  gboolean     has_ended;  /* the loop's thread */
 } Limit;
 
 static void
 limit_fire (MorrowAlarm *alarm)
 {
-  MorrowPause *pause = morrow__container_of (alarm, Limit, alarm)->pause;
+  Limit *limit = morrow__container_of (alarm, Limit, alarm);
 
-  pause->timed_out = pause->task != NULL;
-  morrow__pause_end (pause);
+  limit->has_ended = limit->pause->task != NULL;
+  morrow__pause_end (limit->pause);
 }
 
 gboolean
@@ -36,12 +37,11 @@ morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint
   Limit limit = { .alarm.fire = limit_fire, .pause = self };
   gboolean parked;
 
-  self->timed_out = FALSE;
   morrow__alarm_set (loop, &limit.alarm, deadline);
-  parked = morrow__pause_park (self, task, error);
+  parked = morrow__pause_park (self, task, loop, error);
   morrow__alarm_unset (loop, &limit.alarm);
 
-  if (parked && self->timed_out)
+  if (parked && limit.has_ended)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
-  return parked && !self->timed_out;
+  return parked && !limit.has_ended;
 }

@@ -76,7 +76,7 @@ morrow_fd_new (int fd)
 
   g_return_val_if_fail (fd >= 0, NULL);
 
-  self = morrow__cache_alloc (sizeof (MorrowFd));
+  self = morrow__cache_alloc (MORROW_FD_SIZE);
   *self = (MorrowFd) {
     .fd = fd, .kind = get_kind (fd), .blocking = make_non_blocking (fd), .lock = PTHREAD_MUTEX_INITIALIZER
   };
@@ -119,7 +119,7 @@ morrow_fd_unref (MorrowFd *self)
 
   morrow_fd_close (self);
   pthread_mutex_destroy (&self->lock);
-  morrow__cache_free (sizeof (MorrowFd), self);
+  morrow__cache_free (MORROW_FD_SIZE, self);
 }
 
 /**
@@ -243,7 +243,7 @@ replace_slot (MorrowFd *self, MorrowLoop *here, GError **error)
     {
       if (self->slot != NULL)
         morrow__slot_let_go (self->slot, self->fd);
-      self->slot = slot = morrow__slot_new (here, self->fd, error);
+      self->slot = slot = morrow__slot_new (here, self->fd, self, error);
     }
   pthread_mutex_unlock (&self->lock);
 

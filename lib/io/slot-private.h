@@ -32,7 +32,7 @@ typedef struct
                                       read came up short does not mean dry any more */
 } MorrowSlot;
 
-MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, GError **error);
+MorrowSlot *morrow__slot_new    (MorrowLoop *loop, int fd, gconstpointer owner, GError **error);
 void        morrow__slot_let_go (MorrowSlot *self, int fd);
 void        morrow__slot_wake   (MorrowSlot *self, guint sides);
 

@@ -37,13 +37,13 @@ slot_ready (MorrowPollable *pollable, guint32 events)
   morrow__slot_wake (self, sides);
 }
 
-/* On the loop's thread. */
+/* On the loop's thread. @owner is what the tasks have that will wait in it. */
 MorrowSlot *
-morrow__slot_new (MorrowLoop *loop, int fd, GError **error)
+morrow__slot_new (MorrowLoop *loop, int fd, gconstpointer owner, GError **error)
 {
   MorrowSlot *self = morrow__cache_alloc (sizeof (MorrowSlot));
 
-  *self = (MorrowSlot) { .pollable.ready = slot_ready, .loop = loop };
+  *self = (MorrowSlot) { .pollable.ready = slot_ready, .loop = loop, .pauses = { { NULL, owner }, { NULL, owner } } };
   if (morrow__likely (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, EVENTS, &self->pollable)))
     {
       morrow__executor_hold (&loop->parent_instance);
