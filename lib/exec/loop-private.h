@@ -35,7 +35,7 @@
 
 /* How many descriptors are taken from the kernel at once, less than a batch: what it has just touched is still in the caches
  * when it is served, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
-#define MORROW_LOOP_EVENTS     20
+#define MORROW_LOOP_EVENTS     40
 
 /* What a task may do without waiting before it is the others' turn: an answer takes a read, a write, and a read in vain. */
 #define MORROW_LOOP_BURNS      4
