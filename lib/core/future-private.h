@@ -138,7 +138,7 @@ G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUC
                  sizeof (GType) == sizeof (GError *));
 
 /* Who walks thousands, which the caches do not hold, asks for one this far ahead of where he is. */
-#define MORROW__WALK_AHEAD 16
+#define MORROW__WALK_AHEAD 32
 
 static inline __attribute__ ((always_inline)) void
 morrow__future_prefetch (MorrowFuture *self)
