@@ -4,9 +4,9 @@
  * how it works.
  *
  * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it
- * is aligned to 16 bytes, and to 32 or 64 where the size is a multiple of that; but a size of more than 112
- * and at most 120, as a sleep has, to 8.  The size given to free is the one that was given to alloc:
- * when it is a constant, the compiler chooses the class. */
+ * is aligned to 16 bytes; a slab's to 32 or 64 where the size is a multiple of that, and to 8 where it
+ * is more than 112 and at most 120, as a sleep's.  The size given to free is the one that was given to
+ * alloc: when it is a constant, the compiler chooses the class. */
 
 #pragma once
 

@@ -13,16 +13,16 @@
 
 /* --- what it settles with ---------------------------------------------------------------------------------------- */
 
-/* The children are the results' from now on. */
+/* The value is the whole, under its other name. */
 static void
 resolve_with_results (MorrowCombine *self)
 {
   GValue value = G_VALUE_INIT;
 
   self->has_results = TRUE;
-  atomic_init (&self->results.ref_count, 1);
+  atomic_init (&self->result_refs, 1);
   g_value_init (&value, MORROW_TYPE_RESULTS);
-  g_value_take_boxed (&value, &self->results);
+  g_value_take_boxed (&value, (MorrowResults *) self);
   morrow__future_resolve_move (&self->future, &value);
 }
 

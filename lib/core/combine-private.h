@@ -26,17 +26,13 @@ typedef struct
     MorrowWaiter waiter;   /* the child's, until it has settled */
     MorrowJob    job;      /* whoever finishes: see let_go_there () in combine-end.c */
   };
-  MorrowFuture  *future;   /* owned until it is let go of at the end; immutable, and there until the owner has settled (C2) */
+  MorrowFuture  *future;   /* owned until it is let go of at the end, or until the results are; immutable, and there until the owner has
+                              settled (C2) */
   MorrowCombine *owner;    /* immutable */
 } MorrowCombineChild;
 
-/* The children, where they are what the whole resolves with, which has a reference of them then. The last one frees the memory of
- * both. */
-struct _MorrowResults
-{
-  atomic_uint ref_count;   /* any thread; as a future's */
-};
-
+/* Results are a whole under another name: its children, where they lie, with a count of references of their own. The whole has one
+ * of these, as its value; who drops the last releases the children, and frees the memory of the whole, which is gone then. */
 struct _MorrowCombine
 {
   MorrowFuture             future;
@@ -47,7 +43,7 @@ struct _MorrowCombine
   union
   {
     atomic_size_t          next;         /* any thread, before it finishes: the first child that nobody has subscribed to yet */
-    MorrowResults          results;      /* when it has them */
+    atomic_uint            result_refs;  /* any thread, when it has results; as a future's references */
   };
   atomic_size_t            pending;      /* any thread; see PENDING and C1 in combine.c */
   _Atomic (MorrowFuture *) decisive;     /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's

@@ -11,8 +11,8 @@
  * Cancelled, each cancels its children and settles, as cancelled, when all have settled.
  *
  * PENDING counts the children that have not settled, and one for each stretch of code that walks the children.
- * Whoever takes it to zero finishes: settles, and lets go of the children. So nobody walks children that are gone,
- * and morrow__combine_finish () (combine-end.c) runs once.
+ * Whoever takes it to zero finishes: settles, and lets go of the children, unless they are the results. So nobody walks
+ * children that are gone, and morrow__combine_finish () (combine-end.c) runs once.
  *
  * Children settle on any thread, and at the same time. C1: the decrement of pending is acquire and release, so that
  * who finishes sees all children settled.
@@ -50,8 +50,9 @@ combine_free (MorrowFuture *future)
       return;
     }
 
+  /* All that its value holds is a reference of what this is a part of. */
   morrow__future_free_name (future);
-  morrow_results_unref (&self->results);
+  morrow_results_unref ((MorrowResults *) self);
 }
 
 /* --- pending ----------------------------------------------------------------------------------------------------- */

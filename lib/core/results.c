@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The results of a gather are its futures: settled, in the order of the arguments, and read through the same getters. They are
- * where they were waited for: see MorrowResults in combine-private.h. */
+/* The results of a gather are its futures: settled, in the order of the arguments, and read through the same getters. They lie in
+ * its memory: see combine-private.h. */
 
 #include "config.h"
 
@@ -8,11 +8,10 @@
 #include "core/combine-private.h"
 #include "core/relay-private.h"
 
-static inline MorrowCombine *
-whole_of (MorrowResults *self)
+struct _MorrowResults
 {
-  return morrow__container_of (self, MorrowCombine, results);
-}
+  MorrowCombine whole;
+};
 
 /**
  * MorrowResults:
@@ -33,11 +32,11 @@ morrow_results_ref (MorrowResults *self)
   g_return_val_if_fail (self != NULL, NULL);
 
   /* Relaxed: the caller has a reference. */
-  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit (&self->whole.result_refs, 1, memory_order_relaxed);
   return self;
 }
 
-/* The whole, whose memory this is, is gone: it had a reference. */
+/* The whole was freed before, since it had a reference: its memory is what is left. */
 static void
 results_free (MorrowFuture *first, gpointer data)
 {
@@ -61,19 +60,16 @@ results_free (MorrowFuture *first, gpointer data)
 void
 morrow_results_unref (MorrowResults *self)
 {
-  MorrowCombine *whole;
-
   g_return_if_fail (self != NULL);
 
   /* Acquire and release: pairs with itself, so that the last sees what all others did. */
-  if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
+  if (atomic_fetch_sub_explicit (&self->whole.result_refs, 1, memory_order_acq_rel) > 1)
     return;
 
-  whole = whole_of (self);
-  if (whole->n > 0)
-    morrow__relay_drop (results_free, whole->children[0].future, whole);
+  if (self->whole.n > 0)
+    morrow__relay_drop (results_free, self->whole.children[0].future, self);
   else
-    results_free (NULL, whole);
+    results_free (NULL, self);
 }
 
 /**
@@ -87,7 +83,7 @@ morrow_results_get_n (MorrowResults *self)
 {
   g_return_val_if_fail (self != NULL, 0);
 
-  return whole_of (self)->n;
+  return self->whole.n;
 }
 
 /**
@@ -100,9 +96,9 @@ morrow_results_get_n (MorrowResults *self)
 MorrowFuture *
 morrow_results_get_future (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
+  g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return whole_of (self)->children[i].future;
+  return self->whole.children[i].future;
 }
 
 /**
@@ -115,9 +111,9 @@ morrow_results_get_future (MorrowResults *self, gsize i)
 const GError *
 morrow_results_get_error (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
+  g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return morrow_future_get_error (whole_of (self)->children[i].future);
+  return morrow_future_get_error (self->whole.children[i].future);
 }
 
 /**
@@ -130,17 +126,17 @@ morrow_results_get_error (MorrowResults *self, gsize i)
 const GValue *
 morrow_results_get_value (MorrowResults *self, gsize i)
 {
-  g_return_val_if_fail (self != NULL && i < whole_of (self)->n, NULL);
+  g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return morrow_future_get_value (whole_of (self)->children[i].future, NULL);
+  return morrow_future_get_value (self->whole.children[i].future, NULL);
 }
 
 #define DEFINE_GETTER(name, ctype, none)                                      \
   ctype                                                                       \
   morrow_results_get_##name (MorrowResults *self, gsize i)                    \
   {                                                                           \
-    g_return_val_if_fail (self != NULL && i < whole_of (self)->n, none);                 \
-    return morrow_future_get_##name (whole_of (self)->children[i].future);                       \
+    g_return_val_if_fail (self != NULL && i < self->whole.n, none);           \
+    return morrow_future_get_##name (self->whole.children[i].future);         \
   }
 
 /**

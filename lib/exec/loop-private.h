@@ -33,8 +33,8 @@
 /* How many jobs are run between two looks at the clock, at first, and on a pool at most. */
 #define MORROW_LOOP_BATCH      64
 
-/* How many descriptors are taken from the kernel at once, less than a batch: what it has just touched is still in the caches
- * when it is served, and what the loop will touch can be brought there before (morrow__loop_warm ()). */
+/* How many descriptors are taken from the kernel at once. Less than a full batch: what the loop will touch is brought to the caches
+ * for all of them (morrow__loop_warm ()). As many watches are called in one dispatch of a hosted loop. */
 #define MORROW_LOOP_EVENTS     40
 
 /* What a task may do without waiting before it is the others' turn: an answer takes a read, a write, and a read in vain. */

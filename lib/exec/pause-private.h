@@ -4,7 +4,7 @@
  *
  * A pause is where one task at a time waits; it belongs to whoever has what is waited for, who ends it. A time and a
  * cancel of the task end it too, whichever comes first. All of that happens on the loop's own thread. A task that goes
- * on looks for itself whether what it waited for has come. */
+ * on looks for itself whether what it waited for has come, even where the time has run out. */
 
 #pragma once
 
@@ -13,27 +13,28 @@
 struct _MorrowPause
 {
   MorrowTask    *task;    /* the one that waits, borrowed; NULL when none does, or when it has been told to go on */
-  gconstpointer  owner;   /* immutable: whose first line a task that goes on will touch; only asked for ahead, so NULL will do */
+  gconstpointer  owner;   /* immutable: where a task that goes on will look first. It is prefetched and never read through: it may be
+                             gone, or NULL */
 };
 
 /* The two ways of morrow__pause (): with a deadline, and without. */
 gboolean morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error);
 
-/* The task at @node, when it is to go on from a pause. */
-static inline MorrowTask *
+/* The task whose job is at @node, if that is to go on from a pause; else NULL. */
+static inline __attribute__ ((always_inline)) MorrowTask *
 morrow__pause_task_at (MorrowQueueNode *node)
 {
-  MorrowJob *job = morrow__queue_entry (node, MorrowJob, node);
+  MorrowJob *job = (MorrowJob *) node;
 
   if (node == NULL || job->run != morrow__loop_resume_run || !morrow__task_of_job (job)->paused)
     return NULL;
   return morrow__task_of_job (job);
 }
 
-/* One of many tasks is about to wait, and @next to go on. What a poll has woken was brought to the caches then (morrow__loop_warm ()),
- * but what the tasks ask of the kernel drives it out again before it is their turn. So each asks for what the second and the
- * third from here will touch, one step of the way after the other: what lies behind a pointer, when the pointer has come.
- * Always inline, as what it calls. */
+/* A task is about to wait, and the one at @next, or NULL, to go on. What a poll has woken was brought to the caches at once
+ * (morrow__loop_warm ()); but each task calls the kernel, which drives out of them what the later ones will touch. So it is asked
+ * for again: of the third task of the queue what its job points to, and of the second, of which that has come by now,
+ * what lies behind it. Always inline: gcc leaves out calls of a function that has no other effect. */
 static inline __attribute__ ((always_inline)) void
 morrow__pause_prefetch_behind (MorrowQueueNode *next)
 {

@@ -48,7 +48,7 @@ struct _MorrowFd
   pthread_mutex_t   lock;
 };
 
-/* What one takes. The first 24 bytes are what each call on a loop touches: of a multiple of 32 they are always in one cache line
+/* What one takes: a multiple of 32, so that the first 24 bytes, which each call on a loop touches, are in one cache line
  * (base/cache-private.h). */
 #define MORROW_FD_SIZE ((sizeof (MorrowFd) + 31) & ~(gsize) 31)
 

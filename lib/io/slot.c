@@ -37,7 +37,7 @@ slot_ready (MorrowPollable *pollable, guint32 events)
   morrow__slot_wake (self, sides);
 }
 
-/* On the loop's thread. @owner is what the tasks have that will wait in it. */
+/* On the loop's thread. @owner is the MorrowFd. */
 MorrowSlot *
 morrow__slot_new (MorrowLoop *loop, int fd, gconstpointer owner, GError **error)
 {
