@@ -19,7 +19,7 @@ typedef struct
 {
   MorrowAlarm  alarm;
   MorrowPause *pause;      /* immutable */
-  gboolean     has_passed; /* the loop's thread */
+  gboolean     has_ended;  /* the loop's thread: the pause, before anything else did */
 } Limit;
 
 static void
@@ -27,7 +27,7 @@ limit_fire (MorrowAlarm *alarm)
 {
   Limit *limit = morrow__container_of (alarm, Limit, alarm);
 
-  limit->has_passed = TRUE;
+  limit->has_ended = limit->pause->task != NULL;
   morrow__pause_end (limit->pause);
 }
 
@@ -41,7 +41,7 @@ morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint
   parked = morrow__pause_park (self, task, loop, error);
   morrow__alarm_unset (loop, &limit.alarm);
 
-  if (parked && limit.has_passed)
+  if (parked && limit.has_ended)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
-  return parked && !limit.has_passed;
+  return parked && !limit.has_ended;
 }

@@ -495,6 +495,52 @@ END_TEST
 /* --- on a loop --------------------------------------------------------------------------------- */
 
 static gboolean
+recv_until_closed (gpointer data, GValue *result, GError **error)
+{
+  Long *self = data;
+  g_autoptr (GError) local_error = NULL;
+
+  ck_assert_int_eq (wait_call (self->wait, self->deadline, &local_error), -1);
+  assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  return TRUE;
+}
+
+static gboolean
+do_nothing (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+/* The task that waits goes on behind so many others that the loop looks at its timers before. */
+static gboolean
+close_in_time (gpointer data, GValue *result, GError **error)
+{
+  enum { N_OTHERS = 1000 };
+  Long work = { .wait = data, .deadline = morrow__clock_now () + 10 * G_USEC_PER_SEC };
+  g_autoptr (MorrowFuture) waiting = morrow_spawn (recv_until_closed, &work, NULL);
+  MorrowFuture *others[N_OTHERS];
+  g_autoptr (MorrowFuture) all = NULL;
+
+  ck_assert (morrow_yield (NULL));
+  for (guint i = 0; i < N_OTHERS; i++)
+    others[i] = morrow_spawn (do_nothing, NULL, NULL);
+  all = morrow_gatherv (others, N_OTHERS);
+  morrow_fd_close (work.wait->fd);
+  morrow__clock_advance (work.deadline + 1 - morrow__clock_now ());
+  await_ok (waiting);
+  await_ok (all);
+  return TRUE;
+}
+
+START_TEST (close_that_came_in_time_counts_though_the_deadline_has_passed_before_the_task_goes_on)
+{
+  morrow__clock_set_virtual (TRUE);
+  run_wait (CALL_RECV * N_MODELS + MODEL_LOOP, close_in_time);
+  morrow__clock_set_virtual (FALSE);
+}
+END_TEST
+
+static gboolean
 call_for_ever (gpointer data, GValue *result, GError **error)
 {
   gssize n = wait_call (data, NEVER, error);
@@ -1748,6 +1794,7 @@ make_suite (void)
   tcase_add_loop_test (waits, wait_ends_by_a_cancel_from_another_thread, 0, N_WAITS);
   tcase_add_loop_test (waits, wait_ends_by_a_close_from_another_thread, 0, N_WAITS);
   tcase_add_loop_test (waits, wait_ends_when_the_call_can_be_done, 0, N_WAITS);
+  tcase_add_test (waits, close_that_came_in_time_counts_though_the_deadline_has_passed_before_the_task_goes_on);
   tcase_add_loop_test (waits, what_came_in_time_counts_though_the_thread_was_taken_until_after_the_deadline, 0,
                        CALL_CONNECT * N_MODELS);
 
