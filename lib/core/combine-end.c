@@ -104,11 +104,14 @@ is_elsewhere (MorrowCombine *self)
   return FALSE;
 }
 
-static void
-drop_children (MorrowCombine *self)
+void
+morrow__combine_drop_children (MorrowCombine *self)
 {
   for (gsize i = 0; i < self->n; i++)
-    morrow_future_unref (self->children[i].future);
+    {
+      morrow__combine_prefetch_after (self, i);
+      morrow_future_unref (self->children[i].future);
+    }
 }
 
 /* The end is done with it. Whoever still has a reference keeps the outcome, and not the executor. */
@@ -131,7 +134,7 @@ release_there (MorrowJob *job, gboolean closed)
 static void
 drop_children_there (MorrowJob *job, gboolean closed)
 {
-  drop_children (((MorrowCombineChild *) job)->owner);
+  morrow__combine_drop_children (((MorrowCombineChild *) job)->owner);
   release_there (job, closed);
 }
 
@@ -160,6 +163,6 @@ morrow__combine_finish (MorrowCombine *self)
       return;
     }
   if (has_children)
-    drop_children (self);
+    morrow__combine_drop_children (self);
   release_whole (self);
 }

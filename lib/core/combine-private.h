@@ -60,9 +60,19 @@ morrow__combine_size (gsize n)
   return sizeof (MorrowCombine) + n * sizeof (MorrowCombineChild);
 }
 
+/* For who walks the children, and is at the one at @i. */
+static inline __attribute__ ((always_inline)) void
+morrow__combine_prefetch_after (MorrowCombine *self, gsize i)
+{
+  if (i + MORROW__WALK_AHEAD < self->n)
+    morrow__future_prefetch (self->children[i + MORROW__WALK_AHEAD].future);
+}
+
 /* combine.c. A future of @futures, which it takes; of these at most @limit run at once, 0 for all. */
 MorrowFuture *morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n, gsize limit);
 
-/* combine-end.c. The end, once; and what a gather does before it, when its first child has failed. */
+/* combine-end.c. The end, once; what a gather does before it, when its first child has failed; and what is left to do after it where
+ * the children were the results. */
 void morrow__combine_finish            (MorrowCombine *self);
 void morrow__combine_settle_as_decided (MorrowCombine *self, MorrowFuture *decisive);
+void morrow__combine_drop_children     (MorrowCombine *self);

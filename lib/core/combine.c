@@ -242,13 +242,6 @@ end_starting (MorrowCombine *self)
     cancel_others (self, found);
 }
 
-static inline __attribute__ ((always_inline)) void
-prefetch_after (MorrowCombine *self, gsize i)
-{
-  if (i + MORROW__WALK_AHEAD < self->n)
-    morrow__future_prefetch (self->children[i + MORROW__WALK_AHEAD].future);
-}
-
 /* Once one has decided, the others are cancelled before they start. */
 static void
 subscribe_all (MorrowCombine *self)
@@ -258,7 +251,7 @@ subscribe_all (MorrowCombine *self)
   atomic_init (&self->next, self->n);
   while (i < self->n && is_undecided (atomic_load_explicit (&self->decisive, memory_order_relaxed)))
     {
-      prefetch_after (self, i);
+      morrow__combine_prefetch_after (self, i);
       subscribe_to (self, &self->children[i++]);
     }
   if (cancels_others (self))

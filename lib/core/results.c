@@ -42,12 +42,7 @@ results_free (MorrowFuture *first, gpointer data)
 {
   MorrowCombine *whole = data;
 
-  for (gsize i = 0; i < whole->n; i++)
-    {
-      if (i + MORROW__WALK_AHEAD < whole->n)
-        morrow__future_prefetch (whole->children[i + MORROW__WALK_AHEAD].future);
-      morrow_future_unref (whole->children[i].future);
-    }
+  morrow__combine_drop_children (whole);
   morrow__cache_free (morrow__combine_size (whole->n), whole);
 }
 
