@@ -181,7 +181,7 @@ touch_pages_n (unsigned n)
 static double
 write_fresh_tasks (void)
 {
-  const size_t task = 2 * 64 + 4 * sizeof (void *) + sizeof (void *);
+  const size_t task = 2 * 64 + 2 * sizeof (void *);
   char *memory = map_fresh (BENCH_MANY * task);
   const double start = bench_now ();
   double end;

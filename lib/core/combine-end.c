@@ -45,7 +45,7 @@ reject_with_group (MorrowCombine *self)
   GPtrArray *errors = g_ptr_array_new_full (self->n, (GDestroyNotify) g_error_free);
 
   for (gsize i = 0; i < self->n; i++)
-    add_error (errors, morrow_future_get_error (self->children[i].future));
+    add_error (errors, morrow_future_get_error (self->children[i]));
   morrow__future_reject (&self->future, morrow__error_new_group (errors, "None succeeded"));
 }
 
@@ -99,7 +99,7 @@ is_elsewhere (MorrowCombine *self)
     return FALSE;
 
   for (gsize i = 0; i < self->n; i++)
-    if (may_belong_to_a_thread (self->children[i].future))
+    if (may_belong_to_a_thread (self->children[i]))
       return TRUE;
   return FALSE;
 }
@@ -110,7 +110,7 @@ morrow__combine_drop_children (MorrowCombine *self)
   for (gsize i = 0; i < self->n; i++)
     {
       morrow__combine_prefetch_after (self, i);
-      morrow_future_unref (self->children[i].future);
+      morrow_future_unref (self->children[i]);
     }
 }
 
@@ -125,16 +125,22 @@ release_whole (MorrowCombine *self)
     morrow__executor_release (executor);
 }
 
+static inline MorrowCombine *
+combine_of_job (MorrowJob *job)
+{
+  return G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (MorrowCombine, job));
+}
+
 static void
 release_there (MorrowJob *job, gboolean closed)
 {
-  release_whole (((MorrowCombineChild *) job)->owner);
+  release_whole (combine_of_job (job));
 }
 
 static void
 drop_children_there (MorrowJob *job, gboolean closed)
 {
-  morrow__combine_drop_children (((MorrowCombineChild *) job)->owner);
+  morrow__combine_drop_children (combine_of_job (job));
   release_there (job, closed);
 }
 
@@ -142,10 +148,8 @@ drop_children_there (MorrowJob *job, gboolean closed)
 static void
 let_go_there (MorrowCombine *self, gboolean has_children)
 {
-  MorrowJob *job = &self->children[0].job;
-
-  job->run = has_children ? drop_children_there : release_there;
-  morrow__executor_post (self->executor, job);
+  self->job.run = has_children ? drop_children_there : release_there;
+  morrow__executor_post (self->executor, &self->job);
 }
 
 /* All children have settled, and nobody walks them. */

@@ -19,23 +19,16 @@ typedef enum
   MORROW_COMBINE_RACE
 } MorrowCombineMode;
 
-typedef struct
-{
-  union
-  {
-    MorrowWaiter waiter;   /* the child's, until it has settled */
-    MorrowJob    job;      /* whoever finishes: see let_go_there () in combine-end.c */
-  };
-  MorrowFuture  *future;   /* owned until it is let go of at the end, or until the results are; immutable, and there until the owner has
-                              settled (C2) */
-  MorrowCombine *owner;    /* immutable */
-} MorrowCombineChild;
-
 /* Results are a whole under another name: its children, where they lie, with a count of references of their own. The whole has one
  * of these, as its value; who drops the last releases the children, and frees the memory of the whole, which is gone then. */
 struct _MorrowCombine
 {
   MorrowFuture             future;
+  union
+  {
+    MorrowWaiter           waiter;       /* immutable until it finishes: the common one of the children */
+    MorrowJob              job;          /* whoever finishes: see let_go_there () in combine-end.c */
+  };
   guint8                   mode;         /* immutable: MorrowCombineMode */
   guint8                   has_results;  /* whoever finishes, and who frees it: it has resolved with them */
   atomic_int               cancelled;    /* any thread: a cancel was passed on to the children */
@@ -51,13 +44,14 @@ struct _MorrowCombine
   _Atomic (char *)         message;      /* any thread: the newest cancel's, owned; by exchange */
   MorrowExecutor          *executor;     /* immutable, held until it has finished: where children start and are let go; NULL: made
                                             on a plain thread */
-  MorrowCombineChild       children[];
+  MorrowFuture            *children[];   /* owned until they are let go of at the end, or until the results are; immutable, and there
+                                            until the whole has settled (C2) */
 };
 
 static inline gsize
 morrow__combine_size (gsize n)
 {
-  return sizeof (MorrowCombine) + n * sizeof (MorrowCombineChild);
+  return sizeof (MorrowCombine) + n * sizeof (MorrowFuture *);
 }
 
 /* For who walks the children, and is at the one at @i. */
@@ -65,7 +59,7 @@ static inline __attribute__ ((always_inline)) void
 morrow__combine_prefetch_after (MorrowCombine *self, gsize i)
 {
   if (i + MORROW__WALK_AHEAD < self->n)
-    morrow__future_prefetch (self->children[i + MORROW__WALK_AHEAD].future);
+    morrow__future_prefetch (self->children[i + MORROW__WALK_AHEAD]);
 }
 
 /* combine.c. A future of @futures, which it takes; of these at most @limit run at once, 0 for all. */

@@ -20,6 +20,10 @@
  * Who only looks on, to see what this waits for, may hold locks, or be about to sleep: it must not finish anything, and
  * does not count. C2: the children live until this has settled (morrow__future_ref_held ()).
  *
+ * ONE WAITER is enough for all children that nobody else waits for, since notify is told which has settled. C4: it is pushed only
+ * where there is none, so that what it would be linked to need not be known; and it is written to before the first push, and not
+ * again until this finishes. A child that has a waiter, as one does that is among the arguments twice, gets one of its own.
+ *
  * STARTING a coroutine costs no exchange where nobody else can reach it, which its single reference tells
  * (task.c:claim_for_executor ()). Nobody knows the whole before it has been made, but one of its children may decide before
  * the last has started. C3: whoever decides then leaves the others to morrow__combine_new (), which cancels them when it is
@@ -54,6 +58,13 @@ combine_free (MorrowFuture *future)
   morrow__future_free_name (future);
   morrow_results_unref ((MorrowResults *) self);
 }
+
+/* A child's that others waited for before: it cannot have the common one. */
+typedef struct
+{
+  MorrowWaiter   waiter;   /* the child's */
+  MorrowCombine *owner;    /* immutable */
+} OwnWaiter;
 
 /* --- pending ----------------------------------------------------------------------------------------------------- */
 
@@ -101,8 +112,8 @@ cancel_others (MorrowCombine *self, MorrowFuture *decisive)
 {
   for (gsize i = 0; i < self->n; i++)
     {
-      if (self->children[i].future != decisive)
-        morrow_future_cancel (self->children[i].future);
+      if (self->children[i] != decisive)
+        morrow_future_cancel (self->children[i]);
     }
 }
 
@@ -178,42 +189,70 @@ weigh_child (MorrowCombine *self, MorrowFuture *child)
 static void subscribe_next (MorrowCombine *self);
 
 static inline void
-child_settled (MorrowFuture *future, gpointer data)
+child_settled (MorrowFuture *child, gpointer data)
 {
-  MorrowCombine *self = ((MorrowCombineChild *) data)->owner;
+  MorrowCombine *self = data;
 
-  weigh_child (self, future);
+  weigh_child (self, child);
   if (atomic_load_explicit (&self->next, memory_order_relaxed) < self->n)
     subscribe_next (self);
   drop_pending (self);
 }
 
 static void
-child_notify (MorrowWaiter *waiter, MorrowFuture *future)
+child_notify (MorrowWaiter *waiter, MorrowFuture *child)
 {
-  morrow__relay_call (&morrow__relay, child_settled, future, waiter);
+  MorrowCombine *self = G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (MorrowCombine, waiter));
+
+  morrow__relay_call (&morrow__relay, child_settled, child, self);
+}
+
+static void
+own_notify (MorrowWaiter *waiter, MorrowFuture *child)
+{
+  MorrowCombine *self = ((OwnWaiter *) waiter)->owner;
+
+  morrow__cache_free (sizeof (OwnWaiter), waiter);
+  morrow__relay_call (&morrow__relay, child_settled, child, self);
+}
+
+/* FALSE when it has settled. */
+static G_GNUC_NO_INLINE gboolean
+push_own (MorrowCombine *self, MorrowFuture *child)
+{
+  OwnWaiter *own = morrow__cache_alloc (sizeof (OwnWaiter));
+
+  *own = (OwnWaiter) { .waiter.notify = own_notify, .owner = self };
+  if (morrow__future_push_waiter (child, &own->waiter))
+    return TRUE;
+
+  morrow__cache_free (sizeof (OwnWaiter), own);
+  return FALSE;
 }
 
 /* Subscribes to a child, and starts it by that. One that has settled already is dealt with: FALSE. */
 static inline gboolean
-subscribe_to (MorrowCombine *self, MorrowCombineChild *child)
+subscribe_to (MorrowCombine *self, MorrowFuture *child)
 {
-  if (morrow__future_subscribe_on (child->future, &child->waiter, self->executor))
+  morrow__future_start (child, self->executor);
+  if (morrow__usually (morrow__future_push_common (child, &self->waiter)) ||
+      (!morrow__future_is_settled (child) && push_own (self, child)))
     return TRUE;
 
-  weigh_child (self, child->future);
+  weigh_child (self, child);
   drop_pending (self);            /* not the last: the caller keeps one */
   return FALSE;
 }
 
 /* As one that others may reach at the same time. */
 static gboolean
-subscribe_to_shared (MorrowCombine *self, MorrowCombineChild *child)
+subscribe_to_shared (MorrowCombine *self, MorrowFuture *child)
 {
-  MorrowFuture *future = morrow__future_ref (child->future);
-  gboolean subscribed = subscribe_to (self, child);
+  gboolean subscribed;
 
-  morrow_future_unref (future);
+  morrow__future_ref (child);
+  subscribed = subscribe_to (self, child);
+  morrow_future_unref (child);
   return subscribed;
 }
 
@@ -226,7 +265,7 @@ subscribe_next (MorrowCombine *self)
   /* Relaxed: an index is all that it hands out. */
   while ((i = morrow__fetch_add (&self->next, 1, memory_order_relaxed)) < self->n)
     {
-      if (subscribe_to_shared (self, &self->children[i]))
+      if (subscribe_to_shared (self, self->children[i]))
         return;
     }
 }
@@ -252,12 +291,12 @@ subscribe_all (MorrowCombine *self)
   while (i < self->n && is_undecided (atomic_load_explicit (&self->decisive, memory_order_relaxed)))
     {
       morrow__combine_prefetch_after (self, i);
-      subscribe_to (self, &self->children[i++]);
+      subscribe_to (self, self->children[i++]);
     }
   if (cancels_others (self))
     end_starting (self);
   while (i < self->n)
-    subscribe_to (self, &self->children[i++]);
+    subscribe_to (self, self->children[i++]);
 }
 
 /* The first @limit start now, and each of the others when one has settled. */
@@ -266,7 +305,7 @@ subscribe_first (MorrowCombine *self, gsize limit)
 {
   for (gsize i = limit; i < self->n; i++)
     {
-      MorrowFuture *child = self->children[i].future;
+      MorrowFuture *child = self->children[i];
 
       if (child->ops->put_off != NULL)
         child->ops->put_off (child);
@@ -330,7 +369,7 @@ combine_cancel (MorrowFuture *future, const char *message)
 
   while (walk != NULL)
     {
-      MorrowFuture *child = walk->next < walk->combine->n ? walk->combine->children[walk->next++].future : NULL;
+      MorrowFuture *child = walk->next < walk->combine->n ? walk->combine->children[walk->next++] : NULL;
 
       if (child == NULL)
         walk = walk_out (walk, &accepted);
@@ -356,7 +395,7 @@ combine_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *aw
 
   for (gsize i = 0; i < self->n; i++)
     {
-      MorrowFuture *child = morrow__future_ref_held (future, self->children[i].future);   /* C2 */
+      MorrowFuture *child = morrow__future_ref_held (future, self->children[i]);   /* C2 */
 
       if (child == NULL)
         return FALSE;
@@ -392,6 +431,7 @@ morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize
 
   self = morrow__cache_alloc (morrow__combine_size (n));
   morrow__future_init (&self->future, &combine_ops[mode], NULL);
+  self->waiter = (MorrowWaiter) { .next = NULL, .notify = child_notify };
   self->mode = mode;
   self->has_results = FALSE;
   atomic_init (&self->cancelled, FALSE);
@@ -403,8 +443,8 @@ morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize
   self->executor = morrow__executor_current;
   if (self->executor != NULL)
     morrow__executor_hold (self->executor);
-  for (gsize i = 0; i < n; i++)
-    self->children[i] = (MorrowCombineChild) { .waiter.notify = child_notify, .future = futures[i], .owner = self };
+  if (n > 0)
+    memcpy (self->children, futures, n * sizeof (MorrowFuture *));
 
   morrow__future_ref (&self->future);    /* morrow__combine_finish ()'s */
   if (limit == 0 || limit >= n)

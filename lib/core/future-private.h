@@ -26,7 +26,10 @@
  *   either takes it out (and notify will never be called), or says that it is too late (and notify is called, or has
  *   been). notify runs in the thread that settles; it must not run user code and must not block: it puts the waiter's
  *   owner somewhere. When it returns the waiter may be gone. If it may settle another future it does that by the relay
- *   (relay-private.h). */
+ *   (relay-private.h).
+ *
+ *   A common waiter is in the lists of many futures at once, of those that had no other when it came (C4). So in each it is the
+ *   oldest, and next is NULL; nobody writes to it, and it stays until all have settled. Where it waited, notify is told. */
 
 #pragma once
 
@@ -45,7 +48,7 @@ typedef struct _MorrowObserver  MorrowObserver;
 
 struct _MorrowWaiter
 {
-  MorrowWaiter *next;                                              /* whoever holds the future's lock */
+  MorrowWaiter *next;                                              /* whoever holds the future's lock; a common one's: immutable, NULL */
   void        (*notify) (MorrowWaiter *self, MorrowFuture *future); /* immutable while subscribed */
 };
 
@@ -242,6 +245,17 @@ morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
     return TRUE;
 
   return morrow__future_push_busy (self, waiter);
+}
+
+/* FALSE when the future has settled, or has waiters already, or somebody holds the lock: the waiter was not added. */
+static inline gboolean
+morrow__future_push_common (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  /* Relaxed: nothing is read but whether there is anything. */
+  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
+
+  /* Release: pairs with the acquire in morrow__future_claim () (W2). */
+  return word == 0 && morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed);
 }
 
 /* subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was not added. */

@@ -376,28 +376,22 @@ morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future)
 
 /* --- settling ---------------------------------------------------------------------------------------------------- */
 
-static MorrowWaiter *
-reversed (MorrowWaiter *newest)
+/* In the order in which they came. The oldest may be in other lists as well, and is not written to. */
+static void
+notify_list (MorrowFuture *self, gpointer newest)
 {
-  MorrowWaiter *oldest = NULL;
+  MorrowWaiter *oldest = newest, *waiter = NULL;
 
-  while (newest != NULL)
+  while (oldest->next != NULL)
     {
-      MorrowWaiter *next = newest->next;
+      MorrowWaiter *older = oldest->next;
 
-      newest->next = oldest;
-      oldest = newest;
-      newest = next;
+      oldest->next = waiter;
+      waiter = oldest;
+      oldest = older;
     }
 
-  return oldest;
-}
-
-static void
-notify_list (MorrowFuture *self, gpointer oldest)
-{
-  MorrowWaiter *waiter = oldest;
-
+  oldest->notify (oldest, self);
   while (waiter != NULL)
     {
       MorrowWaiter *next = waiter->next;   /* first: when notify returns the waiter may be gone */
@@ -407,17 +401,14 @@ notify_list (MorrowFuture *self, gpointer oldest)
     }
 }
 
-/* In the order in which they came, also where the relay is full: those that use it would be put off one by one, and made from the
- * last to the first. */
+/* Also in that order where the relay is full: those that use it would be put off one by one, and made from the last to the first. */
 void
 morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest)
 {
-  MorrowWaiter *oldest = reversed (newest);
-
   if (morrow__unlikely (morrow__relay_is_full (&morrow__relay)))
-    morrow__relay_put_off (&morrow__relay, notify_list, self, oldest);
+    morrow__relay_put_off (&morrow__relay, notify_list, self, newest);
   else
-    notify_list (self, oldest);
+    notify_list (self, newest);
 }
 
 /* Claims where somebody holds the lock, or has settled. */

@@ -62,7 +62,7 @@ morrow_results_unref (MorrowResults *self)
     return;
 
   if (self->whole.n > 0)
-    morrow__relay_drop (results_free, self->whole.children[0].future, self);
+    morrow__relay_drop (results_free, self->whole.children[0], self);
   else
     results_free (NULL, self);
 }
@@ -93,7 +93,7 @@ morrow_results_get_future (MorrowResults *self, gsize i)
 {
   g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return self->whole.children[i].future;
+  return self->whole.children[i];
 }
 
 /**
@@ -108,7 +108,7 @@ morrow_results_get_error (MorrowResults *self, gsize i)
 {
   g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return morrow_future_get_error (self->whole.children[i].future);
+  return morrow_future_get_error (self->whole.children[i]);
 }
 
 /**
@@ -123,7 +123,7 @@ morrow_results_get_value (MorrowResults *self, gsize i)
 {
   g_return_val_if_fail (self != NULL && i < self->whole.n, NULL);
 
-  return morrow_future_get_value (self->whole.children[i].future, NULL);
+  return morrow_future_get_value (self->whole.children[i], NULL);
 }
 
 #define DEFINE_GETTER(name, ctype, none)                                      \
@@ -131,7 +131,7 @@ morrow_results_get_value (MorrowResults *self, gsize i)
   morrow_results_get_##name (MorrowResults *self, gsize i)                    \
   {                                                                           \
     g_return_val_if_fail (self != NULL && i < self->whole.n, none);           \
-    return morrow_future_get_##name (self->whole.children[i].future);         \
+    return morrow_future_get_##name (self->whole.children[i]);         \
   }
 
 /**

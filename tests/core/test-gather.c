@@ -137,6 +137,95 @@ SCENE (gat_03_same_argument_twice_is_awaited_once_and_stands_in_both_places)
   return TRUE;
 }
 
+static gboolean
+say_name (MorrowFuture *settled, gpointer name, GValue *result, GError **error)
+{
+  say ("%s", (const char *) name);
+  return TRUE;
+}
+
+static MorrowFuture *
+say_when_settled (MorrowFuture *future, const char *name)
+{
+  return morrow_future_finally (future, say_name, (gpointer) name, NULL);
+}
+
+/* A gather that is the second of three to wait for its first child, and the first of two to wait for its second. */
+static gboolean
+settle_among_others (guint first, const char *said_first, const char *said_second)
+{
+  MorrowPromise *promise[2];
+  MorrowFuture *child[2] = { new_pending (&promise[0]), new_pending (&promise[1]) };
+  g_autoptr (MorrowFuture) before = say_when_settled (child[0], "before");
+  g_autoptr (MorrowFuture) gather = morrow_gather (child[0], child[1], NULL);
+  g_autoptr (MorrowFuture) gathered = say_when_settled (gather, "gathered");
+  g_autoptr (MorrowFuture) after = say_when_settled (child[0], "after");
+  g_autoptr (MorrowFuture) beside = say_when_settled (child[1], "beside");
+
+  morrow_promise_resolve (promise[first]);
+  let_run ();
+  assert_said (said_first);
+  morrow_promise_resolve (promise[1 - first]);
+  let_run ();
+  assert_said (said_second);
+  morrow_promise_unref (promise[0]);
+  morrow_promise_unref (promise[1]);
+  return TRUE;
+}
+
+SCENE (gather_is_told_in_its_turn_among_others_that_wait_for_its_children)
+{
+  return settle_among_others (0, "before; after", "gathered; beside") && settle_among_others (1, "beside", "before; gathered; after");
+}
+
+SCENE (gather_goes_on_waiting_when_others_that_wait_for_its_children_leave)
+{
+  MorrowPromise *promise[2];
+  MorrowFuture *child[2] = { new_pending (&promise[0]), new_pending (&promise[1]) };
+  g_autoptr (MorrowFuture) before = say_when_settled (child[0], "before");
+  g_autoptr (MorrowFuture) gather = morrow_gather (child[0], child[1], NULL);
+  g_autoptr (MorrowFuture) after = say_when_settled (child[0], "after");
+  g_autoptr (MorrowFuture) beside = say_when_settled (child[1], "beside");
+
+  ck_assert (morrow_future_cancel (after));
+  ck_assert (morrow_future_cancel (before));
+  ck_assert (morrow_future_cancel (beside));
+  for (guint i = 0; i < 2; i++)
+    {
+      ck_assert (!morrow_future_is_settled (gather));
+      morrow_promise_resolve_int (promise[i], (gint) i + 1);
+      morrow_promise_unref (promise[i]);
+    }
+  ck_assert_int_eq (morrow_results_get_int (results_of (gather), 1), 2);
+  assert_said ("");
+  return TRUE;
+}
+
+SCENE (gathers_of_the_same_children_each_wait_for_all_of_them)
+{
+  MorrowPromise *promise[2];
+  MorrowFuture *a = new_pending (&promise[0]), *b = new_pending (&promise[1]);
+  MorrowFuture *gathers[3] = {
+    morrow_gather (morrow_future_ref (a), morrow_future_ref (b), NULL),
+    morrow_gather (morrow_future_ref (b), morrow_future_ref (a), NULL),
+    morrow_gather (morrow_future_ref (a), b, a, NULL),
+  };
+
+  morrow_promise_resolve_int (promise[0], 1);
+  for (guint i = 0; i < 3; i++)
+    ck_assert (!morrow_future_is_settled (gathers[i]));
+  morrow_promise_resolve_int (promise[1], 2);
+  for (guint i = 0; i < 3; i++)
+    {
+      ck_assert_uint_eq (morrow_results_get_n (results_of (gathers[i])), MAX (i + 1, 2));
+      ck_assert_int_eq (morrow_results_get_int (results_of (gathers[i]), 1), i == 1 ? 1 : 2);
+      morrow_future_unref (gathers[i]);
+    }
+  morrow_promise_unref (promise[0]);
+  morrow_promise_unref (promise[1]);
+  return TRUE;
+}
+
 START_TEST (gat_04_nothing_to_gather_is_done_at_once)
 {
   g_autoptr (MorrowFuture) list = morrow_gather (NULL, NULL);
@@ -743,6 +832,37 @@ SCENE (gather_of_gathers_a_thousand_deep_settles)
   return TRUE;
 }
 
+static gboolean
+count_callback (MorrowFuture *settled, gpointer n_called, GValue *result, GError **error)
+{
+  ++*(guint *) n_called;
+  return TRUE;
+}
+
+/* Deeper than settling nests: the lists of two are told later. */
+SCENE (gather_of_gathers_a_thousand_deep_settles_with_a_callback_beside_each)
+{
+  MorrowPromise *promise;
+  MorrowFuture *gather = new_pending (&promise);
+  guint n_called = 0;
+
+  for (guint i = 0; i < 1000; i++)
+    {
+      MorrowFuture *outer = morrow_gather (morrow_future_ref (gather), NULL);
+
+      morrow_future_unref (morrow_future_finally (gather, count_callback, &n_called, NULL));
+      morrow_future_unref (gather);
+      gather = outer;
+    }
+  morrow_promise_resolve (promise);
+  morrow_promise_unref (promise);
+  await_ok (gather);
+  let_run ();
+  ck_assert_uint_eq (n_called, 1000);
+  morrow_future_unref (gather);
+  return TRUE;
+}
+
 START_TEST (gather_on_a_plain_thread_waits_for_promises)
 {
   Stage stage;
@@ -777,6 +897,9 @@ gather_suite (void)
   tcase_add_test (result, gat_01_results_are_in_the_order_of_the_arguments);
   tcase_add_test (result, gat_02_coroutines_start_in_the_order_of_the_arguments);
   tcase_add_test (result, gat_03_same_argument_twice_is_awaited_once_and_stands_in_both_places);
+  tcase_add_test (result, gather_is_told_in_its_turn_among_others_that_wait_for_its_children);
+  tcase_add_test (result, gather_goes_on_waiting_when_others_that_wait_for_its_children_leave);
+  tcase_add_test (result, gathers_of_the_same_children_each_wait_for_all_of_them);
   tcase_add_test (result, gat_04_nothing_to_gather_is_done_at_once);
   tcase_add_test (result, gat_05_arguments_that_are_all_done_make_a_gather_that_is_done);
   tcase_add_test (result, results_outlive_their_gather);
@@ -813,6 +936,7 @@ gather_suite (void)
   tcase_add_test (where, object_in_an_all_that_fails_on_another_thread_is_released_where_the_all_was_made);
   tcase_add_test (where, object_in_a_gather_that_nobody_has_any_more_is_released_where_the_gather_was_made);
   tcase_add_test (where, gather_of_gathers_a_thousand_deep_settles);
+  tcase_add_test (where, gather_of_gathers_a_thousand_deep_settles_with_a_callback_beside_each);
   tcase_add_test (where, gather_on_a_plain_thread_waits_for_promises);
   tcase_add_test (where, gather_on_a_plain_thread_cannot_start_coroutines);
 

@@ -57,6 +57,9 @@ check "cancel: one does if the home looks before it has said that it started" no
 check "combine: no interleaving finishes twice, too early, or under who walks the children" explore combine
 check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
 check "combine: one does if who looks at the children does not lock" notices combine "assertion violated" -DUNLOCKED
+check "common: no interleaving tells a waiter of two futures twice or not at all, or looks at it once it is gone" explore common
+check "common: one does if who settles writes to it" notices common "assertion violated"
+check "common: one does if it is pushed where others are" notices common "assertion violated" -DANYWHERE
 check "start: no interleaving cancels a child that is being started, or leaves one uncancelled" explore start
 check "start: one does if who decides cancels in any case" notices start "assertion violated"
 check "start: one does if who has started them does not look whether one has decided" notices start "assertion violated" -DDEAF

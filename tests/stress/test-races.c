@@ -33,6 +33,8 @@ struct _Race
   MorrowPromise *promise;
   MorrowFuture  *future;
   GCancellable  *cancellable;
+  MorrowPromise *other_promise;
+  MorrowFuture  *gathers[2];
   MorrowFuture  *futures[1 + N_BESIDE];
   MorrowExecutor *executor;
   MorrowJob      job;
@@ -384,6 +386,97 @@ spin_and_resolve_there (Race *race)
   race->there_won = morrow_promise_resolve (race->promise);
 }
 
+/* Of the same two futures, on which the second gather's waiters are pushed behind the first's one. */
+static void
+gather_both (Race *race)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (race->gathers); i++)
+    race->gathers[i] = morrow_gather (morrow_future_ref (race->futures[0]), morrow_future_ref (race->futures[1]), NULL);
+}
+
+static void
+resolve_one_here (Race *race)
+{
+  spin_a_moment (race->round / 8);
+  morrow_promise_resolve (race->promise);
+}
+
+static void
+resolve_other_there (Race *race)
+{
+  spin_a_moment (race->round);
+  morrow_promise_resolve (race->other_promise);
+}
+
+static void
+resolve_both_there (Race *race)
+{
+  spin_a_moment (race->round);
+  morrow_promise_resolve (race->promise);
+  morrow_promise_resolve (race->other_promise);
+}
+
+static void
+begin_gathering (Race *race)
+{
+  race->futures[0] = new_pending (&race->promise);
+  race->futures[1] = new_pending (&race->other_promise);
+}
+
+static void
+check_gathered (Race *race)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (race->gathers); i++)
+    {
+      ck_assert_int_eq (morrow_future_get_status (race->gathers[i]), MORROW_FUTURE_RESOLVED);
+      morrow_future_unref (race->gathers[i]);
+      morrow_future_unref (race->futures[i]);
+    }
+  morrow_promise_unref (race->promise);
+  morrow_promise_unref (race->other_promise);
+}
+
+START_TEST (gathers_whose_children_settle_on_two_threads_at_once_are_told_of_both)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = resolve_one_here;
+  race.there = resolve_other_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
+    {
+      begin_gathering (&race);
+      gather_both (&race);
+      run_round (&race);
+      check_gathered (&race);
+    }
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+}
+END_TEST
+
+START_TEST (gathers_that_begin_as_their_children_settle_are_told_of_both)
+{
+  pthread_t thread;
+  Race race;
+
+  race_init (&race, N_ROUNDS);
+  race.here = gather_both;
+  race.there = resolve_both_there;
+  start_there (&thread, run_there, &race);
+  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
+    {
+      begin_gathering (&race);
+      run_round (&race);
+      check_gathered (&race);
+    }
+  rendezvous_end (&race.meeting);
+  pthread_join (thread, NULL);
+}
+END_TEST
+
 /* Where no executor runs, each of them is refused as it starts: its data is released, by whoever ends it. */
 START_TEST (coroutines_that_start_as_one_beside_them_decides_end_once)
 {
@@ -637,6 +730,8 @@ races_suite (void)
   tcase_add_loop_test (start, task_that_is_cancelled_as_it_starts_has_run_or_is_cancelled,
                        MODEL_THREADS, MODEL_LOOPS + 1);
   tcase_add_test (start, coroutines_that_start_as_one_beside_them_decides_end_once);
+  tcase_add_test (start, gathers_whose_children_settle_on_two_threads_at_once_are_told_of_both);
+  tcase_add_test (start, gathers_that_begin_as_their_children_settle_are_told_of_both);
   tcase_add_test (start, coroutine_that_is_cancelled_as_a_thread_begins_to_wait_for_it_ends_once);
   tcase_add_test (start, coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
