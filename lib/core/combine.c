@@ -22,7 +22,8 @@
  *
  * ONE WAITER is enough for all children that nobody else waits for, since notify is told which has settled. C4: it is pushed only
  * where there is none, so that what it would be linked to need not be known; and it is written to before the first push, and not
- * again until this finishes. A child that has a waiter, as one does that is among the arguments twice, gets one of its own.
+ * again until this finishes. A child that has a waiter, as one does that is among the arguments twice, or whose lock somebody
+ * holds, gets one of its own.
  *
  * STARTING a coroutine costs no exchange where nobody else can reach it, which its single reference tells
  * (task.c:claim_for_executor ()). Nobody knows the whole before it has been made, but one of its children may decide before
@@ -31,6 +32,8 @@
  * the while. */
 
 #include "config.h"
+
+#include <string.h>
 
 #include <morrow/error.h>
 
@@ -59,7 +62,7 @@ combine_free (MorrowFuture *future)
   morrow_results_unref ((MorrowResults *) self);
 }
 
-/* A child's that others waited for before: it cannot have the common one. */
+/* A child's that cannot have the common one. */
 typedef struct
 {
   MorrowWaiter   waiter;   /* the child's */
@@ -420,6 +423,30 @@ static const MorrowFutureOps combine_ops[] = {
   [MORROW_COMBINE_RACE] = COMBINE_OPS ("race"),
 };
 
+/* Of children that nobody has subscribed to yet. */
+static inline MorrowCombine *
+make_combine (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n)
+{
+  MorrowCombine *self = morrow__cache_alloc (morrow__combine_size (n));
+
+  morrow__future_init (&self->future, &combine_ops[mode], NULL);
+  self->waiter = (MorrowWaiter) { .next = NULL, .notify = child_notify };
+  self->mode = mode;
+  self->has_results = FALSE;
+  atomic_init (&self->cancelled, FALSE);
+  self->n = n;
+  atomic_init (&self->next, 0);
+  atomic_init (&self->pending, n + 1);   /* one for morrow__combine_new () */
+  atomic_init (&self->decisive, cancels_others (self) ? &starting : NULL);
+  atomic_init (&self->message, NULL);
+  self->executor = morrow__executor_current;
+  if (self->executor != NULL)
+    morrow__executor_hold (self->executor);
+  if (n > 0)
+    memcpy (self->children, futures, n * sizeof (MorrowFuture *));
+  return self;
+}
+
 MorrowFuture *
 morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n, gsize limit)
 {
@@ -429,23 +456,7 @@ morrow__combine_new (MorrowCombineMode mode, MorrowFuture *const *futures, gsize
     return morrow_future_new_rejected (g_error_new (MORROW_ERROR, MORROW_ERROR_INVALID_ARGUMENT, "There is nothing to wait for in an empty %s",
                                                     combine_ops[mode].kind));
 
-  self = morrow__cache_alloc (morrow__combine_size (n));
-  morrow__future_init (&self->future, &combine_ops[mode], NULL);
-  self->waiter = (MorrowWaiter) { .next = NULL, .notify = child_notify };
-  self->mode = mode;
-  self->has_results = FALSE;
-  atomic_init (&self->cancelled, FALSE);
-  self->n = n;
-  atomic_init (&self->next, 0);
-  atomic_init (&self->pending, n + 1);   /* one for this function */
-  atomic_init (&self->decisive, cancels_others (self) ? &starting : NULL);
-  atomic_init (&self->message, NULL);
-  self->executor = morrow__executor_current;
-  if (self->executor != NULL)
-    morrow__executor_hold (self->executor);
-  if (n > 0)
-    memcpy (self->children, futures, n * sizeof (MorrowFuture *));
-
+  self = make_combine (mode, futures, n);
   morrow__future_ref (&self->future);    /* morrow__combine_finish ()'s */
   if (limit == 0 || limit >= n)
     subscribe_all (self);

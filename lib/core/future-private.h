@@ -29,7 +29,7 @@
  *   (relay-private.h).
  *
  *   A common waiter is in the lists of many futures at once, of those that had no other when it came (C4). So in each it is the
- *   oldest, and next is NULL; nobody writes to it, and it stays until all have settled. Where it waited, notify is told. */
+ *   oldest, and next is NULL; nobody writes to it, and it stays until each of them has notified it. notify is told which. */
 
 #pragma once
 
@@ -247,7 +247,7 @@ morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
   return morrow__future_push_busy (self, waiter);
 }
 
-/* FALSE when the future has settled, or has waiters already, or somebody holds the lock: the waiter was not added. */
+/* FALSE when the future has settled, or has waiters already, or somebody holds the lock, or for no reason: the waiter was not added. */
 static inline gboolean
 morrow__future_push_common (MorrowFuture *self, MorrowWaiter *waiter)
 {

@@ -131,7 +131,7 @@ morrow_results_get_value (MorrowResults *self, gsize i)
   morrow_results_get_##name (MorrowResults *self, gsize i)                    \
   {                                                                           \
     g_return_val_if_fail (self != NULL && i < self->whole.n, none);           \
-    return morrow_future_get_##name (self->whole.children[i]);         \
+    return morrow_future_get_##name (self->whole.children[i]);                \
   }
 
 /**

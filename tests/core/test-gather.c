@@ -201,6 +201,37 @@ SCENE (gather_goes_on_waiting_when_others_that_wait_for_its_children_leave)
   return TRUE;
 }
 
+/* Of as few as the cache has a size for. */
+SCENE (gather_has_one_waiter_for_all_children_but_those_that_others_wait_for)
+{
+  MorrowPromise *promise[10];
+  MorrowFuture *child[10], *callback[3], *gather;
+  gssize n_objects;
+
+  for (guint i = 0; i < 10; i++)
+    child[i] = new_pending (&promise[i]);
+  for (guint i = 0; i < 3; i++)
+    callback[i] = say_when_settled (child[i], "settled");
+  n_objects = morrow__cache_live ();
+  gather = morrow_gatherv (child, 10);
+  ck_assert_int_eq (morrow__cache_live () - n_objects, 1 + 3);
+  for (guint i = 0; i < 10; i++)
+    {
+      morrow_promise_resolve (promise[i]);
+      morrow_promise_unref (promise[i]);
+    }
+  ck_assert_int_eq (morrow__cache_live () - n_objects, 1);
+  await_ok (gather);
+  morrow_future_unref (gather);
+  for (guint i = 0; i < 3; i++)
+    {
+      await_ok (callback[i]);
+      morrow_future_unref (callback[i]);
+    }
+  assert_said ("settled; settled; settled");
+  return TRUE;
+}
+
 SCENE (gathers_of_the_same_children_each_wait_for_all_of_them)
 {
   MorrowPromise *promise[2];
@@ -899,6 +930,7 @@ gather_suite (void)
   tcase_add_test (result, gat_03_same_argument_twice_is_awaited_once_and_stands_in_both_places);
   tcase_add_test (result, gather_is_told_in_its_turn_among_others_that_wait_for_its_children);
   tcase_add_test (result, gather_goes_on_waiting_when_others_that_wait_for_its_children_leave);
+  tcase_add_test (result, gather_has_one_waiter_for_all_children_but_those_that_others_wait_for);
   tcase_add_test (result, gathers_of_the_same_children_each_wait_for_all_of_them);
   tcase_add_test (result, gat_04_nothing_to_gather_is_done_at_once);
   tcase_add_test (result, gat_05_arguments_that_are_all_done_make_a_gather_that_is_done);

@@ -8,7 +8,7 @@
  * nobody may look at the common one.
  *
  * With WEAK who settles turns the whole list round, and writes to the oldest as well; with ANYWHERE the common waiter is pushed on
- * top of others. */
+ * top of others; with OVER, also where somebody holds the lock. */
 
 #define N_FUTURES 2
 #define N_OTHERS  3
@@ -73,9 +73,9 @@ proctype settler (byte f)
   byte oldest, waiter = NONE, other;
 
   atomic { !locked[f] -> locked[f] = true };
+  oldest = newest[f];
   atomic
   {
-    oldest = newest[f];
     newest[f] = NONE;
     locked[f] = false;
     settled[f] = true
@@ -132,7 +132,11 @@ proctype gather ()
 #else
     atomic
     {
+#ifdef OVER
+      pushed = (!settled[f] && newest[f] == NONE);
+#else
       pushed = (!settled[f] && !locked[f] && newest[f] == NONE);
+#endif
       if
       :: pushed -> newest[f] = COMMON
       :: else

@@ -60,6 +60,7 @@ check "combine: one does if who looks at the children does not lock" notices com
 check "common: no interleaving tells a waiter of two futures twice or not at all, or looks at it once it is gone" explore common
 check "common: one does if who settles writes to it" notices common "assertion violated"
 check "common: one does if it is pushed where others are" notices common "assertion violated" -DANYWHERE
+check "common: one does if it is pushed where somebody holds the lock" notices common "assertion violated" -DOVER
 check "start: no interleaving cancels a child that is being started, or leaves one uncancelled" explore start
 check "start: one does if who decides cancels in any case" notices start "assertion violated"
 check "start: one does if who has started them does not look whether one has decided" notices start "assertion violated" -DDEAF

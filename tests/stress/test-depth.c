@@ -87,16 +87,24 @@ link_gather (MorrowFuture *inner)
   return morrow_gather (inner, NULL);
 }
 
-static MorrowFuture *
-link_shield (MorrowFuture *inner)
-{
-  return morrow_shield (inner);
-}
-
 static gboolean
 pass_over (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
 {
   return TRUE;
+}
+
+/* The gather is not the first to wait for it. */
+static MorrowFuture *
+link_gather_behind_callback (MorrowFuture *inner)
+{
+  morrow_future_unref (morrow_future_finally (inner, pass_over, NULL, NULL));
+  return morrow_gather (inner, NULL);
+}
+
+static MorrowFuture *
+link_shield (MorrowFuture *inner)
+{
+  return morrow_shield (inner);
 }
 
 static MorrowFuture *
@@ -363,6 +371,12 @@ SCENE (chain_of_gathers_settles_and_is_let_go_of)
   return TRUE;
 }
 
+SCENE (chain_of_gathers_each_behind_a_callback_settles_and_is_let_go_of)
+{
+  settle_chain (link_gather_behind_callback);
+  return TRUE;
+}
+
 SCENE (chain_of_shields_settles_and_is_let_go_of)
 {
   settle_chain (link_shield);
@@ -500,6 +514,7 @@ depth_suite (void)
   tcase_add_test (swept, tasks_that_await_each_other_on_many_loops_are_swept);
 
   tcase_add_test (settled, chain_of_gathers_settles_and_is_let_go_of);
+  tcase_add_test (settled, chain_of_gathers_each_behind_a_callback_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_shields_settles_and_is_let_go_of);
   tcase_add_test (settled, chain_of_callbacks_settles_and_is_let_go_of);
   tcase_add_loop_test (settled, task_awaits_a_chain_of_combined_futures, 0, N_MODELS);
