@@ -54,7 +54,7 @@ morrow__slab_at (MorrowList *link)
 void        morrow__slabs_init    (void);
 
 /* Returns: a slab whose fields, but for the link, have to be set.  With @populate a slab that has no memory gets all of it at
- * once, not page by page. */
+ * once, not page by page, and with it those behind it: see slabs.c. */
 MorrowSlab *morrow__slab_acquire  (gboolean    populate);
 
 /* Keeps the memory of @slab if that of fewer than @max_spares is kept, else gives it to the system. */

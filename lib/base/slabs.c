@@ -11,6 +11,9 @@
  * when more is spare than may be kept: that of a region, 64 slabs that lie behind one another, in one system call as long as
  * there is one of which all are touched, or else that of one slab.
  *
+ * Slabs that never had memory get it in runs, the longer the more were used before: the kernel takes a tenth less for a page of
+ * many than of few.  What is not wanted yet of a run is touched.
+ *
  * All have small pages.  A huge page would tie the slabs of a region together, which come and go one by one; and on a
  * guest that reports its free memory to its host it is memory that the host has to find anew.
  *
@@ -29,7 +32,9 @@
 
 enum
 {
-  REGION_SLABS = 64
+  REGION_SLABS = 64,
+  RUN_SLABS = 16,               /* The longest run, and */
+  RUN_SHARE = 8                 /* the part of what was used before that a run is as long as. */
 };
 
 /* All under the lock. */
@@ -54,6 +59,7 @@ static struct
   MorrowList  whole;            /* Regions. */
   MorrowSlab *unused;           /* The next one, */
   gsize       n_unused;         /* and how many there are. */
+  gsize       n_used;           /* Of all arenas: those that were taken from there. */
 } spares;
 
 /* Of an address in it. */
@@ -92,7 +98,7 @@ arena_new (void)
   return (Arena *) aligned;
 }
 
-/* --- spare slabs; all with the lock ---------------------------------------------------------------------------- */
+/* --- spare slabs; all with the lock, but for give_memory () ---------------------------------------------------------------------------- */
 
 /* A table's own slab is none of its region. */
 static inline guint
@@ -132,16 +138,32 @@ take_untouched (void)
   return slab;
 }
 
+/* Returns: the first of a run of @ret_n at most, and sets that to how many it has. */
 static MorrowSlab *
-take_unused (void)
+take_unused (gsize *ret_n)
 {
+  MorrowSlab *first;
+
   if (spares.n_unused == 0)
     {
       spares.unused = arena_new ()->slabs + 1;
       spares.n_unused = N_SLABS - 1;
     }
-  spares.n_unused--;
-  return spares.unused++;
+  *ret_n = MIN (*ret_n, spares.n_unused);
+  first = spares.unused;
+  spares.unused += *ret_n;
+  spares.n_unused -= *ret_n;
+  spares.n_used += *ret_n;
+  return first;
+}
+
+/* The next is found first. */
+static void
+keep_run (MorrowSlab *first,
+          gsize       n)
+{
+  while (n > 0)
+    keep_touched (&first[--n]);
 }
 
 /* That of @n slabs from @first on, which are in no list.  The lock is not held meanwhile. */
@@ -154,6 +176,21 @@ give_back (MorrowSlab *first,
   g_mutex_lock (&spares.lock);
   for (guint i = 0; i < n; i++)
     morrow__list_append (&spares.untouched, &first[i].link);
+}
+
+/* To @n slabs from @first on, of which the others are kept.  The lock is not held.  A kernel that does not know this (before 5.14)
+ * refuses, and the pages come as they are touched. */
+static void
+give_memory (MorrowSlab *first,
+             gsize       n)
+{
+  madvise (morrow__slab_memory (first), n * MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
+  if (n == 1)
+    return;
+
+  g_mutex_lock (&spares.lock);
+  keep_run (first + 1, n - 1);
+  g_mutex_unlock (&spares.lock);
 }
 
 /* Returns: a region all of whose slabs are touched, %NULL when there is none. */
@@ -189,6 +226,7 @@ MorrowSlab *
 morrow__slab_acquire (gboolean populate)
 {
   MorrowSlab *slab;
+  gsize n = 1;
 
   g_mutex_lock (&spares.lock);
   if (!morrow__list_is_empty (&spares.touched))
@@ -197,14 +235,19 @@ morrow__slab_acquire (gboolean populate)
       take_touched (slab);
       populate = FALSE;
     }
+  else if (!morrow__list_is_empty (&spares.untouched))
+    {
+      slab = take_untouched ();
+    }
   else
-    slab = morrow__list_is_empty (&spares.untouched) ? take_unused () : take_untouched ();
+    {
+      n = populate ? CLAMP (spares.n_used / RUN_SHARE, 1, RUN_SLABS) : 1;
+      slab = take_unused (&n);
+    }
   g_mutex_unlock (&spares.lock);
 
-  /* A kernel that does not know this (before 5.14) refuses, and the pages come as they are
-   * touched. */
   if (populate)
-    madvise (morrow__slab_memory (slab), MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
+    give_memory (slab, n);
   return slab;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/madvise-private.h"
 #include "base/slabs-private.h"
 
 #include "morrow-check.h"
@@ -18,6 +19,7 @@ enum
   FIRST_SLABS = 63,             /* of the first region, where the table of the arena is */
   REGION_SLABS = 64,
   ARENA_SLABS = 511,
+  RUN_SLABS = 16,               /* the longest run */
   MANY = 1000                   /* more than an arena has */
 };
 
@@ -26,6 +28,9 @@ static struct
 {
   atomic_uint   n_given_back;   /* calls */
   atomic_size_t given_back;     /* bytes */
+  atomic_uint   n_populated;    /* calls */
+  atomic_size_t populated;      /* bytes, */
+  atomic_size_t longest;        /* and of the longest call */
 } advice;
 
 int __real_madvise (void *memory, size_t size, int kind);
@@ -38,6 +43,12 @@ __wrap_madvise (void *memory, size_t size, int kind)
     {
       atomic_fetch_add_explicit (&advice.n_given_back, 1, memory_order_relaxed);
       atomic_fetch_add_explicit (&advice.given_back, size, memory_order_relaxed);
+    }
+  if (kind == MADV_POPULATE_WRITE)
+    {
+      atomic_fetch_add_explicit (&advice.n_populated, 1, memory_order_relaxed);
+      atomic_fetch_add_explicit (&advice.populated, size, memory_order_relaxed);
+      atomic_store_explicit (&advice.longest, MAX (size, atomic_load_explicit (&advice.longest, memory_order_relaxed)), memory_order_relaxed);
     }
   return __real_madvise (memory, size, kind);
 }
@@ -173,6 +184,38 @@ START_TEST (region_that_gave_its_memory_back_is_opened_again)
 }
 END_TEST
 
+/* One by one at first, then as many as are an eighth of those before. */
+START_TEST (slabs_that_were_never_used_get_their_memory_in_runs_and_are_taken_in_order)
+{
+  MorrowSlab *first = morrow__slab_acquire (TRUE);
+
+  for (guint i = 1; i < ARENA_SLABS; i++)
+    ck_assert_ptr_eq (morrow__slab_acquire (TRUE), first + i);
+  ck_assert_uint_eq (advice.populated, ARENA_SLABS * MORROW_SLAB_SIZE);
+  ck_assert_uint_eq (advice.longest, RUN_SLABS * MORROW_SLAB_SIZE);
+  ck_assert_uint_eq (advice.n_populated, 59);
+}
+END_TEST
+
+START_TEST (what_is_not_wanted_of_a_run_is_given_back)
+{
+  for (guint i = 0; i < FIRST_SLABS; i++)
+    morrow__slab_acquire (TRUE);
+  ck_assert_uint_gt (advice.populated, FIRST_SLABS * MORROW_SLAB_SIZE);
+  morrow__slabs_trim (0);
+  ck_assert_uint_eq (advice.populated - advice.given_back, FIRST_SLABS * MORROW_SLAB_SIZE);
+}
+END_TEST
+
+START_TEST (slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one)
+{
+  acquire ((MorrowSlab *[ARENA_SLABS]) { NULL }, ARENA_SLABS);
+  ck_assert_uint_eq (advice.n_populated, 0);
+  morrow__slabs_trim (0);
+  ck_assert_uint_eq (advice.given_back, 0);
+}
+END_TEST
+
 /* Each slab bears its number, which another taker would overwrite. */
 START_TEST (nobody_else_has_a_slab_that_is_taken)
 {
@@ -256,6 +299,9 @@ slabs_suite (void)
   tcase_add_test (tcase, where_no_region_is_whole_slabs_go_alone);
   tcase_add_test (tcase, region_of_which_a_slab_is_taken_again_is_not_given_back_whole);
   tcase_add_test (tcase, region_that_gave_its_memory_back_is_opened_again);
+  tcase_add_test (tcase, slabs_that_were_never_used_get_their_memory_in_runs_and_are_taken_in_order);
+  tcase_add_test (tcase, what_is_not_wanted_of_a_run_is_given_back);
+  tcase_add_test (tcase, slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one);
   tcase_add_loop_test (tcase, nobody_else_has_a_slab_that_is_taken, 0, 4);
   tcase_add_test (tcase, threads_that_take_and_let_go_have_slabs_of_their_own);
   suite_add_tcase (suite, tcase);
