@@ -160,6 +160,7 @@ EXTRA_DIST += \
   tests/model/claim.pml \
   tests/model/close.pml \
   tests/model/combine.pml \
+  tests/model/common.pml \
   tests/model/deque.pml \
   tests/model/descriptor.pml \
   tests/model/ends.pml \
