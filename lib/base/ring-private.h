@@ -8,6 +8,8 @@
 #include <glib.h>
 #include <stdatomic.h>
 
+#include "base/likely-private.h"
+
 G_BEGIN_DECLS
 
 /* A power of two.  Tests make it tiny, to reach the end and the wrap-around in a few steps. */
@@ -43,12 +45,6 @@ typedef struct
 
 void     morrow__ring_init (MorrowRing *ring);
 
-/* Any thread: puts in an item of these parts, which travel in registers.  FALSE when it is full. */
-gboolean morrow__ring_push (MorrowRing     *ring,
-                            void          (*func) (gpointer data),
-                            gpointer        data,
-                            GDestroyNotify  data_free);
-
 /* Any thread: takes the oldest items out, at least one and at most @max, a power of two; of more than one, one in @n_shares
  * of what is there.  Returns: how many; 0 when there was none. */
 guint    morrow__ring_pop  (MorrowRing     *ring,
@@ -66,5 +62,45 @@ gsize    morrow__ring_size     (MorrowRing *ring);
 
 /* Any thread: how many items have been taken out, ever, by all whose takings are visible. */
 gsize    morrow__ring_n_taken  (MorrowRing *ring);
+
+/* Of the item with this number. */
+static inline MorrowRingSlot *
+morrow__ring_slot (MorrowRing *ring,
+                   gsize       number)
+{
+  return &ring->slots[number & (MORROW_RING_CAPACITY - 1)];
+}
+
+/* Any thread: puts in an item of these parts, which travel in registers.  FALSE when it is full. */
+static inline gboolean
+morrow__ring_push (MorrowRing     *ring,
+                   void          (*func) (gpointer data),
+                   gpointer        data,
+                   GDestroyNotify  data_free)
+{
+  gsize number = atomic_load_explicit (&ring->tail, memory_order_relaxed);
+  MorrowRingSlot *slot;
+
+  for (;;)
+    {
+      gssize ahead;
+
+      slot = morrow__ring_slot (ring, number);
+      /* Acquire: pairs with the release at the end of morrow__ring_pop (). */
+      ahead = (gssize) (atomic_load_explicit (&slot->turn, memory_order_acquire) - number);
+      if (morrow__unlikely (ahead < 0))
+        return FALSE;
+      if (morrow__unlikely (ahead > 0))
+        number = atomic_load_explicit (&ring->tail, memory_order_relaxed);   /* Somebody else was faster. */
+      else if (morrow__likely (atomic_compare_exchange_weak_explicit (&ring->tail, &number, number + 1,
+                                                                      memory_order_relaxed, memory_order_relaxed)))
+        break;
+    }
+
+  slot->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
+  /* Release: pairs with the acquire in is_full () in ring.c. */
+  atomic_store_explicit (&slot->turn, number + 1, memory_order_release);
+  return TRUE;
+}
 
 G_END_DECLS

@@ -21,18 +21,14 @@
  * Who takes out never reads tail, which who puts in writes all the time: it asks the slots, whose lines it will need anyway. How
  * much there is it learns by a look at a slot further on.
  *
+ * The header has push (), inline: it is on the way of each piece of work that is submitted.
+ *
  * A thread that is preempted between its two steps holds up those that come to its slot: who takes out then finds
  * nothing, as if it had come before.  Nobody waits for anybody. */
 
 #include "config.h"
 
 #include "base/ring-private.h"
-
-static inline MorrowRingSlot *
-slot_of (MorrowRing *ring, gsize number)
-{
-  return &ring->slots[number & (MORROW_RING_CAPACITY - 1)];
-}
 
 void
 morrow__ring_init (MorrowRing *ring)
@@ -43,38 +39,11 @@ morrow__ring_init (MorrowRing *ring)
     atomic_init (&ring->slots[i].turn, i);
 }
 
-gboolean
-morrow__ring_push (MorrowRing *ring, void (*func) (gpointer data), gpointer data, GDestroyNotify data_free)
-{
-  gsize number = atomic_load_explicit (&ring->tail, memory_order_relaxed);
-  MorrowRingSlot *slot;
-
-  for (;;)
-    {
-      gssize ahead;
-
-      slot = slot_of (ring, number);
-      /* Acquire: pairs with the release at the end of morrow__ring_pop (). */
-      ahead = (gssize) (atomic_load_explicit (&slot->turn, memory_order_acquire) - number);
-      if (ahead < 0)
-        return FALSE;
-      if (ahead > 0)
-        number = atomic_load_explicit (&ring->tail, memory_order_relaxed);   /* somebody else was faster */
-      else if (atomic_compare_exchange_weak_explicit (&ring->tail, &number, number + 1, memory_order_relaxed, memory_order_relaxed))
-        break;
-    }
-
-  slot->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
-  /* Release: pairs with the acquire in is_full (). */
-  atomic_store_explicit (&slot->turn, number + 1, memory_order_release);
-  return TRUE;
-}
-
 static inline gboolean
 is_full (MorrowRing *ring, gsize number)
 {
   /* Acquire: pairs with the release at the end of morrow__ring_push (). */
-  return atomic_load_explicit (&slot_of (ring, number)->turn, memory_order_acquire) == number + 1;
+  return atomic_load_explicit (&morrow__ring_slot (ring, number)->turn, memory_order_acquire) == number + 1;
 }
 
 /* How many slots are full from @number on, up to a share. */
@@ -111,7 +80,7 @@ morrow__ring_pop (MorrowRing *ring, MorrowRingItem *items, guint max, guint n_sh
 
   for (guint i = 0; i < n; i++)
     {
-      MorrowRingSlot *slot = slot_of (ring, number + i);
+      MorrowRingSlot *slot = morrow__ring_slot (ring, number + i);
 
       items[i] = slot->item;
       /* Release: pairs with the acquire in morrow__ring_push (). */

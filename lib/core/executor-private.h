@@ -50,9 +50,8 @@ struct _MorrowExecutorClass
    * over. Tells whether SIGINT came. */
   gboolean  (*run)           (MorrowExecutor *self, MorrowFuture *main, gboolean *ret_interrupted, GError **error);
 
-  /* Any thread, by who has a reference: queues work to be run once. FALSE when it is to be posted as a job instead. May be
-   * NULL. */
-  gboolean  (*submit)        (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
+  /* Any thread, by who has a reference: queues work to be run once. Where a class has nothing better it is posted as a job. */
+  void      (*submit)        (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
 
   guint     (*get_n_threads) (MorrowExecutor *self);
 
@@ -99,8 +98,8 @@ extern __thread guint morrow__executor_n_reasons;
 /* foreign.c: an executor over this thread's thread-default GMainContext, held. */
 MorrowExecutor *morrow__foreign_new_held (void);
 
-/* Runs what was submitted, unless the executor has been @closed, and releases its data. */
-void      morrow__executor_do_work    (const MorrowRingItem *work, gboolean closed);
+/* What a class does with submitted work that has nothing better. */
+void      morrow__executor_post_work   (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
 
 /* Life: see executor.c. */
 void      morrow__executor_let_go      (MorrowExecutor *self, guint n_holds);
@@ -116,6 +115,16 @@ void      morrow__executor_set_forked (GError **error);
 
 /* Returns: owned. */
 GError   *morrow__executor_closed_error (void);
+
+/* Runs what was submitted, unless the executor has been @closed, and releases its data. */
+static inline void
+morrow__executor_do_work (const MorrowRingItem *work, gboolean closed)
+{
+  if (!closed)
+    work->func (work->data);
+  if (work->data_free != NULL)
+    work->data_free (work->data);
+}
 
 static inline void
 morrow__executor_post (MorrowExecutor *self, MorrowJob *job)

@@ -282,6 +282,7 @@ static void
 morrow_executor_class_init (MorrowExecutorClass *klass)
 {
   klass->get_n_threads = executor_one_thread;
+  klass->submit = morrow__executor_post_work;
   pthread_atfork (take_life_lock, give_life_lock, count_fork);
 }
 
@@ -338,15 +339,6 @@ morrow_executor_get_n_threads (MorrowExecutor *self)
   return MORROW_EXECUTOR_GET_CLASS (self)->get_n_threads (self);
 }
 
-void
-morrow__executor_do_work (const MorrowRingItem *work, gboolean closed)
-{
-  if (!closed)
-    work->func (work->data);
-  if (work->data_free != NULL)
-    work->data_free (work->data);
-}
-
 static void
 work_run (MorrowJob *job, gboolean closed)
 {
@@ -356,21 +348,36 @@ work_run (MorrowJob *job, gboolean closed)
   morrow__cache_free (sizeof (Work), self);
 }
 
+void
+morrow__executor_post_work (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
+{
+  Work *work = morrow__cache_alloc (sizeof (Work));
+
+  work->job.run = work_run;
+  work->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
+  morrow__executor_post (self, &work->job);
+}
+
+static _Atomic (gpointer) known_class;   /* any thread, relaxed: an executor's, and these never go */
+
+static G_GNUC_NO_INLINE gboolean
+is_unknown_executor (MorrowExecutor *self)
+{
+  if (!MORROW_IS_EXECUTOR (self))
+    return FALSE;
+
+  atomic_store_explicit (&known_class, MORROW_EXECUTOR_GET_CLASS (self), memory_order_relaxed);
+  return TRUE;
+}
+
 /* As MORROW_IS_EXECUTOR (), whose walk through the types takes longer than to queue work: what had its class was one the last
  * time. */
 static inline gboolean
 is_executor (MorrowExecutor *self)
 {
-  static _Atomic (gpointer) known;   /* any thread, relaxed: a class, and these never go */
-  gpointer klass = self != NULL ? MORROW_EXECUTOR_GET_CLASS (self) : NULL;
-
-  if (morrow__usually (klass != NULL && klass == atomic_load_explicit (&known, memory_order_relaxed)))
-    return TRUE;
-  if (!MORROW_IS_EXECUTOR (self))
-    return FALSE;
-
-  atomic_store_explicit (&known, klass, memory_order_relaxed);
-  return TRUE;
+  return morrow__likely (self != NULL &&
+                         (gpointer) MORROW_EXECUTOR_GET_CLASS (self) == atomic_load_explicit (&known_class, memory_order_relaxed)) ||
+         is_unknown_executor (self);
 }
 
 /**
@@ -392,23 +399,10 @@ is_executor (MorrowExecutor *self)
 void
 morrow_executor_submit (MorrowExecutor *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
-  MorrowExecutorClass *klass;
-  Work *work;
-
   g_return_if_fail (is_executor (self) && func != NULL);
 
-  if (morrow__unlikely (!morrow__executor_is_ours (self)))
-    {
-      morrow__executor_do_work (&(MorrowRingItem) { .func = func, .data = data, .data_free = data_free }, TRUE);
-      return;
-    }
-
-  klass = MORROW_EXECUTOR_GET_CLASS (self);
-  if (klass->submit != NULL && klass->submit (self, func, data, data_free))
-    return;
-
-  work = morrow__cache_alloc (sizeof (Work));
-  work->job.run = work_run;
-  work->item = (MorrowRingItem) { .func = func, .data = data, .data_free = data_free };
-  morrow__executor_post (self, &work->job);
+  if (morrow__likely (morrow__executor_is_ours (self)))
+    MORROW_EXECUTOR_GET_CLASS (self)->submit (self, func, data, data_free);
+  else if (data_free != NULL)
+    data_free (data);
 }

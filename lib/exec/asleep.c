@@ -72,7 +72,7 @@ morrow__loop_come_awake (MorrowLoop *self)
     /* Relaxed: whoever saw it set meanwhile has signalled, which costs a turn and no more. */
     atomic_store_explicit (&self->asleep, FALSE, memory_order_relaxed);
   else if (!atomic_exchange_explicit (&self->asleep, FALSE, memory_order_seq_cst))
-    /* Sequentially consistent: P3, pairs with the exchange in morrow__loop_pool_wake_one (). */
+    /* Sequentially consistent: P3, pairs with the exchange in wake_one () in loop-pool-wake.c. */
     self->is_chosen = TRUE;
 }
 

@@ -47,7 +47,7 @@ struct _MorrowLoopPool
 /* The class's; any thread. */
 void     morrow__loop_pool_start       (MorrowExecutor *executor, MorrowFuture *future);
 void     morrow__loop_pool_post        (MorrowExecutor *executor, MorrowJob *job);
-gboolean morrow__loop_pool_submit      (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
+void     morrow__loop_pool_submit      (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free);
 
 /* From any thread, while the loop is open: it is given a task, or a job, by itself. */
 void     morrow__loop_pool_count_start (MorrowLoop *loop);
@@ -87,8 +87,7 @@ gboolean morrow__loop_pool_nap         (MorrowLoop *loop);
 gboolean morrow__loop_pool_naps_on     (MorrowLoop *loop);
 
 /* For morrow__loop_pool_wake_thief (), where somebody sleeps; any thread. */
-gboolean morrow__loop_pool_is_unwatched (MorrowLoopPool *self);
-void     morrow__loop_pool_wake_one    (MorrowLoopPool *self);
+void     morrow__loop_pool_wake_if_unwatched (MorrowLoopPool *self);
 
 /* loop-pool-sweep.c */
 void     morrow__loop_pool_tell_swept  (MorrowLoop *loop);
@@ -108,10 +107,9 @@ morrow__loop_pool_at (MorrowLoopPool *self, guint i)
   return g_ptr_array_index (self->loops, i);
 }
 
-/* After something was pushed or taken: whether there is a loop to wake for what is to be done (P1), and nobody who finds it
- * anyway (P2). */
+/* After something was pushed or taken: whether there is a loop that could be woken for what is to be done (P1). */
 static inline gboolean
-morrow__loop_pool_wants_thief (MorrowLoopPool *self)
+morrow__loop_pool_has_sleepers (MorrowLoopPool *self)
 {
   guint n_asleep;
 
@@ -125,21 +123,15 @@ morrow__loop_pool_wants_thief (MorrowLoopPool *self)
       n_asleep = atomic_load_explicit (&self->n_asleep, memory_order_relaxed);
     }
 
-  if (morrow__usually (n_asleep == 0))
-    return FALSE;
-
-  /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for morrow__loop_pool_wake_one (), it pairs with
-   * the addition to n_asleep in morrow__loop_pool_has_work (). */
-  atomic_thread_fence (memory_order_seq_cst);
-  return morrow__loop_pool_is_unwatched (self);
+  return morrow__seldom (n_asleep > 0);
 }
 
 /* After something was pushed. Inline, with its look: it is on the way of each task that starts. */
 static inline void
 morrow__loop_pool_wake_thief (MorrowLoopPool *self)
 {
-  if (morrow__unlikely (morrow__loop_pool_wants_thief (self)))
-    morrow__loop_pool_wake_one (self);
+  if (morrow__loop_pool_has_sleepers (self))
+    morrow__loop_pool_wake_if_unwatched (self);
 }
 
 static inline void

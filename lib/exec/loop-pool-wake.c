@@ -49,8 +49,8 @@
 
 /* --- waking ------------------------------------------------------------------------------------------------------ */
 
-void
-morrow__loop_pool_wake_one (MorrowLoopPool *self)
+static void
+wake_one (MorrowLoopPool *self)
 {
   for (guint i = 0; i < self->loops->len; i++)
     {
@@ -69,8 +69,8 @@ morrow__loop_pool_wake_one (MorrowLoopPool *self)
 }
 
 /* P2: whether nobody is going to look for what there is, or only one who naps while all others sleep. */
-gboolean
-morrow__loop_pool_is_unwatched (MorrowLoopPool *self)
+static gboolean
+is_unwatched (MorrowLoopPool *self)
 {
   /* Sequentially consistent: pair with the ends of a search and of a nap in morrow__loop_pool_end_search (). Who reads
    * n_asleep too early leaves to the nap what it might wake somebody for. */
@@ -78,6 +78,23 @@ morrow__loop_pool_is_unwatched (MorrowLoopPool *self)
     return FALSE;
   return !atomic_load_explicit (&self->napping, memory_order_seq_cst) ||
          atomic_load_explicit (&self->n_asleep, memory_order_relaxed) + 1 >= self->loops->len;
+}
+
+/* After something was pushed or taken, where somebody sleeps. */
+static gboolean
+wants_thief (MorrowLoopPool *self)
+{
+  /* P2: pairs with the fence in morrow__loop_pool_end_search (). As an acquire, for wake_one (), it pairs with the addition to
+   * n_asleep in morrow__loop_pool_has_work (). */
+  atomic_thread_fence (memory_order_seq_cst);
+  return is_unwatched (self);
+}
+
+void
+morrow__loop_pool_wake_if_unwatched (MorrowLoopPool *self)
+{
+  if (wants_thief (self))
+    wake_one (self);
 }
 
 static gboolean
@@ -127,7 +144,7 @@ morrow__loop_pool_end_search (MorrowLoop *loop)
   MorrowLoopPool *self = loop->pool;
 
   /* Sequentially consistent, all: P2, pair with the addition in morrow__loop_pool_has_work () and with the looks of
-   * morrow__loop_pool_is_unwatched (). */
+   * is_unwatched (). */
   if (loop->searching)
     atomic_fetch_sub_explicit (&self->n_searching, 1, memory_order_seq_cst);
   else
@@ -136,10 +153,10 @@ morrow__loop_pool_end_search (MorrowLoop *loop)
   if (atomic_load_explicit (&self->n_asleep, memory_order_seq_cst) == 0)
     return;
 
-  /* P2: pairs with the fence in morrow__loop_pool_wants_thief (). */
+  /* P2: pairs with the fence in wants_thief (). */
   atomic_thread_fence (memory_order_seq_cst);
-  if (morrow__loop_pool_is_unwatched (self) && has_work (self))
-    morrow__loop_pool_wake_one (self);
+  if (is_unwatched (self) && has_work (self))
+    wake_one (self);
 }
 
 /* The loop has something, and goes on to run it: what is left may be for another. */
@@ -148,8 +165,8 @@ morrow__loop_pool_pass_on (MorrowLoop *loop)
 {
   if (loop->searching || loop->napping)
     morrow__loop_pool_end_search (loop);
-  else if (morrow__unlikely (morrow__loop_pool_wants_thief (loop->pool)) && has_work (loop->pool))
-    morrow__loop_pool_wake_one (loop->pool);
+  else if (morrow__loop_pool_has_sleepers (loop->pool) && wants_thief (loop->pool) && has_work (loop->pool))
+    wake_one (loop->pool);
 }
 
 /* The loop says that it sleeps: the second look at what there is to do (P1). It counts until morrow__loop_pool_slept
@@ -159,7 +176,7 @@ morrow__loop_pool_has_work (MorrowLoop *loop, gboolean *ret_sure)
 {
   MorrowLoopPool *self = loop->pool;
 
-  /* Sequentially consistent: P1, pairs with the look at n_asleep in morrow__loop_pool_wants_thief (), by the membarrier where
+  /* Sequentially consistent: P1, pairs with the look at n_asleep in morrow__loop_pool_has_sleepers (), by the membarrier where
    * there is one. */
   atomic_fetch_add_explicit (&self->n_asleep, 1, memory_order_seq_cst);
   *ret_sure = self->fence || syscall (SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
@@ -206,7 +223,7 @@ morrow__loop_pool_nap (MorrowLoop *loop)
     return FALSE;
 
   atomic_store_explicit (&loop->summoned, FALSE, memory_order_relaxed);
-  /* Sequentially consistent: P2, pairs with the look of morrow__loop_pool_is_unwatched () at it. */
+  /* Sequentially consistent: P2, pairs with the look of is_unwatched () at it. */
   if (loop->tick + loop->n_worked - loop->n_when_woken > NEXT_TO_NOTHING ||
       atomic_load_explicit (&self->n_asleep, memory_order_relaxed) + 1 >= self->loops->len ||
       atomic_exchange_explicit (&self->napping, TRUE, memory_order_seq_cst))

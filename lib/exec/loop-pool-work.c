@@ -148,19 +148,26 @@ wait_for_room (MorrowLoopPool *self)
   return morrow__executor_current == NULL && g_main_depth () == 0 && morrow__room_wait (&self->room, self->ring);
 }
 
-gboolean
+/* The pool is broken, or the ring full. */
+static G_GNUC_NO_INLINE void
+submit_otherwise (MorrowLoopPool *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
+{
+  if (self->broken == NULL && wait_for_room (self) && morrow__ring_push (self->ring, func, data, data_free))
+    morrow__loop_pool_wake_thief (self);
+  else
+    morrow__executor_post_work (&self->parent_instance, func, data, data_free);
+}
+
+/* What it calls it calls last, so that it has no frame: of trivial work this is half of the time. */
+void
 morrow__loop_pool_submit (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
   MorrowLoopPool *self = (MorrowLoopPool *) executor;
 
-  if (morrow__unlikely (self->broken != NULL))
-    return FALSE;
-  if (morrow__unlikely (!morrow__ring_push (self->ring, func, data, data_free)) &&
-      (!wait_for_room (self) || !morrow__ring_push (self->ring, func, data, data_free)))
-    return FALSE;
-
-  morrow__loop_pool_wake_thief (self);
-  return TRUE;
+  if (morrow__likely (self->broken == NULL && morrow__ring_push (self->ring, func, data, data_free)))
+    morrow__loop_pool_wake_thief (self);
+  else
+    submit_otherwise (self, func, data, data_free);
 }
 
 /* --- taking ------------------------------------------------------------------------------------------------------ */
