@@ -230,21 +230,31 @@ morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
     self->ops->start (self, executor);
 }
 
-/* FALSE when the future has settled, and the waiter was not added. */
+/* Whether to start it takes no call, nor to get its site. */
 static inline gboolean
-morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+morrow__future_is_plain (MorrowFuture *self)
+{
+  return (atomic_load_explicit (&self->aux, memory_order_relaxed) & (MORROW__NAMED | MORROW__LAZY)) == 0;
+}
+
+/* FALSE when the future has settled, or somebody holds the lock, or was faster: the waiter was not added. */
+static inline gboolean
+morrow__future_push_free (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = morrow__future_peek (self);
 
   waiter->next = (MorrowWaiter *) word;
 
   /* Release: pairs with the acquire in morrow__future_claim () (W2). */
-  if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
-                      morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release,
-                                                memory_order_relaxed)))
-    return TRUE;
+  return !(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+         morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed);
+}
 
-  return morrow__future_push_busy (self, waiter);
+/* FALSE when the future has settled, and the waiter was not added. */
+static inline gboolean
+morrow__future_push_waiter (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  return morrow__likely (morrow__future_push_free (self, waiter)) || morrow__future_push_busy (self, waiter);
 }
 
 /* FALSE when the future has settled, or has waiters already, or somebody holds the lock, or for no reason: the waiter was not added. */

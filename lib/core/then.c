@@ -198,25 +198,58 @@ static const MorrowFutureOps then_ops = {
   .visit_awaited = then_visit_awaited,
 };
 
-static MorrowFuture *
-then_new (MorrowFuture *source, ThenFlags flags, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+static inline __attribute__ ((always_inline)) void
+then_init (Then *self, GTypeClass *klass, const char *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
+           gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
-  Then *self = morrow__cache_alloc (sizeof (Then));
-
   /* The references are the caller's, and the list's. */
-  morrow__future_init_with (&self->future, morrow__future_get_class (), &then_ops, morrow__future_get_site (source), 2, 0);
+  morrow__future_init_with (&self->future, klass, &then_ops, site, 2, 0);
+  self->waiter.notify = then_notify;
   self->source = morrow__future_ref (source);
-  self->executor = morrow__executor_hold_for_callback ();
+  self->executor = executor;
   self->func = func;
   self->data = data;
   self->data_free = data_free;
   self->flags = flags;
+}
 
-  self->waiter.notify = then_notify;
+/* Where it takes a call to find something out, or to make something. */
+static G_GNUC_NO_INLINE MorrowFuture *
+then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
+{
+  Then *self = morrow__cache_alloc (sizeof (Then));
+
+  then_init (self, morrow__future_get_class (), morrow__future_get_site (source), morrow__executor_hold_for_callback (), source, func,
+             data, data_free, flags);
   if (!morrow__future_subscribe (source, &self->waiter))
     then_notify (&self->waiter, source);
-
   return &self->future;
+}
+
+/* The source has settled, or somebody holds its lock. */
+static G_GNUC_NO_INLINE MorrowFuture *
+then_push_busy (Then *self)
+{
+  if (!morrow__future_push_busy (self->source, &self->waiter))
+    then_notify (&self->waiter, self->source);
+  return &self->future;
+}
+
+/* What it calls it calls last. */
+static G_GNUC_NO_INLINE MorrowFuture *
+then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
+{
+  MorrowExecutor *executor = morrow__executor_current;
+  GTypeClass *klass;
+  Then *self;
+
+  if (morrow__seldom (executor == NULL || !morrow__future_is_plain (source)) ||
+      morrow__unlikely ((self = morrow__future_take (sizeof (Then), &klass)) == NULL))
+    return then_new_with_calls (source, func, data, data_free, flags);
+
+  morrow__executor_hold (executor);
+  then_init (self, klass, source->site, executor, source, func, data, data_free, flags);
+  return morrow__likely (morrow__future_push_free (source, &self->waiter)) ? &self->future : then_push_busy (self);
 }
 
 /**
@@ -246,7 +279,7 @@ morrow_future_then (MorrowFuture *self, MorrowContinueFunc func, gpointer data, 
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, ON_RESOLVED, func, data, data_free);
+  return then_new (self, func, data, data_free, ON_RESOLVED);
 }
 
 /**
@@ -266,7 +299,7 @@ morrow_future_catch (MorrowFuture *self, MorrowContinueFunc func, gpointer data,
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, ON_REJECTED, func, data, data_free);
+  return then_new (self, func, data, data_free, ON_REJECTED);
 }
 
 /**
@@ -286,5 +319,5 @@ morrow_future_finally (MorrowFuture *self, MorrowContinueFunc func, gpointer dat
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, ON_RESOLVED | ON_REJECTED | PASS_ON, func, data, data_free);
+  return then_new (self, func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
 }

@@ -100,6 +100,18 @@ SCENE (fut_04_callback_attached_after_it_settled_still_runs_later)
   return TRUE;
 }
 
+SCENE (callback_attached_to_one_that_has_settled_and_has_a_name_runs)
+{
+  g_autoptr (MorrowFuture) future = new_int (2);
+  g_autoptr (MorrowFuture) called = NULL;
+
+  morrow_future_set_name (future, "two");
+  called = morrow_future_then (future, say_int, (gpointer) "it", NULL);
+  await_ok (called);
+  assert_said ("it got 2");
+  return TRUE;
+}
+
 static gpointer
 resolve_there (gpointer data)
 {
@@ -670,6 +682,7 @@ then_suite (void)
   tcase_add_test (when, fut_04_callbacks_run_later_in_the_order_they_were_attached);
   tcase_add_test (when, callbacks_keep_their_order_however_many_futures_pass_the_outcome_on);
   tcase_add_test (when, fut_04_callback_attached_after_it_settled_still_runs_later);
+  tcase_add_test (when, callback_attached_to_one_that_has_settled_and_has_a_name_runs);
   tcase_add_test (when, fut_04_callback_runs_on_the_loop_where_it_was_attached);
   tcase_add_test (when, callback_of_a_plain_thread_runs_on_its_main_context);
   tcase_add_loop_test (when, callback_whose_context_goes_is_let_go, FALSE, TRUE + 1);
