@@ -98,7 +98,7 @@ arena_new (void)
   return (Arena *) aligned;
 }
 
-/* --- spare slabs; all with the lock, but for give_memory () ---------------------------------------------------------------------------- */
+/* --- spare slabs; all with the lock ---------------------------------------------------------------------------- */
 
 /* A table's own slab is none of its region. */
 static inline guint
@@ -178,21 +178,6 @@ give_back (MorrowSlab *first,
     morrow__list_append (&spares.untouched, &first[i].link);
 }
 
-/* To @n slabs from @first on, of which the others are kept.  The lock is not held.  A kernel that does not know this (before 5.14)
- * refuses, and the pages come as they are touched. */
-static void
-give_memory (MorrowSlab *first,
-             gsize       n)
-{
-  madvise (morrow__slab_memory (first), n * MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
-  if (n == 1)
-    return;
-
-  g_mutex_lock (&spares.lock);
-  keep_run (first + 1, n - 1);
-  g_mutex_unlock (&spares.lock);
-}
-
 /* Returns: a region all of whose slabs are touched, %NULL when there is none. */
 static inline Region *
 find_whole (void)
@@ -220,6 +205,21 @@ morrow__slabs_init (void)
   morrow__list_init (&spares.touched);
   morrow__list_init (&spares.untouched);
   morrow__list_init (&spares.whole);
+}
+
+/* To @n slabs from @first on, of which the others are kept.  The lock is not held.  A kernel that does not know this (before 5.14)
+ * refuses, and the pages come as they are touched. */
+static void
+give_memory (MorrowSlab *first,
+             gsize       n)
+{
+  madvise (morrow__slab_memory (first), n * MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
+  if (n == 1)
+    return;
+
+  g_mutex_lock (&spares.lock);
+  keep_run (first + 1, n - 1);
+  g_mutex_unlock (&spares.lock);
 }
 
 MorrowSlab *

@@ -21,8 +21,8 @@
  * does not count. C2: the children live until this has settled (morrow__future_ref_held ()).
  *
  * ONE WAITER is enough for all children that nobody else waits for, since notify is told which has settled. C4: it is pushed only
- * where there is none, so that what it would be linked to need not be known; and it is written to before the first push, and not
- * again until this finishes. A child that has a waiter, as one does that is among the arguments twice, or whose lock somebody
+ * where there is none, so that it has no next in any list; and it is written to before the first push, and not again until this
+ * finishes. A child that has a waiter, as one does that is among the arguments twice, or whose lock somebody
  * holds, gets one of its own.
  *
  * STARTING a coroutine costs no exchange where nobody else can reach it, which its single reference tells

@@ -237,7 +237,7 @@ morrow__future_is_plain (MorrowFuture *self)
   return (atomic_load_explicit (&self->aux, memory_order_relaxed) & (MORROW__NAMED | MORROW__LAZY)) == 0;
 }
 
-/* FALSE when the future has settled, or somebody holds the lock, or was faster: the waiter was not added. */
+/* FALSE when the future has settled, or somebody holds the lock, or was faster, or for no reason: the waiter was not added. */
 static inline gboolean
 morrow__future_push_free (MorrowFuture *self, MorrowWaiter *waiter)
 {
@@ -269,13 +269,6 @@ morrow__future_push_common (MorrowFuture *self, MorrowWaiter *waiter)
 }
 
 /* subscribe starts what is lazy, observing does not; FALSE when the future has settled, and the waiter was not added. */
-static inline gboolean
-morrow__future_subscribe_on (MorrowFuture *self, MorrowWaiter *waiter, MorrowExecutor *executor)
-{
-  morrow__future_start (self, executor);
-  return morrow__future_push_waiter (self, waiter);
-}
-
 static inline gboolean
 morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 {

@@ -158,7 +158,7 @@ submit_otherwise (MorrowLoopPool *self, MorrowWorkFunc func, gpointer data, GDes
     morrow__executor_post_work (&self->parent_instance, func, data, data_free);
 }
 
-/* What it calls it calls last, so that it has no frame: of trivial work this is half of the time. */
+/* What it calls it calls last, so that it has no frame. */
 void
 morrow__loop_pool_submit (MorrowExecutor *executor, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {

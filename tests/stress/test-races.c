@@ -424,6 +424,13 @@ begin_gathering (Race *race)
 }
 
 static void
+begin_settling (Race *race)
+{
+  begin_gathering (race);
+  gather_both (race);
+}
+
+static void
 check_gathered (Race *race)
 {
   for (guint i = 0; i < G_N_ELEMENTS (race->gathers); i++)
@@ -436,44 +443,35 @@ check_gathered (Race *race)
   morrow_promise_unref (race->other_promise);
 }
 
-START_TEST (gathers_whose_children_settle_on_two_threads_at_once_are_told_of_both)
+static void
+race_gathers (void (*begin) (Race *race), void (*here) (Race *race), void (*there) (Race *race))
 {
   pthread_t thread;
   Race race;
 
   race_init (&race, N_ROUNDS);
-  race.here = resolve_one_here;
-  race.there = resolve_other_there;
+  race.here = here;
+  race.there = there;
   start_there (&thread, run_there, &race);
   for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
     {
-      begin_gathering (&race);
-      gather_both (&race);
+      begin (&race);
       run_round (&race);
       check_gathered (&race);
     }
   rendezvous_end (&race.meeting);
   pthread_join (thread, NULL);
 }
+
+START_TEST (gathers_whose_children_settle_on_two_threads_at_once_are_told_of_both)
+{
+  race_gathers (begin_settling, resolve_one_here, resolve_other_there);
+}
 END_TEST
 
 START_TEST (gathers_that_begin_as_their_children_settle_are_told_of_both)
 {
-  pthread_t thread;
-  Race race;
-
-  race_init (&race, N_ROUNDS);
-  race.here = gather_both;
-  race.there = resolve_both_there;
-  start_there (&thread, run_there, &race);
-  for (race.round = 0; rendezvous_take_round (&race.meeting); race.round++)
-    {
-      begin_gathering (&race);
-      run_round (&race);
-      check_gathered (&race);
-    }
-  rendezvous_end (&race.meeting);
-  pthread_join (thread, NULL);
+  race_gathers (begin_gathering, gather_both, resolve_both_there);
 }
 END_TEST
 
