@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <stdatomic.h>
+
 #include <glib.h>
 
 #include "base/list-private.h"
@@ -57,6 +59,9 @@ void        morrow__slabs_init    (void);
  * once, not page by page, and with it those behind it: see slabs.c. */
 MorrowSlab *morrow__slab_acquire  (gboolean    populate);
 
+/* Gives memory to a slab that is likely to be wanted soon, if there is one. */
+void        morrow__slabs_prepare_one (void);
+
 /* Keeps the memory of @slab if that of fewer than @max_spares is kept, else gives it to the system. */
 void        morrow__slab_release  (MorrowSlab *slab,
                                    gsize       max_spares);
@@ -67,5 +72,16 @@ void        morrow__slabs_trim    (gsize       max_spares);
 /* For fork (): no slab is acquired or released in between. */
 void        morrow__slabs_hold    (void);
 void        morrow__slabs_let_go  (void);
+
+/* Written with the lock of slabs.c; read by any thread, relaxed, as a hint. */
+extern G_GNUC_INTERNAL atomic_int morrow__slabs_are_wanted;
+
+/* Of a thread that has nothing else to do: as long as the kernel takes for a few pages. */
+static inline void
+morrow__slabs_prepare (void)
+{
+  if (atomic_load_explicit (&morrow__slabs_are_wanted, memory_order_relaxed))
+    morrow__slabs_prepare_one ();
+}
 
 G_END_DECLS

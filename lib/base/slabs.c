@@ -14,6 +14,10 @@
  * Slabs that never had memory get it in runs, the longer the more were used before: the kernel takes a tenth less for a page of
  * many than of few.  What is not wanted yet of a run is touched.
  *
+ * A thread that has nothing else to do may give memory to slabs that are likely to be wanted soon, so that who wants them does
+ * not wait for the kernel.  A few are kept so: the more, up to PREPARED_SLABS, the more were used before.  Who finds none all the
+ * same gives memory to as few, while others do that too, since to do all by himself would keep them from it.
+ *
  * All have small pages.  A huge page would tie the slabs of a region together, which come and go one by one; and on a
  * guest that reports its free memory to its host it is memory that the host has to find anew.
  *
@@ -34,7 +38,9 @@ enum
 {
   REGION_SLABS = 64,
   RUN_SLABS = 16,               /* The longest run, and */
-  RUN_SHARE = 8                 /* the part of what was used before that a run is as long as. */
+  RUN_SHARE = 8,                /* the part of what was used before that a run is as long as. */
+  PREPARED_SLABS = 8,           /* Kept so at most. */
+  SHARED_RUN_SLABS = 2          /* The longest run where others give memory, too. */
 };
 
 /* All under the lock. */
@@ -60,7 +66,10 @@ static struct
   MorrowSlab *unused;           /* The next one, */
   gsize       n_unused;         /* and how many there are. */
   gsize       n_used;           /* Of all arenas: those that were taken from there. */
+  gboolean    is_helped;        /* Somebody has prepared slabs since who wanted one gave it memory himself. */
 } spares;
+
+atomic_int morrow__slabs_are_wanted;
 
 /* Of an address in it. */
 static inline Arena *
@@ -130,6 +139,15 @@ take_touched (MorrowSlab *slab)
 }
 
 static MorrowSlab *
+take_first_touched (void)
+{
+  MorrowSlab *slab = morrow__slab_at (spares.touched.next);
+
+  take_touched (slab);
+  return slab;
+}
+
+static MorrowSlab *
 take_untouched (void)
 {
   MorrowSlab *slab = morrow__slab_at (spares.untouched.next);
@@ -155,6 +173,30 @@ take_unused (gsize *ret_n)
   spares.n_unused -= *ret_n;
   spares.n_used += *ret_n;
   return first;
+}
+
+/* Of those that have no memory: as take_unused (). */
+static MorrowSlab *
+take_bare (gsize *ret_n)
+{
+  if (morrow__list_is_empty (&spares.untouched))
+    return take_unused (ret_n);
+
+  *ret_n = 1;
+  return take_untouched ();
+}
+
+/* To how many it is worth to give memory before they are wanted. */
+static inline gsize
+n_ahead (gsize most)
+{
+  return MIN (spares.n_used / RUN_SHARE, most);
+}
+
+static void
+tell_whether_wanted (void)
+{
+  atomic_store_explicit (&morrow__slabs_are_wanted, spares.n_touched < n_ahead (PREPARED_SLABS), memory_order_relaxed);
 }
 
 /* The next is found first. */
@@ -207,48 +249,80 @@ morrow__slabs_init (void)
   morrow__list_init (&spares.whole);
 }
 
-/* To @n slabs from @first on, of which the others are kept.  The lock is not held.  A kernel that does not know this (before 5.14)
+/* To @n slabs from @first on, which are in no list.  The lock is not held.  A kernel that does not know this (before 5.14)
  * refuses, and the pages come as they are touched. */
 static void
 give_memory (MorrowSlab *first,
              gsize       n)
 {
   madvise (morrow__slab_memory (first), n * MORROW_SLAB_SIZE, MADV_POPULATE_WRITE);
+}
+
+/* To @first, and to those behind it. */
+static void
+give_memory_to_run (MorrowSlab *first,
+                    gsize       n)
+{
+  give_memory (first, n);
   if (n == 1)
     return;
 
   g_mutex_lock (&spares.lock);
   keep_run (first + 1, n - 1);
+  tell_whether_wanted ();
   g_mutex_unlock (&spares.lock);
+}
+
+/* With the lock.  Returns: the first of a run that is to be given memory. */
+static MorrowSlab *
+take_run (gsize *ret_n)
+{
+  *ret_n = MAX (1, n_ahead (spares.is_helped ? SHARED_RUN_SLABS : RUN_SLABS));
+  spares.is_helped = FALSE;
+  return take_bare (ret_n);
 }
 
 MorrowSlab *
 morrow__slab_acquire (gboolean populate)
 {
   MorrowSlab *slab;
+  gboolean is_bare;
   gsize n = 1;
 
   g_mutex_lock (&spares.lock);
-  if (!morrow__list_is_empty (&spares.touched))
-    {
-      slab = morrow__slab_at (spares.touched.next);
-      take_touched (slab);
-      populate = FALSE;
-    }
-  else if (!morrow__list_is_empty (&spares.untouched))
-    {
-      slab = take_untouched ();
-    }
+  is_bare = morrow__list_is_empty (&spares.touched);
+  if (!is_bare)
+    slab = take_first_touched ();
   else
-    {
-      n = populate ? CLAMP (spares.n_used / RUN_SHARE, 1, RUN_SLABS) : 1;
-      slab = take_unused (&n);
-    }
+    slab = populate ? take_run (&n) : take_bare (&n);
+  if (populate)
+    tell_whether_wanted ();
   g_mutex_unlock (&spares.lock);
 
-  if (populate)
-    give_memory (slab, n);
+  if (is_bare && populate)
+    give_memory_to_run (slab, n);
   return slab;
+}
+
+void
+morrow__slabs_prepare_one (void)
+{
+  MorrowSlab *slab = NULL;
+  gsize n = 1;
+
+  g_mutex_lock (&spares.lock);
+  if (atomic_load_explicit (&morrow__slabs_are_wanted, memory_order_relaxed))
+    slab = take_bare (&n);
+  g_mutex_unlock (&spares.lock);
+  if (slab == NULL)
+    return;
+
+  give_memory (slab, 1);
+  g_mutex_lock (&spares.lock);
+  keep_touched (slab);
+  spares.is_helped = TRUE;
+  tell_whether_wanted ();
+  g_mutex_unlock (&spares.lock);
 }
 
 void
@@ -274,7 +348,6 @@ morrow__slabs_trim (gsize max_spares)
   g_mutex_lock (&spares.lock);
   while (spares.n_touched > max_spares)
     {
-      MorrowSlab *slab = morrow__slab_at (spares.touched.next);
       Region *whole = find_whole ();
 
       if (whole != NULL && spares.n_touched - max_spares >= region_size (whole))
@@ -282,8 +355,7 @@ morrow__slabs_trim (gsize max_spares)
           give_whole_back (whole);
           continue;
         }
-      take_touched (slab);
-      give_back (slab, 1);
+      give_back (take_first_touched (), 1);
     }
   g_mutex_unlock (&spares.lock);
 }

@@ -12,6 +12,7 @@
 
 #include "config.h"
 
+#include "base/slabs-private.h"
 #include "exec/loop-pool-private.h"
 
 #define WORK_AT_ONCE  8    /* submitted work that a loop takes from the ring in one step */
@@ -211,12 +212,14 @@ steal_half (MorrowLoop *loop, MorrowLoop *victim)
   return n > 0;
 }
 
+/* First it prepares memory, which who makes tasks waits for else: what is to be stolen is more afterwards. */
 gboolean
 morrow__loop_pool_steal (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
   guint first = loop->tick;
 
+  morrow__slabs_prepare ();
   for (guint i = 0; i < self->loops->len; i++)
     {
       MorrowLoop *victim = morrow__loop_pool_at (self, (first + i) % self->loops->len);

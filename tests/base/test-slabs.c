@@ -19,7 +19,10 @@ enum
   FIRST_SLABS = 63,             /* of the first region, where the table of the arena is */
   REGION_SLABS = 64,
   ARENA_SLABS = 511,
-  RUN_SLABS = 16,               /* the longest run */
+  RUN_SLABS = 16,               /* the longest run, */
+  SHARED_RUN_SLABS = 2,         /* and where others prepare slabs */
+  PREPARED_SLABS = 8,           /* at most */
+  RUN_SHARE = 8,                /* one in so many more */
   MANY = 1000                   /* more than an arena has */
 };
 
@@ -216,6 +219,91 @@ START_TEST (slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one)
 }
 END_TEST
 
+/* Returns: the size of the next run that who takes slabs gives memory to. */
+static gsize
+take_until_run (void)
+{
+  gsize populated = advice.populated;
+
+  while (advice.populated == populated)
+    morrow__slab_acquire (TRUE);
+  return (advice.populated - populated) / MORROW_SLAB_SIZE;
+}
+
+static void
+use_many (void)
+{
+  while (take_until_run () < RUN_SLABS)
+    ;
+}
+
+/* Wanted are slabs, and those without memory are some that gave it back. */
+static void
+use_many_and_trim (void)
+{
+  use_many ();
+  morrow__slabs_trim (0);
+  morrow__slab_acquire (TRUE);
+  ck_assert (atomic_load (&morrow__slabs_are_wanted));
+}
+
+START_TEST (slab_that_was_prepared_is_taken_with_its_memory)
+{
+  guint n_populated;
+
+  use_many_and_trim ();
+  n_populated = advice.n_populated;
+  morrow__slabs_prepare ();
+  ck_assert_uint_eq (advice.n_populated, n_populated + 1);
+  morrow__slab_acquire (TRUE);
+  ck_assert_uint_eq (advice.n_populated, n_populated + 1);
+}
+END_TEST
+
+START_TEST (no_more_slabs_are_prepared_than_are_likely_to_be_wanted)
+{
+  gsize populated;
+
+  use_many_and_trim ();
+  populated = advice.populated;
+  for (guint i = 0; i < MANY; i++)
+    morrow__slabs_prepare ();
+  ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
+
+  /* Nobody wants more, after what he lets go of. */
+  morrow__slabs_trim (0);
+  morrow__slabs_prepare ();
+  ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
+}
+END_TEST
+
+START_TEST (nothing_is_prepared_where_few_slabs_were_used)
+{
+  for (guint i = 0; i < RUN_SHARE - 1; i++)
+    morrow__slab_acquire (TRUE);
+  morrow__slabs_prepare ();
+  ck_assert_uint_eq (advice.n_populated, RUN_SHARE - 1);
+
+  morrow__slab_acquire (TRUE);
+  morrow__slabs_prepare ();
+  ck_assert_uint_eq (advice.n_populated, RUN_SHARE + 1);
+}
+END_TEST
+
+START_TEST (who_is_helped_gives_memory_to_fewer_at_once)
+{
+  use_many ();
+  morrow__slabs_prepare ();             /* It has what is left of that run, and is not wanted. */
+  ck_assert_uint_eq (take_until_run (), RUN_SLABS);
+
+  for (guint i = 0; i < RUN_SLABS - 1; i++)
+    morrow__slab_acquire (TRUE);
+  morrow__slabs_prepare ();
+  ck_assert_uint_eq (take_until_run (), SHARED_RUN_SLABS);
+  ck_assert_uint_eq (take_until_run (), RUN_SLABS);
+}
+END_TEST
+
 /* Each slab bears its number, which another taker would overwrite. */
 START_TEST (nobody_else_has_a_slab_that_is_taken)
 {
@@ -240,6 +328,8 @@ START_TEST (nobody_else_has_a_slab_that_is_taken)
           morrow__slab_release (slabs[at], (gsize) g_rand_int_range (rand, 0, MANY / 2));
           slabs[at] = slabs[--n_taken];
         }
+      if (i % 7 == 0)
+        morrow__slabs_prepare ();
       if (i % 1000 == 0)
         morrow__slabs_trim ((gsize) g_rand_int_range (rand, 0, MANY / 2));
     }
@@ -247,7 +337,7 @@ START_TEST (nobody_else_has_a_slab_that_is_taken)
 }
 END_TEST
 
-/* Takes a few, writes to them, sees that nobody else did, and lets go of them, keeping some or none. */
+/* Takes a few, writes to them, sees that nobody else did, and lets go of them, keeping some or none; now and then it prepares one. */
 static gpointer
 take_and_let_go (gpointer data)
 {
@@ -263,6 +353,8 @@ take_and_let_go (gpointer data)
           slabs[i] = morrow__slab_acquire (round % 2);
           *(gpointer *) morrow__slab_memory (slabs[i]) = &slabs[i];
         }
+      if (round % 3 == 0)
+        morrow__slabs_prepare ();
       for (guint i = 0; i < G_N_ELEMENTS (slabs); i++)
         {
           ck_assert_ptr_eq (*(gpointer *) morrow__slab_memory (slabs[i]), &slabs[i]);
@@ -277,6 +369,7 @@ START_TEST (threads_that_take_and_let_go_have_slabs_of_their_own)
   Rendezvous rendezvous;
   GThread *other;
 
+  use_many ();
   rendezvous_init (&rendezvous, 2, N_RACES);
   other = g_thread_new ("other", take_and_let_go, &rendezvous);
   take_and_let_go (&rendezvous);
@@ -302,6 +395,10 @@ slabs_suite (void)
   tcase_add_test (tcase, slabs_that_were_never_used_get_their_memory_in_runs_and_are_taken_in_order);
   tcase_add_test (tcase, what_is_not_wanted_of_a_run_is_given_back);
   tcase_add_test (tcase, slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one);
+  tcase_add_test (tcase, slab_that_was_prepared_is_taken_with_its_memory);
+  tcase_add_test (tcase, no_more_slabs_are_prepared_than_are_likely_to_be_wanted);
+  tcase_add_test (tcase, nothing_is_prepared_where_few_slabs_were_used);
+  tcase_add_test (tcase, who_is_helped_gives_memory_to_fewer_at_once);
   tcase_add_loop_test (tcase, nobody_else_has_a_slab_that_is_taken, 0, 4);
   tcase_add_test (tcase, threads_that_take_and_let_go_have_slabs_of_their_own);
   suite_add_tcase (suite, tcase);

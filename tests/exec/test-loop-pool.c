@@ -6,6 +6,7 @@
 
 #include "base/clock-private.h"
 #include "base/ring-private.h"
+#include "base/slabs-private.h"
 #include "exec/loop-pool-private.h"
 #include "exec/models.h"
 
@@ -274,6 +275,36 @@ START_TEST (neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks)
 
   assert_no_error (error);
   ck_assert (ok);
+}
+END_TEST
+
+static gboolean
+end_at_once (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+/* Slabs are wanted from then on, as long as nobody prepares them. */
+static void
+use_slabs (void)
+{
+  for (guint i = 0; i < 64; i++)
+    morrow__slab_acquire (TRUE);
+  morrow__slabs_trim (0);
+  morrow__slab_acquire (TRUE);
+  ck_assert (atomic_load (&morrow__slabs_are_wanted));
+}
+
+/* It has a turn, or is in one, after each task. */
+START_TEST (loop_with_nothing_of_its_own_to_do_prepares_memory)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+
+  run_scene_on (pool, end_at_once, NULL);
+  use_slabs ();
+  for (guint i = 0; i < 1000 && atomic_load (&morrow__slabs_are_wanted); i++)
+    run_scene_on (pool, end_at_once, NULL);
+  ck_assert (!atomic_load (&morrow__slabs_are_wanted));
 }
 END_TEST
 
@@ -1626,6 +1657,7 @@ loop_pool_suite (void)
   tcase_add_test (stealing, tasks_that_have_not_started_are_stolen_from_a_busy_loop);
   tcase_add_test (stealing, tasks_offered_from_outside_do_not_wait_for_a_busy_loop);
   tcase_add_test (stealing, neither_old_tasks_nor_timers_are_starved_by_a_stream_of_new_tasks);
+  tcase_add_test (stealing, loop_with_nothing_of_its_own_to_do_prepares_memory);
 
   tcase_add_test (order, loop_of_a_pool_starts_its_newest_task_first);
   tcase_add_test (order, few_of_a_tree_are_alive_at_once);
