@@ -12,9 +12,10 @@
 
 G_BEGIN_DECLS
 
-/* A power of two.  Tests make it tiny, to reach the end and the wrap-around in a few steps. */
+/* A power of two: slots of 16 KiB, beside which a first cache has room for what else both sides touch.  Tests make it tiny, to reach
+ * the end and the wrap-around in a few steps. */
 #ifndef MORROW_RING_CAPACITY
-#define MORROW_RING_CAPACITY 1024
+#define MORROW_RING_CAPACITY 512
 #endif
 
 /* What a slot carries, by value: no object is made for it. */
