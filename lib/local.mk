@@ -92,6 +92,7 @@ morrow_sources = \
   lib/exec/task.c \
   lib/exec/await.c \
   lib/exec/cancel.c \
+  lib/exec/message.c \
   lib/exec/cancellable.c \
   lib/exec/home-private.h \
   lib/exec/home.c \

@@ -4,9 +4,8 @@
  * how it works.
  *
  * An object may be freed on another thread than the one that made it.  The memory is not zeroed; it
- * is aligned to 16 bytes; a slab's to 32 or 64 where the size is a multiple of that, and to 8 where it
- * is more than 112 and at most 120, as a sleep's.  The size given to free is the one that was given to
- * alloc: when it is a constant, the compiler chooses the class. */
+ * is aligned to 16 bytes, a slab's to 32 or 64 where the size of the class is a multiple of that.  The size
+ * given to free is the one that was given to alloc: when it is a constant, the compiler chooses the class. */
 
 #pragma once
 
@@ -21,7 +20,7 @@ G_BEGIN_DECLS
 
 enum
 {
-  MORROW_CACHE_N_CLASSES = 11   /* 32, 48, 64, 80, 96, 112, 120, 128, 160, 192, 256 bytes. */
+  MORROW_CACHE_N_CLASSES = 10   /* 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 bytes. */
 };
 
 typedef struct _MorrowCacheItem MorrowCacheItem;
@@ -77,13 +76,11 @@ morrow__cache_class (gsize size)
 {
   if (size <= 32)
     return 0;
-  if (size <= 112)
-    return (guint) (size + 15) / 16 - 2;
   if (size <= 128)
-    return size <= 120 ? 6 : 7;
+    return (guint) (size + 15) / 16 - 2;
   if (size <= 160)
-    return 8;
-  return size <= 192 ? 9 : 10;
+    return 7;
+  return size <= 192 ? 8 : 9;
 }
 
 /* What alloc gives where the bin has one; else NULL.  The size is not more than MORROW_CACHE_MAX_SIZE. */

@@ -106,7 +106,7 @@ static __thread Thread this_thread __attribute__ ((tls_model ("initial-exec")));
 static __thread ThreadState thread_state __attribute__ ((tls_model ("initial-exec")));
 
 static const guint16 class_sizes[MORROW_CACHE_N_CLASSES] =
-  { 32, 48, 64, 80, 96, 112, 120, 128, 160, 192, 256 };
+  { 32, 48, 64, 80, 96, 112, 128, 160, 192, 256 };
 
 static Depot depots[MORROW_CACHE_N_CLASSES];
 

@@ -310,8 +310,8 @@ subscribe_first (MorrowCombine *self, gsize limit)
     {
       MorrowFuture *child = self->children[i];
 
-      if (child->ops->put_off != NULL)
-        child->ops->put_off (child);
+      if (morrow__future_get_ops (child)->put_off != NULL)
+        morrow__future_get_ops (child)->put_off (child);
     }
   for (gsize i = 0; i < limit; i++)
     subscribe_next (self);
@@ -376,7 +376,7 @@ combine_cancel (MorrowFuture *future, const char *message)
 
       if (child == NULL)
         walk = walk_out (walk, &accepted);
-      else if (child->ops->cancel != combine_cancel)
+      else if (morrow__future_get_ops (child)->cancel != combine_cancel)
         walk->accepted |= morrow_future_cancel_with_message (child, message);
       else if (!morrow__future_is_settled (child))
         walk = walk_in (walk, (MorrowCombine *) child, message);
@@ -415,7 +415,7 @@ combine_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *aw
 
 #define COMBINE_OPS(name) { .kind = name, .cancel = combine_cancel, .free_kind = combine_free, .visit_awaited = combine_visit_awaited }
 
-static const MorrowFutureOps combine_ops[] = {
+static MorrowFutureOps combine_ops[] = {
   [MORROW_COMBINE_GATHER] = COMBINE_OPS ("gather"),
   [MORROW_COMBINE_GATHER_RETURN_ERRORS] = COMBINE_OPS ("gather"),
   [MORROW_COMBINE_ALL] = COMBINE_OPS ("all"),

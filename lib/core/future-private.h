@@ -63,10 +63,12 @@ void morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future);
 
 #define MORROW_OBSERVER(func) { .waiter.notify = morrow__observer_notify, .settled = (func) }
 
-/* What a kind of future does, and is. Every function but free_kind may be NULL. */
+/* What a kind of future does, and is: the class of its instances, as GObject has it, for which all kinds are one type. Every function
+ * but free_kind may be NULL. */
 struct _MorrowFutureOps
 {
-  const char *kind;   /* for reports: "task", "promise" ... */
+  GTypeClass  klass;  /* any thread; the type is set by morrow__future_prepare_ops (), before the first of the kind is made */
+  const char *kind;   /* immutable, as are the rest. For reports: "task", "promise" ... */
 
   /* Any thread, the future not settled when last looked at: what a cancel means. NULL: it settles as cancelled. */
   gboolean (*cancel)       (MorrowFuture *self, const char *message);
@@ -115,11 +117,10 @@ struct _MorrowFutureOps
 
 struct _MorrowFuture
 {
-  GTypeInstance           instance;  /* immutable */
+  GTypeInstance           instance;  /* immutable; its class is the kind's MorrowFutureOps */
   atomic_uint             ref_count; /* any thread; R1 */
   atomic_uint             aux;       /* MORROW__NAMED and MORROW__LAZY, and below them the kind's own */
   atomic_uintptr_t        word;      /* any thread; see "The state word" */
-  const MorrowFutureOps  *ops;       /* immutable */
   const char             *site;      /* where it was made; replaced by morrow_future_set_name () */
   union
   {
@@ -136,7 +137,7 @@ struct _MorrowFuture
   } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
 };
 
-G_STATIC_ASSERT (sizeof (MorrowFuture) == 64 || GLIB_SIZEOF_VOID_P != 8);
+G_STATIC_ASSERT (sizeof (MorrowFuture) == 56 || GLIB_SIZEOF_VOID_P != 8);
 G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUCT_OFFSET (MorrowFuture, outcome.error) &&
                  sizeof (GType) == sizeof (GError *));
 
@@ -222,12 +223,18 @@ morrow__future_is_lazy (MorrowFuture *self)
   return (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__LAZY) != 0;
 }
 
+static inline const MorrowFutureOps *
+morrow__future_get_ops (MorrowFuture *self)
+{
+  return (const MorrowFutureOps *) self->instance.g_class;
+}
+
 /* Starts what is lazy. */
 static inline void
 morrow__future_start (MorrowFuture *self, MorrowExecutor *executor)
 {
   if (morrow__future_is_lazy (self))
-    self->ops->start (self, executor);
+    morrow__future_get_ops (self)->start (self, executor);
 }
 
 /* Whether to start it takes no call, nor to get its site. */
@@ -273,7 +280,7 @@ static inline gboolean
 morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 {
   if (morrow__future_is_lazy (self))
-    self->ops->start (self, morrow__executor_current);   /* which is looked at only here */
+    morrow__future_get_ops (self)->start (self, morrow__executor_current);   /* which is looked at only here */
   return morrow__future_push_waiter (self, waiter);
 }
 
@@ -303,7 +310,7 @@ static inline void
 morrow__future_unref (MorrowFuture *self)
 {
   if (morrow__future_drop (self))
-    self->ops->free_kind (self);
+    morrow__future_get_ops (self)->free_kind (self);
 }
 
 /* Whether there is no name, nothing that the kind says by @bits of aux, and no outcome that is to be released: the value types up
@@ -390,51 +397,48 @@ morrow__future_resolve_move (MorrowFuture *self, GValue *value)
   return TRUE;
 }
 
-extern G_GNUC_INTERNAL _Atomic (GTypeClass *) morrow__future_class;   /* any thread; written once, by make_class () */
+void morrow__future_prepare_ops (MorrowFutureOps *ops);
 
-GTypeClass *morrow__future_make_class (void);
-
-/* NULL before the first future has been made. */
-static inline GTypeClass *
-morrow__future_peek_class (void)
+/* FALSE before the first future of the kind is made. */
+static inline gboolean
+morrow__future_ops_are_ready (MorrowFutureOps *ops)
 {
-  return atomic_load_explicit (&morrow__future_class, memory_order_acquire);   /* pairs with the release in register_type () */
+  return __atomic_load_n (&ops->klass.g_type, __ATOMIC_ACQUIRE) != 0;   /* pairs with the release in morrow__future_prepare_ops () */
 }
 
-static inline GTypeClass *
-morrow__future_get_class (void)
-{
-  GTypeClass *klass = morrow__future_peek_class ();
-
-  return morrow__likely (klass != NULL) ? klass : morrow__future_make_class ();
-}
-
-/* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. @klass is that of all futures. */
+/* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. @ops are ready. */
 static inline void
-morrow__future_init_with (MorrowFuture *self, GTypeClass *klass, const MorrowFutureOps *ops, const char *site, guint ref_count,
-                          guint aux)
+morrow__future_init_with (MorrowFuture *self, MorrowFutureOps *ops, const char *site, guint ref_count, guint aux)
 {
-  self->instance.g_class = klass;
+  self->instance.g_class = &ops->klass;
   atomic_init (&self->ref_count, ref_count);
   atomic_init (&self->aux, aux);
   atomic_init (&self->word, 0);
-  self->ops = ops;
   self->site = site;
   self->outcome.value.g_type = 0;
 }
 
-/* For who makes many: memory of @size, and the class, where neither takes a call; else NULL. What is made without a call needs nothing
- * to be kept across it. */
+/* Memory of @size, of at most MORROW_CACHE_MAX_SIZE, for one of which @ops are ready then. */
 static inline gpointer
-morrow__future_take (gsize size, GTypeClass **ret_klass)
+morrow__future_alloc (gsize size, MorrowFutureOps *ops)
 {
-  *ret_klass = morrow__future_peek_class ();
-  return morrow__likely (*ret_klass != NULL) ? morrow__cache_take (size) : NULL;
+  if (morrow__unlikely (!morrow__future_ops_are_ready (ops)))
+    morrow__future_prepare_ops (ops);
+  return morrow__cache_alloc (size);
 }
 
-/* Gives one reference. */
-static inline void
-morrow__future_init (MorrowFuture *self, const MorrowFutureOps *ops, const char *site)
+/* For who makes many: the same, where it takes no call; else NULL. What is made without a call needs nothing to be kept across it. */
+static inline gpointer
+morrow__future_take (gsize size, MorrowFutureOps *ops)
 {
-  morrow__future_init_with (self, morrow__future_get_class (), ops, site, 1, 0);
+  return morrow__likely (morrow__future_ops_are_ready (ops)) ? morrow__cache_take (size) : NULL;
+}
+
+/* For who has the memory. Gives one reference. */
+static inline void
+morrow__future_init (MorrowFuture *self, MorrowFutureOps *ops, const char *site)
+{
+  if (morrow__unlikely (!morrow__future_ops_are_ready (ops)))
+    morrow__future_prepare_ops (ops);
+  morrow__future_init_with (self, ops, site, 1, 0);
 }

@@ -37,8 +37,6 @@ G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, word) == G_STRUCT_OFFSET (Morrow
 G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value) == G_STRUCT_OFFSET (MorrowFutureFace, value));
 G_STATIC_ASSERT (MORROW__STATE_MASK == (MORROW__SETTLED | MORROW__REJECTED) && MORROW__STATE_RESOLVED == MORROW__SETTLED);
 
-_Atomic (GTypeClass *) morrow__future_class;
-
 /* --- the type ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -110,9 +108,6 @@ register_type (void)
 
   future_type = g_type_register_fundamental (g_type_fundamental_next (), g_intern_static_string ("MorrowFuture"), &info,
                                              &fundamental, G_TYPE_FLAG_ABSTRACT);
-
-  /* Release: pairs with the acquire in morrow__future_peek_class (). */
-  atomic_store_explicit (&morrow__future_class, g_type_class_ref (future_type), memory_order_release);
 }
 
 GType
@@ -124,11 +119,12 @@ morrow_future_get_type (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-GTypeClass *
-morrow__future_make_class (void)
+/* Several threads may be the first; they write the same. */
+void
+morrow__future_prepare_ops (MorrowFutureOps *ops)
 {
-  pthread_once (&register_once, register_type);
-  return atomic_load_explicit (&morrow__future_class, memory_order_acquire);
+  /* Release: pairs with the acquire in morrow__future_ops_are_ready (). */
+  __atomic_store_n (&ops->klass.g_type, morrow_future_get_type (), __ATOMIC_RELEASE);
 }
 
 /* Releases what every future holds, and the memory. */
@@ -159,7 +155,7 @@ plain_free (MorrowFuture *self)
   morrow__future_free (self, sizeof (MorrowFuture));
 }
 
-static const MorrowFutureOps plain_ops = { .kind = "future", .free_kind = plain_free };
+static MorrowFutureOps plain_ops = { .kind = "future", .free_kind = plain_free };
 
 MorrowFuture *
 morrow__future_new_plain (const char *site)
@@ -321,7 +317,7 @@ is_wanted_by_other (MorrowFuture *self, MorrowWaiter *newest, MorrowWaiter *wait
         return TRUE;
     }
 
-  return self->ops->is_wanted != NULL && self->ops->is_wanted (self);
+  return morrow__future_get_ops (self)->is_wanted != NULL && morrow__future_get_ops (self)->is_wanted (self);
 }
 
 gboolean
@@ -551,12 +547,12 @@ morrow_future_cancel_with_message (MorrowFuture *self, const gchar *message)
   if (morrow__future_is_settled (self))
     return FALSE;
 
-  if (morrow__seldom (self->ops->cancel_holds))
-    return self->ops->cancel (self, message);
+  if (morrow__seldom (morrow__future_get_ops (self)->cancel_holds))
+    return morrow__future_get_ops (self)->cancel (self, message);
 
   morrow__future_ref (self);
-  if (self->ops->cancel != NULL)
-    accepted = self->ops->cancel (self, message);
+  if (morrow__future_get_ops (self)->cancel != NULL)
+    accepted = morrow__future_get_ops (self)->cancel (self, message);
   else
     accepted = morrow__future_settle_cancelled (self, message);
   morrow__future_unref (self);

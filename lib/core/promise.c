@@ -46,15 +46,15 @@ promise_free (MorrowFuture *self)
   morrow__future_free (self, sizeof (MorrowFuture));
 }
 
-static const MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = promise_free };
+static MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = promise_free };
 
 /* Where morrow__future_take () gives nothing. */
 static G_GNUC_NO_INLINE MorrowPromise *
 new_with_calls (const char *site)
 {
-  MorrowFuture *future = morrow__cache_alloc (sizeof (MorrowFuture));
+  MorrowFuture *future = morrow__future_alloc (sizeof (MorrowFuture), &promise_ops);
 
-  morrow__future_init_with (future, morrow__future_get_class (), &promise_ops, site, 1, 1);
+  morrow__future_init_with (future, &promise_ops, site, 1, 1);
   return (MorrowPromise *) future;
 }
 
@@ -69,13 +69,12 @@ new_with_calls (const char *site)
 MorrowPromise *
 morrow_promise_new_at (const gchar *site)
 {
-  GTypeClass *klass;
-  MorrowFuture *future = morrow__future_take (sizeof (MorrowFuture), &klass);
+  MorrowFuture *future = morrow__future_take (sizeof (MorrowFuture), &promise_ops);
 
   if (morrow__unlikely (future == NULL))
     return new_with_calls (site);
 
-  morrow__future_init_with (future, klass, &promise_ops, site, 1, 1);
+  morrow__future_init_with (future, &promise_ops, site, 1, 1);
   return (MorrowPromise *) future;
 }
 

@@ -57,7 +57,7 @@ shield_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awa
   return visit (((Shield *) future)->inner, data);
 }
 
-static const MorrowFutureOps shield_ops = {
+static MorrowFutureOps shield_ops = {
   .kind = "shield",
   .cancel = shield_cancel,
   .free_kind = shield_free,
@@ -67,7 +67,7 @@ static const MorrowFutureOps shield_ops = {
 gboolean
 morrow__future_is_shield (MorrowFuture *self)
 {
-  return self->ops == &shield_ops;
+  return morrow__future_get_ops (self) == &shield_ops;
 }
 
 /**
@@ -99,8 +99,8 @@ morrow_shield (MorrowFuture *future)
   self->inner = future;
   self->waiter.notify = shield_notify;
 
-  if (future->ops->protect != NULL)
-    future->ops->protect (future);
+  if (morrow__future_get_ops (future)->protect != NULL)
+    morrow__future_get_ops (future)->protect (future);
   morrow__future_ref (&self->future);
   if (!morrow__future_subscribe (future, &self->waiter))
     shield_notify (&self->waiter, future);

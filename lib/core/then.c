@@ -28,6 +28,7 @@ typedef enum
 typedef struct
 {
   MorrowFuture       future;
+  ThenFlags          flags;      /* immutable */
   union
   {
     MorrowWaiter     waiter;     /* the source's, while waiting */
@@ -38,7 +39,6 @@ typedef struct
   MorrowContinueFunc func;       /* immutable, as are the rest */
   gpointer           data;
   GDestroyNotify     data_free;
-  ThenFlags          flags;
 } Then;
 
 static void
@@ -191,7 +191,7 @@ then_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *await
   return answer;
 }
 
-static const MorrowFutureOps then_ops = {
+static MorrowFutureOps then_ops = {
   .kind = "callback",
   .cancel = then_cancel,
   .free_kind = then_free,
@@ -199,11 +199,11 @@ static const MorrowFutureOps then_ops = {
 };
 
 static inline __attribute__ ((always_inline)) void
-then_init (Then *self, GTypeClass *klass, const char *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
+then_init (Then *self, const char *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
            gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
   /* The references are the caller's, and the list's. */
-  morrow__future_init_with (&self->future, klass, &then_ops, site, 2, 0);
+  morrow__future_init_with (&self->future, &then_ops, site, 2, 0);
   self->waiter.notify = then_notify;
   self->source = morrow__future_ref (source);
   self->executor = executor;
@@ -217,9 +217,9 @@ then_init (Then *self, GTypeClass *klass, const char *site, MorrowExecutor *exec
 static G_GNUC_NO_INLINE MorrowFuture *
 then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
-  Then *self = morrow__cache_alloc (sizeof (Then));
+  Then *self = morrow__future_alloc (sizeof (Then), &then_ops);
 
-  then_init (self, morrow__future_get_class (), morrow__future_get_site (source), morrow__executor_hold_for_callback (), source, func,
+  then_init (self, morrow__future_get_site (source), morrow__executor_hold_for_callback (), source, func,
              data, data_free, flags);
   if (!morrow__future_subscribe (source, &self->waiter))
     then_notify (&self->waiter, source);
@@ -240,15 +240,14 @@ static G_GNUC_NO_INLINE MorrowFuture *
 then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
   MorrowExecutor *executor = morrow__executor_current;
-  GTypeClass *klass;
   Then *self;
 
   if (morrow__seldom (executor == NULL || !morrow__future_is_plain (source)) ||
-      morrow__unlikely ((self = morrow__future_take (sizeof (Then), &klass)) == NULL))
+      morrow__unlikely ((self = morrow__future_take (sizeof (Then), &then_ops)) == NULL))
     return then_new_with_calls (source, func, data, data_free, flags);
 
   morrow__executor_hold (executor);
-  then_init (self, klass, source->site, executor, source, func, data, data_free, flags);
+  then_init (self, source->site, executor, source, func, data, data_free, flags);
   return morrow__likely (morrow__future_push_free (source, &self->waiter)) ? &self->future : then_push_busy (self);
 }
 

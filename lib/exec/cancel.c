@@ -59,30 +59,6 @@ is_swept_elsewhere (MorrowTask *self, MorrowHome *home)
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
-static void
-set_message (MorrowTask *self, const char *message)
-{
-  /* Relaxed: for who frees the task, which this thread's reference keeps until then (R1). */
-  if (message != NULL)
-    atomic_fetch_or_explicit (&self->future.aux, MORROW_TASK_HAS_MESSAGE, memory_order_relaxed);
-
-  /* Acquire and release: pairs with itself and with the other exchanges here, since the string goes from one thread to
-   * another. */
-  g_free (atomic_exchange_explicit (&self->cancel_message, g_strdup (message), memory_order_acq_rel));
-}
-
-/* Gives a message back that was taken, unless another has come. */
-static void
-return_message (MorrowTask *self, char *message)
-{
-  char *none = NULL;
-
-  /* Acquire and release: as in set_message (). */
-  if (message != NULL &&
-      !atomic_compare_exchange_strong_explicit (&self->cancel_message, &none, message, memory_order_acq_rel, memory_order_relaxed))
-    g_free (message);
-}
-
 /* Nobody has started the coroutine: then nobody will. */
 static gboolean
 cancel_lazy (MorrowTask *self, const char *message)
@@ -162,7 +138,7 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (morrow__unlikely (is_swept_elsewhere (self, morrow__task_get_home (self))))
     return TRUE;
 
-  set_message (self, message);
+  g_free (morrow__task_swap_message (self, g_strdup (message)));
   leave_number (self);
 
   /* Sequentially consistent: T1, pairs with the look at PENDING that follows morrow__task_set_home (). */
@@ -281,7 +257,7 @@ morrow__task_take_request (MorrowTask *self, GError **error)
     return FALSE;                       /* withdrawn meanwhile */
 
   cancel_linked (self, cancel);
-  message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
+  message = morrow__task_swap_message (self, NULL);
   g_propagate_error (error, morrow__cancelled_error (message));
   return TRUE;
 }
@@ -346,8 +322,7 @@ goes_round (MorrowTask *self)
 static void
 pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
 {
-  /* Acquire: pairs with set_message (). */
-  g_autofree char *message = atomic_exchange_explicit (&self->cancel_message, NULL, memory_order_acquire);
+  g_autofree char *message = morrow__task_swap_message (self, NULL);
 
   /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the caller's load has acquired what
    * came with it. */
@@ -364,7 +339,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->n_passed_on++;
   if (!morrow_future_cancel_with_message (awaited, message))
     {
-      return_message (self, g_steal_pointer (&message));
+      morrow__task_return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
       self->future.outcome.pending.passed_on = 0;
     }
@@ -449,9 +424,9 @@ morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator)
   *n_inherited = cancel / MORROW__CANCEL_ONE;
 
   cancel_linked (creator, cancel);
-  message = atomic_exchange_explicit (&creator->cancel_message, NULL, memory_order_acquire);   /* pairs with set_message () */
+  message = morrow__task_swap_message (creator, NULL);
   morrow_future_cancel_with_message (&self->future, message);
-  return_message (creator, message);
+  morrow__task_return_message (creator, message);
   return TRUE;
 }
 

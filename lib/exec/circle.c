@@ -88,7 +88,7 @@ awaits_waiter (MorrowTask *task)
   MorrowFuture *awaited = morrow__task_get_awaited (task);
 
   return awaited != NULL && task->interruption == MORROW_NOT_INTERRUPTED &&
-         (morrow__future_is_task (awaited) || awaited->ops->visit_awaited != NULL);
+         (morrow__future_is_task (awaited) || morrow__future_get_ops (awaited)->visit_awaited != NULL);
 }
 
 /* Whether @home is that of a peer at rest. It may be anybody's, who may be gone. */

@@ -34,10 +34,10 @@ visit (MorrowSearch *self, MorrowFuture *future)
     {
       if (morrow__future_is_task (future))
         hopeless = visit_task (self, (MorrowTask *) future);
-      else if (future->ops->visit_awaited != NULL)
-        hopeless = future->ops->visit_awaited (future, morrow__search_awaited, self);
+      else if (morrow__future_get_ops (future)->visit_awaited != NULL)
+        hopeless = morrow__future_get_ops (future)->visit_awaited (future, morrow__search_awaited, self);
       else
-        hopeless = self->unknown && !future->ops->settles_itself;
+        hopeless = self->unknown && !morrow__future_get_ops (future)->settles_itself;
     }
   self->depth--;
   return hopeless;

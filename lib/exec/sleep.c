@@ -112,8 +112,8 @@ sleep_cancel (MorrowFuture *future, const char *message)
   return cancel_there (self, message);
 }
 
-static const MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .cancel_holds = TRUE, .free_kind = sleep_free,
-                                           .settles_itself = TRUE };
+static MorrowFutureOps sleep_ops = { .kind = "sleep", .cancel = sleep_cancel, .cancel_holds = TRUE, .free_kind = sleep_free,
+                                     .settles_itself = TRUE };
 
 /* A sleep on its way to the loop, from a thread that has none. */
 typedef struct
@@ -160,9 +160,9 @@ set_there (Sleep *self, gint64 deadline)
 static inline Sleep *
 sleep_new (MorrowLoop *loop, guint n_refs)
 {
-  Sleep *self = morrow__cache_alloc (sizeof (Sleep));
+  Sleep *self = morrow__future_alloc (sizeof (Sleep), &sleep_ops);
 
-  morrow__future_init_with (&self->future, morrow__future_get_class (), &sleep_ops, NULL, n_refs, 0);
+  morrow__future_init_with (&self->future, &sleep_ops, NULL, n_refs, 0);
   self->loop = loop;
   return self;
 }

@@ -32,8 +32,8 @@
  *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
  *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
  *
- * TWO CACHE LINES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same
- * time lies in the same place.
+ * LESS THAN TWO CACHE LINES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same
+ * time lies in the same place, and what few have beside them.
  *   The body is what is run. Whoever has claimed the task takes it onto his own stack before he says STARTED or IN_PLACE, and
  *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
  *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
@@ -80,7 +80,7 @@ typedef enum
 
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
-/* In a task's aux: cancel_message may be set. */
+/* In a task's aux: a message of a request to cancel is kept for it (message.c). */
 #define MORROW_TASK_HAS_MESSAGE   1u
 
 /* What a task is to run; immutable. */
@@ -101,12 +101,27 @@ typedef struct
 struct _MorrowTask
 {
   MorrowFuture             future;          /* while it is pending, its outcome holds what it has no use for afterwards */
+  guint                    id;              /* immutable: what it is called if nobody named it */
+  _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
+  guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
+  guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
+  guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
+  guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
 
+  /* What a switch touches. */
   union
   {
     MorrowJob              job;             /* a loop's, while queued to start or to go on; MorrowInline's, while queued to start */
     MorrowWaiter           waiter;          /* the awaited future's, while parked */
     MorrowList             link;            /* while POOLED: in the pool's queue, under its lock */
+  };
+  atomic_uint              cancel;          /* any thread: see "Cancelling" */
+  union
+  {
+    guint                  stack_kib;       /* before it starts: the size of its stack, 0 for the default */
+    atomic_uint            pool_number;     /* while POOLED: where. Relaxed, as who reads it may be too late */
+    atomic_uint            request;         /* once STARTED: any thread, relaxed: the number of a request from another thread, which
+                                               it has not looked at; 0 when it has none yet */
   };
   union
   {
@@ -115,8 +130,9 @@ struct _MorrowTask
     {
       union
       {
-        MorrowHome        *home;            /* once STARTED: immutable; see T1 */
-        MorrowTask        *host;            /* once IN_PLACE: immutable; borrowed (T2) */
+        MorrowFiber       *fiber;           /* the home's thread: its stack, on a loop */
+        MorrowTask        *creator;         /* the home's thread: on a thread, the task below it on the stack, which goes on when
+                                               it has ended, or NULL; borrowed */
       };
       union
       {
@@ -126,37 +142,21 @@ struct _MorrowTask
       };
       union
       {
-        MorrowFiber       *fiber;           /* the home's thread: its stack, on a loop */
-        MorrowTask        *creator;         /* the home's thread: on a thread, the task below it on the stack, which goes on when
-                                               it has ended, or NULL; borrowed */
+        MorrowHome        *home;            /* once STARTED: immutable; see T1 */
+        MorrowTask        *host;            /* once IN_PLACE: immutable; borrowed (T2) */
       };
     };
   };
-  _Atomic (char *)         cancel_message;  /* any thread, by exchange; owned; see MORROW_TASK_HAS_MESSAGE */
-  atomic_uint              cancel;          /* any thread: see "Cancelling" */
-  guint                    id;              /* immutable: what it is called if nobody named it */
-  union
-  {
-    guint                  stack_kib;       /* before it starts: the size of its stack, 0 for the default */
-    atomic_uint            pool_number;     /* while POOLED: where. Relaxed, as who reads it may be too late */
-    atomic_uint            request;         /* once STARTED: any thread, relaxed: the number of a request from another thread, which
-                                               it has not looked at; 0 when it has none yet */
-  };
-  _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
-  guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
-  guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
-  guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
 };
 
-G_STATIC_ASSERT (sizeof (MorrowTask) == 128 || GLIB_SIZEOF_VOID_P != 8);
+G_STATIC_ASSERT (sizeof (MorrowTask) == 112 || GLIB_SIZEOF_VOID_P != 8);
 
-extern G_GNUC_INTERNAL const MorrowFutureOps morrow__task_ops;
+extern G_GNUC_INTERNAL MorrowFutureOps morrow__task_ops;
 
 static inline gboolean
 morrow__future_is_task (MorrowFuture *self)
 {
-  return self->ops == &morrow__task_ops;
+  return morrow__future_get_ops (self) == &morrow__task_ops;
 }
 
 /* Starting. Who calls run_in_place has claimed it. */
@@ -184,6 +184,11 @@ void     morrow__task_put_off         (MorrowFuture *future);
 void     morrow__task_inherit_spared  (MorrowTask *self, MorrowExecutor *executor);
 gboolean morrow__task_interrupt       (MorrowTask *self, MorrowInterruption why);
 void     morrow__cancellable_cancel   (MorrowFuture *future);
+
+/* message.c, from any thread: the message of a request that @self has not been given. swap gives the one before; each takes @message,
+ * which may be NULL. */
+char    *morrow__task_swap_message    (MorrowTask *self, char *message);
+void     morrow__task_return_message  (MorrowTask *self, char *message);
 
 /* The compare-and-swap of the diagram. */
 static inline gboolean

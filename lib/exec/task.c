@@ -81,8 +81,7 @@ free_rest (MorrowTask *self)
       return;
     }
 
-  if (atomic_load_explicit (&future->aux, memory_order_relaxed) & MORROW_TASK_HAS_MESSAGE)
-    g_free (atomic_load_explicit (&self->cancel_message, memory_order_relaxed));
+  g_free (morrow__task_swap_message (self, NULL));
   morrow__future_free (future, sizeof (MorrowTask));
 }
 
@@ -99,14 +98,13 @@ task_free (MorrowFuture *future)
 /* A coroutine; or one that starts at once, as if claim_for_executor () had claimed it: nobody else has seen it. Always inline: gcc
  * finds it too long for those that call it. */
 static inline __attribute__ ((always_inline)) void
-task_init (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const char *func_name, const char *site, gboolean starts)
+task_init (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, const char *site, gboolean starts)
 {
-  morrow__future_init_with (&self->future, klass, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
+  morrow__future_init_with (&self->future, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
   self->body = *body;
   self->future.outcome.pending.func_name = func_name;
   atomic_init (&self->state, starts ? MORROW_TASK_QUEUED : MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
-  atomic_init (&self->cancel_message, NULL);
   self->id = take_id ();
   self->stack_kib = 0;
   self->paused = FALSE;
@@ -134,8 +132,8 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
 
   g_return_val_if_fail (func != NULL, NULL);
 
-  self = morrow__cache_alloc (sizeof (MorrowTask));
-  task_init (self, morrow__future_get_class (), &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site, FALSE);
+  self = morrow__future_alloc (sizeof (MorrowTask), &morrow__task_ops);
+  task_init (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site, FALSE);
   return &self->future;
 }
 
@@ -192,7 +190,7 @@ morrow_future_dup_name (MorrowFuture *self)
     return g_strdup (self->site);
   if (morrow__future_is_task (self))
     return g_strdup_printf ("Task-%u", ((MorrowTask *) self)->id);
-  return g_strdup (self->ops->kind);
+  return g_strdup (morrow__future_get_ops (self)->kind);
 }
 
 /* --- starting ---------------------------------------------------------------------------------------------------- */
@@ -307,19 +305,19 @@ morrow_create_task (MorrowFuture *coroutine)
 
 /* Made and started in one step: @self is the task's memory. */
 static inline __attribute__ ((always_inline)) MorrowFuture *
-spawn_in (MorrowTask *self, GTypeClass *klass, const MorrowTaskBody *body, const char *func_name, const char *site)
+spawn_in (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, const char *site)
 {
-  task_init (self, klass, body, func_name, site, TRUE);
+  task_init (self, body, func_name, site, TRUE);
   start_claimed (self, morrow__executor_current);
   return &self->future;
 }
 
-/* Where morrow__future_take () gives nothing: memory, or the class, takes a call. It is a function of its own so that the usual way keeps
+/* Where morrow__future_take () gives nothing. It is a function of its own so that the usual way keeps
  * nothing for its sake. */
 static G_GNUC_NO_INLINE MorrowFuture *
 spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
 {
-  return spawn_in (morrow__cache_alloc (sizeof (MorrowTask)), morrow__future_get_class (),
+  return spawn_in (morrow__future_alloc (sizeof (MorrowTask), &morrow__task_ops),
                    &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
 }
 
@@ -338,16 +336,15 @@ spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_f
 MorrowFuture *
 morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
 {
-  GTypeClass *klass;
   MorrowTask *self;
 
   g_return_val_if_fail (func != NULL, NULL);
 
-  self = morrow__future_take (sizeof (MorrowTask), &klass);
+  self = morrow__future_take (sizeof (MorrowTask), &morrow__task_ops);
   if (morrow__unlikely (self == NULL))
     return spawn_with_calls (func, data, data_free, func_name, site);
 
-  return spawn_in (self, klass, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
+  return spawn_in (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
 }
 
 /**
@@ -450,7 +447,7 @@ task_is_wanted (MorrowFuture *future)
   return state == MORROW_TASK_PLACING || state == MORROW_TASK_IN_PLACE;
 }
 
-const MorrowFutureOps morrow__task_ops = {
+MorrowFutureOps morrow__task_ops = {
   .kind = "task",
   .cancel = morrow__task_cancel,
   .start = task_start,

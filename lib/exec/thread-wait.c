@@ -77,8 +77,8 @@ run_awaited (MorrowThreadPool *self, MorrowFuture *awaited)
 
       if (morrow__future_is_task (future))
         did |= run_on_top (self, (MorrowTask *) future);
-      else if (!morrow__future_is_settled (future) && future->ops->visit_awaited != NULL)
-        future->ops->visit_awaited (future, add_awaited, all);
+      else if (!morrow__future_is_settled (future) && morrow__future_get_ops (future)->visit_awaited != NULL)
+        morrow__future_get_ops (future)->visit_awaited (future, add_awaited, all);
     }
   return did;
 }

@@ -140,7 +140,7 @@ work_start (MorrowFuture *future, MorrowExecutor *executor)
   morrow_future_unref (future);
 }
 
-static const MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free_kind = work_free, .settles_itself = TRUE };
+static MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free_kind = work_free, .settles_itself = TRUE };
 
 /**
  * morrow_to_thread_at: (skip)

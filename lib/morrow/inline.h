@@ -18,7 +18,7 @@ typedef struct
   GTypeInstance instance;
   guint         counts[2];
   gsize         state;
-  gpointer      about[2];
+  gpointer      site;
   GValue        value;
 } MorrowFutureFace;
 

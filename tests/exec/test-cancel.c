@@ -569,6 +569,33 @@ SCENE (can_11_message_of_a_request_taken_back_is_forgotten)
   return TRUE;
 }
 
+/* Whether they are given it or not: a leak says so otherwise. */
+SCENE (can_11_each_task_has_its_own_message)
+{
+  static const char *const messages[] = { "one", "two", "three" };
+  Stage stages[G_N_ELEMENTS (messages)], unasked;
+
+  stage_init (&unasked, await_stage);
+  for (guint i = 0; i < G_N_ELEMENTS (stages); i++)
+    {
+      stage_init (&stages[i], await_stage);
+      morrow_future_cancel_with_message (stages[i].task, messages[i]);
+    }
+  morrow_future_cancel_with_message (unasked.task, "withdrawn");
+  morrow_future_uncancel (unasked.task);
+
+  for (guint i = 0; i < G_N_ELEMENTS (stages); i++)
+    {
+      await_cancelled (stages[i].task);
+      ck_assert_str_eq (morrow_future_get_error (stages[i].task)->message, messages[i]);
+      stage_clear (&stages[i]);
+    }
+  morrow_promise_resolve (unasked.promise);
+  await_ok (unasked.task);
+  stage_clear (&unasked);
+  return TRUE;
+}
+
 /* --- ending as cancelled ----------------------------------------------------------------------- */
 
 static gboolean
@@ -986,6 +1013,7 @@ cancel_suite (void)
   tcase_add_test (message, can_11_message_of_a_cancel_before_the_first_step);
   tcase_add_test (message, can_11_last_message_counts);
   tcase_add_test (message, can_11_message_of_a_request_taken_back_is_forgotten);
+  tcase_add_test (message, can_11_each_task_has_its_own_message);
 
   tcase_add_test (back, can_15_taking_back_counts_down_to_zero);
   tcase_add_test (back, can_16_taken_back_before_delivery_it_has_no_effect);

@@ -567,7 +567,7 @@ free_looked_at (MorrowFuture *self)
 static MorrowFuture *
 new_looked_at (void)
 {
-  static const MorrowFutureOps ops = { .kind = "looked at", .free_kind = free_looked_at, .visit_awaited = settle_meanwhile };
+  static MorrowFutureOps ops = { .kind = "looked at", .free_kind = free_looked_at, .visit_awaited = settle_meanwhile };
   MorrowFuture *self = morrow__cache_alloc (sizeof (MorrowFuture));
 
   morrow__future_init (self, &ops, NULL);

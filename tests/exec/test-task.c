@@ -422,6 +422,37 @@ SCENE (tsk_07_future_returned_is_the_value_and_not_awaited)
   return TRUE;
 }
 
+static gboolean
+end_well (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
+go_on (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+SCENE (future_of_any_kind_is_of_one_type)
+{
+  g_autoptr (MorrowPromise) promise = morrow_promise_new ();
+  MorrowFuture *promised = morrow_promise_get_future (promise);
+  MorrowFuture *futures[] = { promised, morrow_future_new_resolved (NULL), morrow_sleep (0), morrow_coroutine (end_well, NULL, NULL),
+                              morrow_future_then (promised, go_on, NULL, NULL), morrow_shield (morrow_future_ref (promised)),
+                              morrow_gather (morrow_future_ref (promised), NULL), morrow_to_thread (end_well, NULL, NULL) };
+
+  morrow_promise_resolve (promise);
+  for (guint i = 0; i < G_N_ELEMENTS (futures); i++)
+    {
+      ck_assert (MORROW_IS_FUTURE (futures[i]));
+      ck_assert_uint_eq (G_TYPE_FROM_INSTANCE (futures[i]), MORROW_TYPE_FUTURE);
+      if (!morrow_await (futures[i], error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 SCENE (tsk_09_pending_task_that_nobody_holds_goes_on)
 {
   MorrowPromise *promise;
@@ -708,6 +739,7 @@ task_suite (void)
   tcase_add_test (wait, tsk_04_task_that_awaits_itself_fails);
   tcase_add_test (wait, tsk_05_future_may_be_awaited_on_any_loop);
   tcase_add_test (wait, tsk_07_future_returned_is_the_value_and_not_awaited);
+  tcase_add_test (wait, future_of_any_kind_is_of_one_type);
   tcase_add_test (wait, tsk_09_pending_task_that_nobody_holds_goes_on);
   tcase_add_test (wait, tsk_11_callbacks_have_no_current_task);
   tcase_add_test (wait, work_for_what_is_no_executor_is_a_critical_and_is_not_done);
