@@ -80,6 +80,7 @@ test_programs += \
   tests/exec/test-guest \
   tests/exec/test-lane \
   tests/exec/test-loop-pool \
+  tests/exec/test-message \
   tests/exec/test-overflow \
   tests/exec/test-run \
   tests/exec/test-scheduling \

@@ -270,6 +270,10 @@ START_TEST (no_more_slabs_are_prepared_than_are_likely_to_be_wanted)
     morrow__slabs_prepare ();
   ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
 
+  /* Another has seen that they were wanted, and comes too late. */
+  morrow__slabs_prepare_one ();
+  ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
+
   /* Nobody wants more, after what he lets go of. */
   morrow__slabs_trim (0);
   morrow__slabs_prepare ();

@@ -555,6 +555,19 @@ SCENE (can_11_last_message_counts)
   return TRUE;
 }
 
+SCENE (can_11_message_is_forgotten_when_a_request_without_one_follows)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  morrow_future_cancel_with_message (stage.task, "first");
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  ck_assert_str_ne (morrow_future_get_error (stage.task)->message, "first");
+  stage_clear (&stage);
+  return TRUE;
+}
+
 SCENE (can_11_message_of_a_request_taken_back_is_forgotten)
 {
   Stage stage;
@@ -1012,6 +1025,7 @@ cancel_suite (void)
   tcase_add_test (message, can_11_message_travels_through_tasks_and_gathers);
   tcase_add_test (message, can_11_message_of_a_cancel_before_the_first_step);
   tcase_add_test (message, can_11_last_message_counts);
+  tcase_add_test (message, can_11_message_is_forgotten_when_a_request_without_one_follows);
   tcase_add_test (message, can_11_message_of_a_request_taken_back_is_forgotten);
   tcase_add_test (message, can_11_each_task_has_its_own_message);
 
