@@ -313,6 +313,32 @@ START_TEST (value_of_a_future_takes_a_reference_and_copies)
 }
 END_TEST
 
+static gboolean
+go_on (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+/* Each test has a process, in which nothing has been made. */
+START_TEST (first_future_of_a_kind_is_of_the_type_though_there_is_memory_at_hand)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) future = NULL, then = NULL;
+
+  for (gsize size = 16; size <= MORROW_CACHE_MAX_SIZE; size += 16)
+    morrow__cache_free (size, morrow__cache_alloc (size));
+
+  promise = morrow_promise_new ();
+  future = morrow_promise_get_future (promise);
+  then = morrow_future_then (future, go_on, NULL, NULL);
+  ck_assert_uint_eq (G_TYPE_FROM_INSTANCE (future), MORROW_TYPE_FUTURE);
+  ck_assert_uint_eq (G_TYPE_FROM_INSTANCE (then), MORROW_TYPE_FUTURE);
+  morrow_future_cancel (then);
+  while (g_main_context_iteration (NULL, FALSE))   /* the callback's place */
+    ;
+}
+END_TEST
+
 START_TEST (getter_of_another_type_is_a_critical)
 {
   g_autoptr (MorrowFuture) future = new_int (1);
@@ -362,6 +388,7 @@ future_suite (void)
   tcase_add_test (await, wait_inside_a_loop_is_refused);
 
   tcase_add_test (type, value_of_a_future_takes_a_reference_and_copies);
+  tcase_add_test (type, first_future_of_a_kind_is_of_the_type_though_there_is_memory_at_hand);
   tcase_add_test (type, getter_of_another_type_is_a_critical);
   tcase_add_test (type, future_made_rejected_takes_the_error);
 
