@@ -171,7 +171,7 @@ slab_take (MorrowSlab       *slab,
       return n_freed;
     }
 
-  /* To link them asks for the first line of each, to which who is given it will write soon; a task has one more. */
+  /* To link them asks for the first line of each, to which who is given it will write soon; a task goes on in the next. */
   end = morrow__slab_memory (slab) + (slab_capacity (slab->size_class) - slab->n_fresh + n_fresh) * size;
   for (guint i = 0; i < n_fresh; i++)
     {
@@ -324,6 +324,7 @@ begin_child (void)
   morrow__list_init (&threads.list);
   if (thread_state == THREAD_CACHING)
     morrow__list_append (&threads.list, &this_thread.link);
+  morrow__slabs_begin_child ();
   let_all_go ();
 }
 

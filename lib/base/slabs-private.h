@@ -9,6 +9,7 @@
 
 #include <glib.h>
 
+#include "base/likely-private.h"
 #include "base/list-private.h"
 
 G_BEGIN_DECLS
@@ -59,7 +60,7 @@ void        morrow__slabs_init    (void);
  * once, not page by page, and with it those behind it: see slabs.c. */
 MorrowSlab *morrow__slab_acquire  (gboolean    populate);
 
-/* Gives memory to a slab that is likely to be wanted soon, if there is one. */
+/* Gives memory to a slab that is likely to be wanted soon, if there is one: takes as long as the kernel does for its pages. */
 void        morrow__slabs_prepare_one (void);
 
 /* Keeps the memory of @slab if that of fewer than @max_spares is kept, else gives it to the system. */
@@ -73,15 +74,17 @@ void        morrow__slabs_trim    (gsize       max_spares);
 void        morrow__slabs_hold    (void);
 void        morrow__slabs_let_go  (void);
 
+/* In a new child, before it lets go: what another thread of its parent's was about is not done there. */
+void        morrow__slabs_begin_child (void);
+
 /* Written with the lock of slabs.c; read by any thread, relaxed, as a hint. */
 extern G_GNUC_INTERNAL atomic_int morrow__slabs_are_wanted;
 
-/* Of a thread that has nothing else to do: as long as the kernel takes for a few pages. */
-static inline void
-morrow__slabs_prepare (void)
+/* For a thread that has nothing else to do: whether morrow__slabs_prepare_one () is likely to find one. */
+static inline gboolean
+morrow__slabs_may_prepare (void)
 {
-  if (atomic_load_explicit (&morrow__slabs_are_wanted, memory_order_relaxed))
-    morrow__slabs_prepare_one ();
+  return morrow__seldom (atomic_load_explicit (&morrow__slabs_are_wanted, memory_order_relaxed));
 }
 
 G_END_DECLS

@@ -15,8 +15,9 @@
  * many than of few.  What is not wanted yet of a run is touched.
  *
  * A thread that has nothing else to do may give memory to slabs that are likely to be wanted soon, so that who wants them does
- * not wait for the kernel.  A few are kept so: the more, up to PREPARED_SLABS, the more were used before.  Who finds none all the
- * same gives memory to as few, while others do that too, since to do all by himself would keep them from it.
+ * not wait for the kernel: one thread at a time, slab by slab, as long as slabs are taken and none comes back, and less are kept
+ * than PREPARED_SLABS, or than a share of what was used before.  Who finds none all the same gives memory to as few, while
+ * another does that too, since to do all by himself would keep it from it.
  *
  * All have small pages.  A huge page would tie the slabs of a region together, which come and go one by one; and on a
  * guest that reports its free memory to its host it is memory that the host has to find anew.
@@ -39,8 +40,8 @@ enum
   REGION_SLABS = 64,
   RUN_SLABS = 16,               /* The longest run, and */
   RUN_SHARE = 8,                /* the part of what was used before that a run is as long as. */
-  PREPARED_SLABS = 8,           /* Kept so at most. */
-  SHARED_RUN_SLABS = 2          /* The longest run where others give memory, too. */
+  PREPARED_SLABS = 8,
+  SHARED_RUN_SLABS = 2          /* The longest run where another gives memory, too. */
 };
 
 /* All under the lock. */
@@ -66,7 +67,9 @@ static struct
   MorrowSlab *unused;           /* The next one, */
   gsize       n_unused;         /* and how many there are. */
   gsize       n_used;           /* Of all arenas: those that were taken from there. */
-  gboolean    is_helped;        /* Somebody has prepared slabs since who wanted one gave it memory himself. */
+  gboolean    are_used_up;      /* Slabs were taken, and none came back since. */
+  gboolean    is_preparing;     /* Somebody gives memory to a slab that nobody has asked for, */
+  gboolean    is_helped;        /* and somebody has since who wanted one gave it memory himself. */
 } spares;
 
 atomic_int morrow__slabs_are_wanted;
@@ -193,10 +196,19 @@ n_ahead (gsize most)
   return MIN (spares.n_used / RUN_SHARE, most);
 }
 
-static void
+/* No arena is mapped for what nobody has asked for. */
+static inline gboolean
+are_wanted (void)
+{
+  return spares.are_used_up && !spares.is_preparing && spares.n_touched < n_ahead (PREPARED_SLABS) &&
+         (spares.n_unused > 0 || !morrow__list_is_empty (&spares.untouched));
+}
+
+/* Whatever that depends on has changed. */
+static inline void
 tell_whether_wanted (void)
 {
-  atomic_store_explicit (&morrow__slabs_are_wanted, spares.n_touched < n_ahead (PREPARED_SLABS), memory_order_relaxed);
+  atomic_store_explicit (&morrow__slabs_are_wanted, are_wanted (), memory_order_relaxed);
 }
 
 /* The next is found first. */
@@ -295,8 +307,8 @@ morrow__slab_acquire (gboolean populate)
     slab = take_first_touched ();
   else
     slab = populate ? take_run (&n) : take_bare (&n);
-  if (populate)
-    tell_whether_wanted ();
+  spares.are_used_up = populate;
+  tell_whether_wanted ();
   g_mutex_unlock (&spares.lock);
 
   if (is_bare && populate)
@@ -304,15 +316,27 @@ morrow__slab_acquire (gboolean populate)
   return slab;
 }
 
+/* With the lock.  Returns: a slab that is to be given memory before anybody asks for it, or %NULL. */
+static MorrowSlab *
+take_wanted (void)
+{
+  gsize n = 1;
+
+  if (!are_wanted ())
+    return NULL;
+
+  spares.is_preparing = TRUE;
+  tell_whether_wanted ();
+  return take_bare (&n);
+}
+
 void
 morrow__slabs_prepare_one (void)
 {
-  MorrowSlab *slab = NULL;
-  gsize n = 1;
+  MorrowSlab *slab;
 
   g_mutex_lock (&spares.lock);
-  if (atomic_load_explicit (&morrow__slabs_are_wanted, memory_order_relaxed))
-    slab = take_bare (&n);
+  slab = take_wanted ();
   g_mutex_unlock (&spares.lock);
   if (slab == NULL)
     return;
@@ -320,6 +344,7 @@ morrow__slabs_prepare_one (void)
   give_memory (slab, 1);
   g_mutex_lock (&spares.lock);
   keep_touched (slab);
+  spares.is_preparing = FALSE;
   spares.is_helped = TRUE;
   tell_whether_wanted ();
   g_mutex_unlock (&spares.lock);
@@ -332,6 +357,7 @@ morrow__slab_release (MorrowSlab *slab,
   Region *whole;
 
   g_mutex_lock (&spares.lock);
+  spares.are_used_up = FALSE;
   whole = find_whole ();
   if (spares.n_touched >= max_spares && whole != NULL)
     give_whole_back (whole);
@@ -339,6 +365,7 @@ morrow__slab_release (MorrowSlab *slab,
     keep_touched (slab);
   else
     give_back (slab, 1);
+  tell_whether_wanted ();
   g_mutex_unlock (&spares.lock);
 }
 
@@ -346,6 +373,8 @@ void
 morrow__slabs_trim (gsize max_spares)
 {
   g_mutex_lock (&spares.lock);
+  spares.are_used_up = FALSE;
+  tell_whether_wanted ();
   while (spares.n_touched > max_spares)
     {
       Region *whole = find_whole ();
@@ -370,4 +399,11 @@ void
 morrow__slabs_let_go (void)
 {
   g_mutex_unlock (&spares.lock);
+}
+
+void
+morrow__slabs_begin_child (void)
+{
+  spares.is_preparing = FALSE;
+  tell_whether_wanted ();
 }

@@ -63,8 +63,8 @@ void morrow__observer_notify (MorrowWaiter *waiter, MorrowFuture *future);
 
 #define MORROW_OBSERVER(func) { .waiter.notify = morrow__observer_notify, .settled = (func) }
 
-/* What a kind of future does, and is: the class of its instances, as GObject has it, for which all kinds are one type. Every function
- * but free_kind may be NULL. */
+/* What a kind of future does, and is: the class of its instances, as GObject has it, for which all kinds are one type. (What
+ * g_type_class_ref () gives is another, and empty.) Every function but free_kind may be NULL. */
 struct _MorrowFutureOps
 {
   GTypeClass  klass;  /* any thread; the type is set by morrow__future_prepare_ops (), before the first of the kind is made */

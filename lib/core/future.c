@@ -119,12 +119,14 @@ morrow_future_get_type (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-/* Several threads may be the first; they write the same. */
+/* Several threads may be the first. One of them writes, before any has made an instance: GObject reads the type as if nobody did. */
 void
 morrow__future_prepare_ops (MorrowFutureOps *ops)
 {
-  /* Release: pairs with the acquire in morrow__future_ops_are_ready (). */
-  __atomic_store_n (&ops->klass.g_type, morrow_future_get_type (), __ATOMIC_RELEASE);
+  GType none = 0;
+
+  /* Release: pairs with the acquire in morrow__future_ops_are_ready (), and with the one of who comes too late here. */
+  __atomic_compare_exchange_n (&ops->klass.g_type, &none, morrow_future_get_type (), FALSE, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE);
 }
 
 /* Releases what every future holds, and the memory. */

@@ -212,14 +212,24 @@ steal_half (MorrowLoop *loop, MorrowLoop *victim)
   return n > 0;
 }
 
-/* First it prepares memory, which who makes tasks waits for else: what is to be stolen is more afterwards. */
+/* Memory, which who makes tasks waits for else: what is to be stolen is more afterwards. Who does that searches no more: another may be
+ * woken for what comes meanwhile (P2). */
+static void
+prepare_memory (MorrowLoop *loop)
+{
+  if (loop->searching || loop->napping)
+    morrow__loop_pool_end_search (loop);
+  morrow__slabs_prepare_one ();
+}
+
 gboolean
 morrow__loop_pool_steal (MorrowLoop *loop)
 {
   MorrowLoopPool *self = loop->pool;
   guint first = loop->tick;
 
-  morrow__slabs_prepare ();
+  if (morrow__slabs_may_prepare ())
+    prepare_memory (loop);
   for (guint i = 0; i < self->loops->len; i++)
     {
       MorrowLoop *victim = morrow__loop_pool_at (self, (first + i) % self->loops->len);

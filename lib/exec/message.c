@@ -2,8 +2,8 @@
 /* The messages of requests to cancel that tasks have not been given yet. Few requests have one, so that they lie in a table, and not in
  * each task.
  *
- * A request's message is there before the request is, and who takes that has seen it (T1): so a task whose bit in aux is not set has
- * none that anybody would miss. */
+ * A request's message is there before the request is, and the bit in aux stays set as long as there is one: so who takes a request (T1)
+ * and finds the bit not set has missed nothing. Who finds it set looks with the lock. */
 
 #include "config.h"
 
@@ -14,19 +14,11 @@ MORROW__FORK_LOCK (lock)
 
 static GHashTable *messages;   /* under the lock: of a MorrowTask, as long as it has one, a string, owned; NULL where there is none */
 
-/* The rest with the lock. */
+/* All with the lock. */
 static char *
-take (MorrowTask *self)
+find (MorrowTask *self)
 {
-  gpointer message = NULL;
-
-  if (messages == NULL || !g_hash_table_steal_extended (messages, self, NULL, &message))
-    return NULL;
-
-  atomic_fetch_and_explicit (&self->future.aux, ~MORROW_TASK_HAS_MESSAGE, memory_order_relaxed);
-  if (g_hash_table_size (messages) == 0)
-    g_clear_pointer (&messages, g_hash_table_unref);
-  return message;
+  return messages != NULL ? g_hash_table_lookup (messages, self) : NULL;
 }
 
 static void
@@ -36,6 +28,17 @@ put (MorrowTask *self, char *message)
     messages = g_hash_table_new (NULL, NULL);
   g_hash_table_insert (messages, self, message);
   atomic_fetch_or_explicit (&self->future.aux, MORROW_TASK_HAS_MESSAGE, memory_order_relaxed);
+}
+
+static void
+forget (MorrowTask *self)
+{
+  if (messages == NULL || !g_hash_table_remove (messages, self))
+    return;
+
+  atomic_fetch_and_explicit (&self->future.aux, ~MORROW_TASK_HAS_MESSAGE, memory_order_relaxed);
+  if (g_hash_table_size (messages) == 0)
+    g_clear_pointer (&messages, g_hash_table_unref);
 }
 
 char *
@@ -48,9 +51,11 @@ morrow__task_swap_message (MorrowTask *self, char *message)
     return NULL;
 
   pthread_mutex_lock (&lock);
-  before = take (self);
+  before = find (self);
   if (message != NULL)
     put (self, message);
+  else
+    forget (self);
   pthread_mutex_unlock (&lock);
   return before;
 }
@@ -59,15 +64,16 @@ morrow__task_swap_message (MorrowTask *self, char *message)
 void
 morrow__task_return_message (MorrowTask *self, char *message)
 {
-  char *after;
+  gboolean newer;
 
   if (message == NULL)
     return;
 
   pthread_mutex_lock (&lock);
-  after = take (self);
-  put (self, after != NULL ? after : message);
+  newer = find (self) != NULL;
+  if (!newer)
+    put (self, message);
   pthread_mutex_unlock (&lock);
-  if (after != NULL)
+  if (newer)
     g_free (message);
 }

@@ -32,8 +32,8 @@
  *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
  *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
  *
- * LESS THAN TWO CACHE LINES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same
- * time lies in the same place, and what few have beside them.
+ * 112 BYTES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same time lies in the
+ * same place, and what few have beside them.
  *   The body is what is run. Whoever has claimed the task takes it onto his own stack before he says STARTED or IN_PLACE, and
  *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
  *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
@@ -108,7 +108,7 @@ struct _MorrowTask
   guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
   guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
 
-  /* What a switch touches. */
+  /* What a yield touches, and its switch, up to the fiber. */
   union
   {
     MorrowJob              job;             /* a loop's, while queued to start or to go on; MorrowInline's, while queued to start */

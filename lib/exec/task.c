@@ -85,7 +85,7 @@ free_rest (MorrowTask *self)
   morrow__future_free (future, sizeof (MorrowTask));
 }
 
-/* Reads only the first of its lines: the others are out of the caches when thousands are released. */
+/* Reads only what all futures have: the rest is out of the caches when thousands are released. */
 static void
 task_free (MorrowFuture *future)
 {

@@ -36,6 +36,9 @@ static struct
   atomic_size_t longest;        /* and of the longest call */
 } advice;
 
+/* Called once, in the middle. */
+static void (*while_populating) (void);
+
 int __real_madvise (void *memory, size_t size, int kind);
 int __wrap_madvise (void *memory, size_t size, int kind);
 
@@ -52,6 +55,8 @@ __wrap_madvise (void *memory, size_t size, int kind)
       atomic_fetch_add_explicit (&advice.n_populated, 1, memory_order_relaxed);
       atomic_fetch_add_explicit (&advice.populated, size, memory_order_relaxed);
       atomic_store_explicit (&advice.longest, MAX (size, atomic_load_explicit (&advice.longest, memory_order_relaxed)), memory_order_relaxed);
+      if (while_populating != NULL)
+        g_steal_pointer (&while_populating) ();
     }
   return __real_madvise (memory, size, kind);
 }
@@ -219,6 +224,14 @@ START_TEST (slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one)
 }
 END_TEST
 
+/* As a thread does that has nothing else to do. */
+static void
+prepare (void)
+{
+  if (morrow__slabs_may_prepare ())
+    morrow__slabs_prepare_one ();
+}
+
 /* Returns: the size of the next run that who takes slabs gives memory to. */
 static gsize
 take_until_run (void)
@@ -244,7 +257,7 @@ use_many_and_trim (void)
   use_many ();
   morrow__slabs_trim (0);
   morrow__slab_acquire (TRUE);
-  ck_assert (atomic_load (&morrow__slabs_are_wanted));
+  ck_assert (morrow__slabs_may_prepare ());
 }
 
 START_TEST (slab_that_was_prepared_is_taken_with_its_memory)
@@ -253,7 +266,7 @@ START_TEST (slab_that_was_prepared_is_taken_with_its_memory)
 
   use_many_and_trim ();
   n_populated = advice.n_populated;
-  morrow__slabs_prepare ();
+  prepare ();
   ck_assert_uint_eq (advice.n_populated, n_populated + 1);
   morrow__slab_acquire (TRUE);
   ck_assert_uint_eq (advice.n_populated, n_populated + 1);
@@ -267,17 +280,82 @@ START_TEST (no_more_slabs_are_prepared_than_are_likely_to_be_wanted)
   use_many_and_trim ();
   populated = advice.populated;
   for (guint i = 0; i < MANY; i++)
-    morrow__slabs_prepare ();
+    prepare ();
   ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
 
   /* Another has seen that they were wanted, and comes too late. */
   morrow__slabs_prepare_one ();
   ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
 
-  /* Nobody wants more, after what he lets go of. */
+}
+END_TEST
+
+START_TEST (nothing_is_prepared_for_who_has_let_go_of_slabs)
+{
+  MorrowSlab *slab;
+
+  use_many_and_trim ();
+  slab = morrow__slab_acquire (TRUE);
+  ck_assert (morrow__slabs_may_prepare ());
+  morrow__slab_release (slab, MANY);
+  ck_assert (!morrow__slabs_may_prepare ());
+
+  morrow__slab_acquire (TRUE);
+  ck_assert (morrow__slabs_may_prepare ());
   morrow__slabs_trim (0);
-  morrow__slabs_prepare ();
-  ck_assert_uint_eq (advice.populated, populated + PREPARED_SLABS * MORROW_SLAB_SIZE);
+  ck_assert (!morrow__slabs_may_prepare ());
+}
+END_TEST
+
+START_TEST (no_arena_is_mapped_for_what_nobody_has_asked_for)
+{
+  guint n_populated;
+
+  for (guint i = 0; i < ARENA_SLABS; i++)
+    morrow__slab_acquire (TRUE);
+  n_populated = advice.n_populated;
+  ck_assert (!morrow__slabs_may_prepare ());
+  morrow__slabs_prepare_one ();
+  ck_assert_uint_eq (advice.n_populated, n_populated);
+}
+END_TEST
+
+static void
+prepare_another (void)
+{
+  guint n_populated = advice.n_populated;
+
+  ck_assert (!morrow__slabs_may_prepare ());
+  morrow__slabs_prepare_one ();
+  ck_assert_uint_eq (advice.n_populated, n_populated);
+}
+
+START_TEST (one_slab_is_prepared_at_a_time)
+{
+  use_many_and_trim ();
+  while_populating = prepare_another;
+  morrow__slabs_prepare_one ();
+  ck_assert_ptr_null (while_populating);
+  ck_assert (morrow__slabs_may_prepare ());
+}
+END_TEST
+
+static void
+begin_child (void)
+{
+  morrow__slabs_hold ();
+  morrow__slabs_begin_child ();
+  morrow__slabs_let_go ();
+  ck_assert (morrow__slabs_may_prepare ());
+}
+
+/* The thread is not there that was about it. */
+START_TEST (child_prepares_slabs_whatever_its_parent_did_as_it_forked)
+{
+  use_many_and_trim ();
+  while_populating = begin_child;
+  morrow__slabs_prepare_one ();
+  ck_assert_ptr_null (while_populating);
 }
 END_TEST
 
@@ -285,11 +363,11 @@ START_TEST (nothing_is_prepared_where_few_slabs_were_used)
 {
   for (guint i = 0; i < RUN_SHARE - 1; i++)
     morrow__slab_acquire (TRUE);
-  morrow__slabs_prepare ();
+  prepare ();
   ck_assert_uint_eq (advice.n_populated, RUN_SHARE - 1);
 
   morrow__slab_acquire (TRUE);
-  morrow__slabs_prepare ();
+  prepare ();
   ck_assert_uint_eq (advice.n_populated, RUN_SHARE + 1);
 }
 END_TEST
@@ -297,12 +375,12 @@ END_TEST
 START_TEST (who_is_helped_gives_memory_to_fewer_at_once)
 {
   use_many ();
-  morrow__slabs_prepare ();             /* It has what is left of that run, and is not wanted. */
+  prepare ();             /* It has what is left of that run, and is not wanted. */
   ck_assert_uint_eq (take_until_run (), RUN_SLABS);
 
   for (guint i = 0; i < RUN_SLABS - 1; i++)
     morrow__slab_acquire (TRUE);
-  morrow__slabs_prepare ();
+  prepare ();
   ck_assert_uint_eq (take_until_run (), SHARED_RUN_SLABS);
   ck_assert_uint_eq (take_until_run (), RUN_SLABS);
 }
@@ -333,7 +411,7 @@ START_TEST (nobody_else_has_a_slab_that_is_taken)
           slabs[at] = slabs[--n_taken];
         }
       if (i % 7 == 0)
-        morrow__slabs_prepare ();
+        prepare ();
       if (i % 1000 == 0)
         morrow__slabs_trim ((gsize) g_rand_int_range (rand, 0, MANY / 2));
     }
@@ -358,7 +436,7 @@ take_and_let_go (gpointer data)
           *(gpointer *) morrow__slab_memory (slabs[i]) = &slabs[i];
         }
       if (round % 3 == 0)
-        morrow__slabs_prepare ();
+        prepare ();
       for (guint i = 0; i < G_N_ELEMENTS (slabs); i++)
         {
           ck_assert_ptr_eq (*(gpointer *) morrow__slab_memory (slabs[i]), &slabs[i]);
@@ -401,6 +479,10 @@ slabs_suite (void)
   tcase_add_test (tcase, slabs_whose_memory_nobody_asks_for_at_once_come_one_by_one);
   tcase_add_test (tcase, slab_that_was_prepared_is_taken_with_its_memory);
   tcase_add_test (tcase, no_more_slabs_are_prepared_than_are_likely_to_be_wanted);
+  tcase_add_test (tcase, nothing_is_prepared_for_who_has_let_go_of_slabs);
+  tcase_add_test (tcase, no_arena_is_mapped_for_what_nobody_has_asked_for);
+  tcase_add_test (tcase, one_slab_is_prepared_at_a_time);
+  tcase_add_test (tcase, child_prepares_slabs_whatever_its_parent_did_as_it_forked);
   tcase_add_test (tcase, nothing_is_prepared_where_few_slabs_were_used);
   tcase_add_test (tcase, who_is_helped_gives_memory_to_fewer_at_once);
   tcase_add_loop_test (tcase, nobody_else_has_a_slab_that_is_taken, 0, 4);

@@ -582,7 +582,7 @@ SCENE (can_11_message_of_a_request_taken_back_is_forgotten)
   return TRUE;
 }
 
-/* Whether they are given it or not: a leak says so otherwise. */
+/* Whether they are given it or not. */
 SCENE (can_11_each_task_has_its_own_message)
 {
   static const char *const messages[] = { "one", "two", "three" };

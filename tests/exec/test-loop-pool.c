@@ -292,7 +292,7 @@ use_slabs (void)
     morrow__slab_acquire (TRUE);
   morrow__slabs_trim (0);
   morrow__slab_acquire (TRUE);
-  ck_assert (atomic_load (&morrow__slabs_are_wanted));
+  ck_assert (morrow__slabs_may_prepare ());
 }
 
 /* It has a turn, or is in one, after each task. */
@@ -302,9 +302,9 @@ START_TEST (loop_with_nothing_of_its_own_to_do_prepares_memory)
 
   run_scene_on (pool, end_at_once, NULL);
   use_slabs ();
-  for (guint i = 0; i < 1000 && atomic_load (&morrow__slabs_are_wanted); i++)
+  for (guint i = 0; i < 1000 && morrow__slabs_may_prepare (); i++)
     run_scene_on (pool, end_at_once, NULL);
-  ck_assert (!atomic_load (&morrow__slabs_are_wanted));
+  ck_assert (!morrow__slabs_may_prepare ());
 }
 END_TEST
 

@@ -164,6 +164,47 @@ ask (Asked *self, gboolean returns)
   g_free (taken);
 }
 
+/* Another thread asks the same task, and takes nothing. */
+static gpointer
+follow_asking (gpointer data)
+{
+  Asked *self = data;
+
+  while (rendezvous_follow (&self->rendezvous))
+    {
+      put (self->task, "other");
+      rendezvous_meet (&self->rendezvous);
+    }
+  return NULL;
+}
+
+START_TEST (message_is_found_while_another_takes_its_place)
+{
+  Asked asked = { .task = task_new () };
+  guint n_lost = 0;
+  GThread *other;
+
+  rendezvous_init (&asked.rendezvous, 2, N_RACES);
+  other = g_thread_new ("other", follow_asking, &asked);
+  while (rendezvous_take_round (&asked.rendezvous))
+    {
+      char *message;
+
+      put (asked.task, "this");
+      rendezvous_meet (&asked.rendezvous);
+      message = morrow__task_swap_message (asked.task, NULL);
+      n_lost += message == NULL;
+      g_free (message);
+      rendezvous_meet (&asked.rendezvous);
+      g_free (morrow__task_swap_message (asked.task, NULL));
+    }
+  rendezvous_end (&asked.rendezvous);
+  g_thread_join (other);
+  ck_assert_uint_eq (n_lost, 0);
+  task_drop (asked.task);
+}
+END_TEST
+
 static gpointer
 follow (gpointer data)
 {
@@ -265,6 +306,7 @@ message_suite (void)
   tcase_add_test (one, message_that_is_given_back_is_there_again);
   tcase_add_test (one, message_that_is_given_back_gives_way_to_a_newer_one);
   tcase_add_test (one, message_ends_with_its_task);
+  tcase_add_test (threads, message_is_found_while_another_takes_its_place);
   tcase_add_test (threads, messages_of_two_threads_are_neither_lost_nor_mixed_up);
   tcase_add_test (threads, child_finds_the_messages_whole_whatever_other_threads_did_with_them);
   return suite;
