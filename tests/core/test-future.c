@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/rendezvous.h"
 #include "core/future-private.h"
 #include "exec/scene.h"
 
@@ -339,6 +340,33 @@ START_TEST (first_future_of_a_kind_is_of_the_type_though_there_is_memory_at_hand
 }
 END_TEST
 
+static gpointer
+make_first (gpointer data)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) future = NULL;
+
+  rendezvous_meet (data);
+  promise = morrow_promise_new ();
+  future = morrow_promise_get_future (promise);
+  morrow_promise_resolve (promise);
+  return GUINT_TO_POINTER (MORROW_IS_FUTURE (future));
+}
+
+/* Once in each process: the thread sanitizer tells. */
+START_TEST (several_threads_may_make_the_first_future_of_a_kind)
+{
+  GThread *threads[3];
+  Rendezvous rendezvous;
+
+  rendezvous_init (&rendezvous, G_N_ELEMENTS (threads), 1);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("first", make_first, &rendezvous);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    ck_assert (GPOINTER_TO_UINT (g_thread_join (threads[i])));
+}
+END_TEST
+
 START_TEST (getter_of_another_type_is_a_critical)
 {
   g_autoptr (MorrowFuture) future = new_int (1);
@@ -389,6 +417,7 @@ future_suite (void)
 
   tcase_add_test (type, value_of_a_future_takes_a_reference_and_copies);
   tcase_add_test (type, first_future_of_a_kind_is_of_the_type_though_there_is_memory_at_hand);
+  tcase_add_loop_test (type, several_threads_may_make_the_first_future_of_a_kind, 0, 20);
   tcase_add_test (type, getter_of_another_type_is_a_critical);
   tcase_add_test (type, future_made_rejected_takes_the_error);
 
