@@ -125,8 +125,8 @@ morrow__future_prepare_ops (MorrowFutureOps *ops)
 {
   GType none = 0;
 
-  /* Release: pairs with the acquire in morrow__future_ops_are_ready (), and with the one of who comes too late here. */
-  __atomic_compare_exchange_n (&ops->klass.g_type, &none, morrow_future_get_type (), FALSE, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE);
+  /* Release: pairs with the acquire in morrow__future_ops_are_ready (), and with the one here, of who comes too late. */
+  __atomic_compare_exchange_n (&ops->klass.g_type, &none, morrow_future_get_type (), FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 /* Releases what every future holds, and the memory. */
