@@ -12,6 +12,7 @@
 #include <morrow/inline.h>
 
 #include "base/cache-private.h"
+#include "base/fork-private.h"
 #include "core/executor-private.h"
 #include "core/future-private.h"
 #include "core/relay-private.h"
@@ -119,14 +120,18 @@ morrow_future_get_type (void)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+MORROW__FORK_LOCK (ops_lock)
+
 /* Several threads may be the first. One of them writes, before any has made an instance: GObject reads the type as if nobody did. */
 void
 morrow__future_prepare_ops (MorrowFutureOps *ops)
 {
-  GType none = 0;
+  GType type = morrow_future_get_type ();
 
-  /* Release: pairs with the acquire in morrow__future_ops_are_ready (), and with the one here, of who comes too late. */
-  __atomic_compare_exchange_n (&ops->klass.g_type, &none, morrow_future_get_type (), FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  pthread_mutex_lock (&ops_lock);
+  if (!morrow__future_ops_are_ready (ops))
+    __atomic_store_n (&ops->klass.g_type, type, __ATOMIC_RELEASE);   /* pairs with the acquire in morrow__future_ops_are_ready () */
+  pthread_mutex_unlock (&ops_lock);
 }
 
 /* Releases what every future holds, and the memory. */
