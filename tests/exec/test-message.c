@@ -267,13 +267,15 @@ keep_messages_until_stopped (gpointer data)
   return NULL;
 }
 
+/* Not for valgrind, to which what the other thread has in its hands is a leak of the child's. */
 START_TEST (child_finds_the_messages_whole_whatever_other_threads_did_with_them)
 {
   MorrowTask *tasks[3] = { task_new (), task_new (), task_new () };
   Bystander bystander = { .tasks = { task_new (), task_new (), task_new () } };
   GThread *other = g_thread_new ("other", keep_messages_until_stopped, &bystander);
+  guint n_forks = RUNNING_ON_VALGRIND ? 0 : N_FORKS;
 
-  for (guint i = 0; i < N_FORKS / morrow_check_slowness (); i++)
+  for (guint i = 0; i < n_forks; i++)
     {
       int status;
       pid_t child = fork ();
