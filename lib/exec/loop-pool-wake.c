@@ -11,8 +11,8 @@
  *   n_asleep, which is one. Where it fails all the same, for lack of memory, or refused by a filter that came later, the
  *   sleeper may have missed something, and looks again soon.
  *   P2: nobody is woken while a loop searches, that is, looks around before it goes to sleep. A search ends before what was
- *   found is run, and before any code of the user's, or before the loop counts as asleep: who ends the last one looks
- *   again, and wakes another if there is something left. The pusher has a fence between its push and its look at
+ *   found is run, and before any code of the user's, before the loop prepares memory for another, or before it counts as
+ *   asleep: who ends the last one looks again, and wakes another if there is something left. The pusher has a fence between its push and its look at
  *   n_searching, as has who ends a search between the exchange and the last look. So a pusher that saw a search has had
  *   its push seen: by the search, by that look, or by P1's.
  *

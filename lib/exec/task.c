@@ -312,8 +312,7 @@ spawn_in (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, c
   return &self->future;
 }
 
-/* Where morrow__future_take () gives nothing. It is a function of its own so that the usual way keeps
- * nothing for its sake. */
+/* Where morrow__future_take () gives nothing. It is a function of its own so that the usual way keeps nothing for its sake. */
 static G_GNUC_NO_INLINE MorrowFuture *
 spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
 {
