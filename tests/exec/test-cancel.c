@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "core/future-private.h"
 #include "exec/scene.h"
 
 /* A pending future, and a task that does something with it. */
@@ -609,6 +610,39 @@ SCENE (can_11_each_task_has_its_own_message)
   return TRUE;
 }
 
+static gboolean
+refuse (MorrowFuture *self, const char *message)
+{
+  say ("asked: %s", message);
+  return FALSE;
+}
+
+static void
+refusing_free (MorrowFuture *self)
+{
+  morrow__future_free (self, sizeof (MorrowFuture));
+}
+
+static MorrowFutureOps refusing_ops = { .kind = "refusing", .cancel = refuse, .free_kind = refusing_free };
+
+/* Who refuses has settled, mostly, in that very moment. */
+SCENE (message_of_a_request_that_what_is_awaited_refuses_comes_out_of_the_wait)
+{
+  MorrowFuture *refusing = morrow__future_alloc (sizeof (MorrowFuture), &refusing_ops);
+  g_autoptr (MorrowFuture) task = NULL;
+
+  morrow__future_init (refusing, &refusing_ops, NULL);
+  task = start (await_it, refusing);
+  let_run ();
+  ck_assert (morrow_future_cancel_with_message (task, "not now"));
+  assert_said ("asked: not now");
+  morrow__future_resolve (refusing, NULL);
+  await_cancelled (task);
+  ck_assert_str_eq (morrow_future_get_error (task)->message, "not now");
+  morrow_future_unref (refusing);
+  return TRUE;
+}
+
 /* --- ending as cancelled ----------------------------------------------------------------------- */
 
 static gboolean
@@ -1028,6 +1062,7 @@ cancel_suite (void)
   tcase_add_test (message, can_11_message_is_forgotten_when_a_request_without_one_follows);
   tcase_add_test (message, can_11_message_of_a_request_taken_back_is_forgotten);
   tcase_add_test (message, can_11_each_task_has_its_own_message);
+  tcase_add_test (message, message_of_a_request_that_what_is_awaited_refuses_comes_out_of_the_wait);
 
   tcase_add_test (back, can_15_taking_back_counts_down_to_zero);
   tcase_add_test (back, can_16_taken_back_before_delivery_it_has_no_effect);
