@@ -116,6 +116,7 @@ morrow__cache_free (gsize    size,
 {
   MorrowCacheBin *bin;
   MorrowCacheItem *item = (MorrowCacheItem *) mem;
+  guint n_items;
 
   if (morrow__unlikely (size > MORROW_CACHE_MAX_SIZE))
     {
@@ -124,14 +125,15 @@ morrow__cache_free (gsize    size,
     }
 
   bin = &morrow__cache_bins[morrow__cache_class (size)];
-  if (morrow__unlikely (morrow__cache_bin_size (bin) >= bin->max_items))
+  n_items = morrow__cache_bin_size (bin);
+  if (morrow__unlikely (n_items >= bin->max_items))
     {
       morrow__cache_flush (morrow__cache_class (size), mem);
       return;
     }
   item->next = bin->items;
   bin->items = item;
-  morrow__cache_bin_set_size (bin, morrow__cache_bin_size (bin) + 1);
+  morrow__cache_bin_set_size (bin, n_items + 1);
 }
 
 G_END_DECLS

@@ -167,8 +167,7 @@ gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *wa
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
 /* Settling. Each returns whether it was this call that settled. reject takes the error. */
-gboolean      morrow__future_claim_busy    (MorrowFuture *self);
-void          morrow__future_unclaim       (MorrowFuture *self);
+guintptr      morrow__future_claim_busy    (MorrowFuture *self);
 MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
 void          morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest);
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
@@ -250,11 +249,12 @@ morrow__future_push_free (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = morrow__future_peek (self);
 
+  if (morrow__unlikely (word & (MORROW__SETTLED | MORROW__LOCKED)))
+    return FALSE;
   waiter->next = (MorrowWaiter *) word;
 
   /* Release: pairs with the acquire in morrow__future_claim () (W2). */
-  return !(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
-         morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed);
+  return morrow__compare_exchange (&self->word, &word, (guintptr) waiter, memory_order_release, memory_order_relaxed);
 }
 
 /* FALSE when the future has settled, and the waiter was not added. */
@@ -279,7 +279,7 @@ morrow__future_push_common (MorrowFuture *self, MorrowWaiter *waiter)
 static inline gboolean
 morrow__future_subscribe (MorrowFuture *self, MorrowWaiter *waiter)
 {
-  if (morrow__future_is_lazy (self))
+  if (morrow__seldom (morrow__future_is_lazy (self)))
     morrow__future_get_ops (self)->start (self, morrow__executor_current);   /* which is looked at only here */
   return morrow__future_push_waiter (self, waiter);
 }
@@ -313,6 +313,17 @@ morrow__future_unref (MorrowFuture *self)
     morrow__future_get_ops (self)->free_kind (self);
 }
 
+/* The same for who has the last, mostly. */
+static inline void
+morrow__future_unref_last (MorrowFuture *self)
+{
+  /* Acquire: R1. */
+  if (morrow__usually (atomic_load_explicit (&self->ref_count, memory_order_acquire) == 1))
+    morrow__future_get_ops (self)->free_kind (self);
+  else
+    morrow__future_unref (self);
+}
+
 /* Whether there is no name, nothing that the kind says by @bits of aux, and no outcome that is to be released: the value types up
  * to double are numbers, which hold nothing. In the type's place stands a rejected future's error: NULL for a cancel without a
  * message, which nobody need have read, or larger than any of them. For who frees @self. */
@@ -334,28 +345,28 @@ morrow__future_free (MorrowFuture *self, gsize size)
     morrow__future_free_rest (self, size);
 }
 
-/* Locks for settling: FALSE when it has settled already. After TRUE the caller writes the outcome and publishes. */
-static inline gboolean
+/* Locks for settling, after which the caller writes the outcome and publishes. Returns the newest waiter, and no flags; or SETTLED, when
+ * it has settled already. In a process with one thread nobody would see the lock: it is left out. */
+static inline guintptr
 morrow__future_claim (MorrowFuture *self)
 {
   guintptr word = morrow__future_peek (self);
 
   /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
   if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
-                      morrow__compare_exchange (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire,
-                                                memory_order_relaxed)))
-    return TRUE;
+                      (morrow__is_alone () ||
+                       atomic_compare_exchange_weak_explicit (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire,
+                                                              memory_order_relaxed))))
+    return word;
 
   return morrow__future_claim_busy (self);
 }
 
-/* The caller has claimed, has written the outcome, and holds a reference. */
+/* The caller has @claimed, has written the outcome, and holds a reference. */
 static inline void
-morrow__future_publish (MorrowFuture *self, guintptr flags)
+morrow__future_publish (MorrowFuture *self, guintptr claimed, guintptr flags)
 {
-  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
-  guintptr word = atomic_load_explicit (&self->word, memory_order_relaxed);
-  MorrowWaiter *newest = (MorrowWaiter *) (word & MORROW__WAITERS);
+  MorrowWaiter *newest = (MorrowWaiter *) claimed;
 
   /* Release: pairs with morrow__future_peek () (W1). */
   atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);
@@ -366,6 +377,18 @@ morrow__future_publish (MorrowFuture *self, guintptr flags)
     newest->notify (newest, self);
   else
     morrow__future_notify_several (self, newest);
+}
+
+/* Without a value. Returns: whether it was this call that settled. */
+static inline gboolean
+morrow__future_resolve_bare (MorrowFuture *self)
+{
+  guintptr claimed = morrow__future_claim (self);
+
+  if (morrow__unlikely (claimed & MORROW__SETTLED))
+    return FALSE;
+  morrow__future_publish (self, claimed, 0);
+  return TRUE;
 }
 
 /* Word by word, of which the fences keep gcc from making vectors: words that have just been written, as by the function whose result
@@ -384,7 +407,9 @@ morrow__future_move_value (GValue *to, const GValue *from)
 static inline gboolean
 morrow__future_resolve_move (MorrowFuture *self, GValue *value)
 {
-  if (morrow__unlikely (!morrow__future_claim (self)))
+  guintptr claimed = morrow__future_claim (self);
+
+  if (morrow__unlikely (claimed & MORROW__SETTLED))
     {
       if (value->g_type != 0)
         g_value_unset (value);
@@ -393,7 +418,7 @@ morrow__future_resolve_move (MorrowFuture *self, GValue *value)
 
   if (value->g_type != 0)   /* else it is unset as it is */
     morrow__future_move_value (&self->outcome.value, value);
-  morrow__future_publish (self, 0);
+  morrow__future_publish (self, claimed, 0);
   return TRUE;
 }
 

@@ -415,28 +415,22 @@ morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest)
 }
 
 /* Claims where somebody holds the lock, or has settled. */
-gboolean
+guintptr
 morrow__future_claim_busy (MorrowFuture *self)
 {
-  return (future_lock (self) & MORROW__SETTLED) == 0;
-}
-
-/* Gives a claim back: the future stays pending. */
-void
-morrow__future_unclaim (MorrowFuture *self)
-{
-  /* Relaxed: the word is locked by this thread, so that nobody else writes it. */
-  future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
+  return future_lock (self) & (MORROW__WAITERS | MORROW__SETTLED);
 }
 
 /* A reference of @held, which somebody keeps until @self has settled; NULL when it has. */
 MorrowFuture *
 morrow__future_ref_held (MorrowFuture *self, MorrowFuture *held)
 {
-  if (!morrow__future_claim (self))
+  guintptr word = future_lock (self);
+
+  if (word & MORROW__SETTLED)
     return NULL;
   morrow__future_ref (held);
-  morrow__future_unclaim (self);
+  future_unlock (self, (MorrowWaiter *) word);
   return held;
 }
 
@@ -458,14 +452,16 @@ morrow__future_resolve (MorrowFuture *self, const GValue *value)
 static inline gboolean
 settle_with_error (MorrowFuture *self, GError *error, guintptr flags)
 {
-  if (morrow__unlikely (!morrow__future_claim (self)))
+  guintptr claimed = morrow__future_claim (self);
+
+  if (morrow__unlikely (claimed & MORROW__SETTLED))
     {
       g_clear_error (&error);
       return FALSE;
     }
 
   atomic_init (&self->outcome.error, error);
-  morrow__future_publish (self, MORROW__REJECTED | flags);
+  morrow__future_publish (self, claimed, MORROW__REJECTED | flags);
   return TRUE;
 }
 

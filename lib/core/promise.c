@@ -167,10 +167,7 @@ morrow_promise_resolve (MorrowPromise *self)
 {
   g_return_val_if_fail (self != NULL, FALSE);
 
-  if (!morrow__future_claim (future_of (self)))
-    return FALSE;
-  morrow__future_publish (future_of (self), 0);
-  return TRUE;
+  return morrow__future_resolve_bare (future_of (self));
 }
 
 /* A value without contents to copy: its type and its word are written as g_value_init () and a setter would. */
@@ -179,14 +176,16 @@ morrow_promise_resolve (MorrowPromise *self)
   morrow_promise_resolve_##name (MorrowPromise *self, ctype v_##name)              \
   {                                                                                \
     MorrowFuture *future = future_of (self);                                       \
+    guintptr claimed;                                                              \
                                                                                    \
     g_return_val_if_fail (self != NULL, FALSE);                                    \
                                                                                    \
-    if (!morrow__future_claim (future))                                            \
+    claimed = morrow__future_claim (future);                                       \
+    if (morrow__unlikely (claimed & MORROW__SETTLED))                              \
       return FALSE;                                                                \
     future->outcome.value.g_type = gtype;                                          \
     future->outcome.value.data[0].field = v_##name;                                \
-    morrow__future_publish (future, 0);                                            \
+    morrow__future_publish (future, claimed, 0);                                   \
     return TRUE;                                                                   \
   }
 

@@ -126,7 +126,7 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
   if (morrow__likely (ok))
     ok = morrow__future_propagate (future, error);
   if (morrow__usually (take))
-    morrow__future_unref (future);
+    morrow__future_unref_last (future);
   return ok;
 }
 
@@ -144,7 +144,7 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
 {
   guintptr word = morrow__future_peek (future);
 
-  if (!(word & MORROW__SETTLED))
+  if (morrow__usually (!(word & MORROW__SETTLED)))
     return await_pending (future, take, error);
   if (morrow__unlikely (word & MORROW__REJECTED))
     return await_rejected (future, take, error);

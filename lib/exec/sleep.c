@@ -44,8 +44,8 @@ sleep_fire (MorrowAlarm *alarm)
 
   if (morrow__unlikely (atomic_load_explicit (&self->loop->closed, memory_order_relaxed)))
     morrow__future_settle_cancelled (&self->future, "The loop has been closed");
-  else if (morrow__future_claim (&self->future))
-    morrow__future_publish (&self->future, 0);
+  else
+    morrow__future_resolve_bare (&self->future);
   morrow_future_unref (&self->future);
 }
 
