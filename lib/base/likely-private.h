@@ -9,6 +9,15 @@
 
 #pragma once
 
+/* @pointer, of which the compiler does not learn what it is compared with. Where two are equal it takes either; the processor, which
+ * guesses that they will be, goes on at once by the one that it has, and by the other when that has been read. */
+#define morrow__apart(pointer)                         \
+  ({                                                   \
+    __typeof__ (pointer) pointer_ = (pointer);         \
+    __asm__ ("" : "+r" (pointer_));                    \
+    pointer_;                                          \
+  })
+
 #define morrow__likely(condition)   (__builtin_expect_with_probability (!!(condition), 1, 0.9999))
 #define morrow__unlikely(condition) (__builtin_expect_with_probability (!!(condition), 0, 0.9999))
 #define morrow__usually(condition)  (__builtin_expect (!!(condition), 1))

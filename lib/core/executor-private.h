@@ -32,6 +32,7 @@ struct _MorrowExecutor
                              ended; see "Life" in executor.c */
   guint       life;       /* under the lock of executor.c */
   guint       forks;      /* immutable: morrow__forks when it was made */
+  MorrowQueue *ready;     /* immutable: where post () puts what comes from this executor's own code, if it does no more; else NULL */
   atomic_int  running;    /* any thread: an exchange decides whose run it is */
   gulong      n_errands;  /* under the lane's lock: those given from here that have ended, ever */
 };
@@ -124,6 +125,18 @@ morrow__executor_do_work (const MorrowRingItem *work, gboolean closed)
     work->func (work->data);
   if (work->data_free != NULL)
     work->data_free (work->data);
+}
+
+/* What post () does, where it takes no call; else FALSE. */
+static inline gboolean
+morrow__executor_post_here (MorrowExecutor *self, MorrowJob *job)
+{
+  MorrowExecutor *here = morrow__executor_current, *same = morrow__apart (here);
+
+  if (morrow__seldom (self != here || same->ready == NULL))
+    return FALSE;
+  morrow__queue_push (same->ready, &job->node);
+  return TRUE;
 }
 
 static inline void

@@ -51,27 +51,14 @@ then_free (MorrowFuture *future)
 static inline void
 then_release (Then *self)
 {
-  if (self->data_free != NULL)
+  if (morrow__seldom (self->data_free != NULL))
     self->data_free (self->data);
   morrow__future_unref (self->source);
   morrow__executor_release (self->executor);
   morrow__future_unref (&self->future);
 }
 
-/* What the callback has made is an error, or is to be ignored. */
-static G_GNUC_NO_INLINE void
-settle_without (Then *self, GValue *result, GError *error)
-{
-  if (G_IS_VALUE (result))
-    g_value_unset (result);
-
-  if (error != NULL)
-    morrow__future_reject (&self->future, error);
-  else
-    morrow__future_settle_like (&self->future, self->source);
-}
-
-static G_GNUC_NO_INLINE void
+static void
 complain_of_callback (Then *self, gboolean ok, GError **error)
 {
   const char *site = morrow__future_get_site (&self->future);
@@ -79,6 +66,21 @@ complain_of_callback (Then *self, gboolean ok, GError **error)
   g_critical ("A callback made at %s returned %s", site != NULL ? site : "?", ok ? "TRUE with an error" : "FALSE without an error");
   if (*error == NULL)
     *error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "A callback failed without saying why");
+}
+
+/* What the callback has made is an error, or is to be ignored. */
+static G_GNUC_NO_INLINE void
+settle_without (Then *self, gboolean ok, GValue *result, GError *error)
+{
+  if (!ok != (error != NULL))
+    complain_of_callback (self, ok, &error);
+  if (G_IS_VALUE (result))
+    g_value_unset (result);
+
+  if (error != NULL)
+    morrow__future_reject (&self->future, error);
+  else
+    morrow__future_settle_like (&self->future, self->source);
 }
 
 static inline void
@@ -92,12 +94,10 @@ then_call (Then *self)
     morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
   ok = self->func (self->source, self->data, &result, &error);
 
-  if (morrow__unlikely (!ok != (error != NULL)))
-    complain_of_callback (self, ok, &error);
-  if (morrow__usually (error == NULL && !(self->flags & PASS_ON)))
+  if (morrow__usually (ok && error == NULL && !(self->flags & PASS_ON)))
     morrow__future_resolve_move (&self->future, &result);
   else
-    settle_without (self, &result, error);
+    settle_without (self, ok, &result, error);
 }
 
 /* Cancelled while it was queued, or what it was queued on has been closed. */
@@ -124,19 +124,29 @@ then_run (MorrowJob *job, gboolean closed)
   then_release (self);
 }
 
-static inline void
+static void
 post_run (MorrowFuture *source, gpointer data)
 {
   Then *self = data;
 
-  self->job.run = then_run;
-  morrow__executor_post (self->executor, &self->job);   /* which settles this at once where it has been closed */
+  morrow__executor_post (self->executor, &self->job);
+}
+
+/* By the relay: where the executor has been closed, this settles at once. */
+static G_GNUC_NO_INLINE void
+post_elsewhere (Then *self)
+{
+  morrow__relay_call (&morrow__relay, post_run, self->source, self);
 }
 
 static void
 then_notify (MorrowWaiter *waiter, MorrowFuture *source)
 {
-  morrow__relay_call (&morrow__relay, post_run, source, G_STRUCT_MEMBER_P (waiter, -(glong) G_STRUCT_OFFSET (Then, waiter)));
+  Then *self = morrow__container_of (waiter, Then, waiter);
+
+  self->job.run = then_run;
+  if (morrow__unlikely (!morrow__executor_post_here (self->executor, &self->job)))
+    post_elsewhere (self);
 }
 
 static void
@@ -236,7 +246,7 @@ then_push_busy (Then *self)
 }
 
 /* What it calls it calls last. */
-static G_GNUC_NO_INLINE MorrowFuture *
+static inline __attribute__ ((always_inline)) MorrowFuture *
 then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
   MorrowExecutor *executor = morrow__executor_current;

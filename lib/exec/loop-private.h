@@ -115,7 +115,6 @@ struct _MorrowLoop
   MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack */
   MorrowStackPool *stacks;
-  MorrowJob       *handed;         /* what the loop's own stack, switched to, is to run: a fiber took it from the queue and cannot */
 #ifdef MORROW_ENABLE_DEBUG
   GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */
 #endif

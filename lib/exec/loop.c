@@ -499,6 +499,7 @@ morrow_loop_init (MorrowLoop *self)
   morrow__mpsc_init (&self->inbox);
   morrow__mpsc_init (&self->offers);
   morrow__queue_init (&self->ready);
+  self->parent_instance.ready = &self->ready;
   morrow__list_init (&self->tasks);
   morrow__deque_init (&self->deque);
   morrow__list_init (&self->peer_link);

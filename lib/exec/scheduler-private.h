@@ -7,6 +7,13 @@
 #include "core/relay-private.h"
 #include "exec/loop-private.h"
 
+/* Where the processor goes when a task waits. */
+typedef struct
+{
+  MorrowFiber *fiber;
+  MorrowJob   *job;     /* what the loop's own stack, if it is that, is to run first; NULL for what there is. Else it means nothing */
+} MorrowNext;
+
 /* What the job of a task that is to go on is known by; never called. */
 void         morrow__loop_resume_run    (MorrowJob *job, gboolean closed);
 
@@ -14,7 +21,7 @@ void         morrow__loop_resume_run    (MorrowJob *job, gboolean closed);
 void         morrow__loop_check_context (MorrowLoop *self, MorrowTask *task);
 #endif
 MorrowJob   *morrow__loop_pop_pool_job  (MorrowLoop *self);
-MorrowFiber *morrow__loop_next_other    (MorrowLoop *self, MorrowJob *job);
+MorrowNext   morrow__loop_next_on_new   (MorrowLoop *self, MorrowTask *task);
 gboolean     morrow__task_park_relayed  (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error);
 
 static inline MorrowLoop *
@@ -65,9 +72,42 @@ morrow__loop_prefetch_after (MorrowTask *task, MorrowJob *next)
     }
 }
 
-/* @task waits: what runs instead. Its own when it has been woken already. */
+/* Gives a task that has not started a spare stack, which is to be switched to. NULL when there is none. */
 static inline MorrowFiber *
-morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
+morrow__loop_start_on_spare (MorrowLoop *self, MorrowTask *task)
+{
+  if (morrow__seldom (task->stack_kib != 0 || self->n_spares == 0))
+    return NULL;
+
+  self->home.current = task;
+  return self->spares[--self->n_spares];
+}
+
+/* A task waits: the loop's own stack, which is to run @job, or NULL for what there is. */
+static inline MorrowNext
+morrow__loop_next_on_own_stack (MorrowLoop *self, MorrowJob *job)
+{
+  self->home.current = NULL;
+  return (MorrowNext) { &self->main_fiber, job };
+}
+
+/* A task waits, and what comes next is no task that goes on: @job, or NULL for nothing. Always inline: a call and its return would take
+ * as long as a quarter of a switch. */
+static inline __attribute__ ((always_inline)) MorrowNext
+morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
+{
+  MorrowFiber *fiber;
+
+  if (job == NULL || job->run != morrow__loop_start_run)
+    return morrow__loop_next_on_own_stack (self, job);
+
+  fiber = morrow__loop_start_on_spare (self, morrow__task_of_job (job));
+  return morrow__usually (fiber != NULL) ? (MorrowNext) { fiber, job } : morrow__loop_next_on_new (self, morrow__task_of_job (job));
+}
+
+/* @task waits: what runs instead. Its own when it has been woken already. */
+static inline MorrowNext
+morrow__loop_next (MorrowLoop *self, MorrowTask *task)
 {
   MorrowJob *job;
 
@@ -78,7 +118,7 @@ morrow__loop_next_fiber (MorrowLoop *self, MorrowTask *task)
   if (morrow__usually (job != NULL && job->run == morrow__loop_resume_run))
     {
       morrow__loop_prefetch_after (task, job);
-      return morrow__loop_resume_task (self, job);
+      return (MorrowNext) { morrow__loop_resume_task (self, job), job };
     }
 
   return morrow__loop_next_other (self, job);
@@ -96,10 +136,10 @@ morrow__loop_queue_task (MorrowLoop *self, MorrowTask *task)
 static inline void
 morrow__task_wake (MorrowTask *self)
 {
-  MorrowHome *home = self->home;
+  MorrowHome *home = self->home, *here = morrow__home, *same = morrow__apart (here);
 
-  if (morrow__usually (home == morrow__home && morrow__home_is_loop (home)))
-    morrow__loop_queue_task (morrow__loop_of_home (home), self);
+  if (morrow__usually (home == here && morrow__home_is_loop (same)))
+    morrow__loop_queue_task (morrow__loop_of_home (same), self);
   else
     home->klass->wake (home, self);
 }
@@ -110,12 +150,12 @@ static inline __attribute__ ((always_inline)) void
 morrow__task_give_way (MorrowTask *self, MorrowHome *home, gboolean is_prepared)
 {
   int saved_errno = *home->errno_at;
-  MorrowFiber *next = morrow__loop_next_fiber (morrow__loop_of_home (home), self);
+  MorrowNext next = morrow__loop_next (morrow__loop_of_home (home), self);
 
-  if (next != self->fiber && is_prepared)
-    morrow__fiber_switch_prepared (self->fiber, next);
-  else if (next != self->fiber)
-    morrow__fiber_switch (self->fiber, next);
+  if (next.fiber != self->fiber && is_prepared)
+    morrow__fiber_switch_prepared (self->fiber, next.fiber, next.job);
+  else if (next.fiber != self->fiber)
+    morrow__fiber_switch (self->fiber, next.fiber, next.job);
   *home->errno_at = saved_errno;
 }
 

@@ -49,15 +49,6 @@ morrow__loop_pop_pool_job (MorrowLoop *self)
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 
-/* On the loop's own stack: what it has been handed by the fiber that gave way to it, or the next. */
-static inline MorrowJob *
-next_on_own_stack (MorrowLoop *self)
-{
-  MorrowJob *job = g_steal_pointer (&self->handed);
-
-  return job != NULL ? job : morrow__loop_next_job (self);
-}
-
 gboolean
 morrow__loop_has_ready (MorrowLoop *self)
 {
@@ -129,15 +120,13 @@ run_task (MorrowLoop *self, MorrowTask *task, MorrowFiber *fiber)
   let_go (self, task);
 }
 
-/* A task has ended, and @job, or NULL, is not for its stack: the stack that the processor goes to. That of the loop is handed what is
- * no task that goes on. */
+/* A task has ended, and @job, or NULL, is not for its stack: the stack that the processor goes to. */
 static inline MorrowFiber *
 next_after_end (MorrowLoop *self, MorrowJob *job)
 {
   if (job != NULL && job->run == morrow__loop_resume_run)
     return morrow__loop_resume_task (self, job);
 
-  self->handed = job;
   return &self->main_fiber;
 }
 
@@ -164,24 +153,14 @@ fiber_main (MorrowFiber *fiber)
 
       next = next_after_end (self, job);
       if (!reusable || self->n_spares == MORROW_LOOP_MAX_SPARES)
-        morrow__fiber_exit (fiber, next);
+        morrow__fiber_exit (fiber, next, job);
       self->spares[self->n_spares++] = fiber;
-      morrow__fiber_switch (fiber, next);   /* returns when this is given another task */
+      morrow__fiber_switch (fiber, next, job);   /* returns when this is given another task */
     }
 }
 
-/* Gives a task that has not started a spare stack, which is to be switched to. NULL when there is none. */
-static inline MorrowFiber *
-start_on_spare (MorrowLoop *self, MorrowTask *task)
-{
-  if (morrow__seldom (task->stack_kib != 0 || self->n_spares == 0))
-    return NULL;
-
-  self->home.current = task;
-  return self->spares[--self->n_spares];
-}
-
-/* Likewise a new one. NULL when there is none: it has settled then, and may be gone. */
+/* Gives a task that has not started a new stack, which is to be switched to. NULL when there is none: it has settled then, and may be
+ * gone. */
 static G_GNUC_NO_INLINE MorrowFiber *
 start_on_new (MorrowLoop *self, MorrowTask *task)
 {
@@ -203,7 +182,7 @@ start_on_new (MorrowLoop *self, MorrowTask *task)
 static inline MorrowFiber *
 start_task (MorrowLoop *self, MorrowTask *task)
 {
-  MorrowFiber *fiber = start_on_spare (self, task);
+  MorrowFiber *fiber = morrow__loop_start_on_spare (self, task);
 
   return fiber != NULL ? fiber : start_on_new (self, task);
 }
@@ -255,35 +234,13 @@ morrow__loop_check_context (MorrowLoop *self, MorrowTask *task)
 
 /* --- the home ---------------------------------------------------------------------------------------------------- */
 
-/* A task waits, and what comes next is nothing, or a callback, or a task for which there is no spare stack. */
-static G_GNUC_NO_INLINE MorrowFiber *
-next_unusual (MorrowLoop *self, MorrowJob *job)
+/* A task waits, and what comes next is one for which there is no spare stack. */
+MorrowNext
+morrow__loop_next_on_new (MorrowLoop *self, MorrowTask *task)
 {
-  if (job != NULL && job->run == morrow__loop_start_run)
-    {
-      MorrowFiber *fiber = start_on_new (self, morrow__task_of_job (job));
+  MorrowFiber *fiber = start_on_new (self, task);
 
-      if (fiber != NULL)
-        return fiber;
-    }
-  else
-    {
-      self->handed = job;
-    }
-
-  self->home.current = NULL;
-  return &self->main_fiber;
-}
-
-/* A task waits, and what comes next is no task that goes on: @job, or NULL for nothing. */
-MorrowFiber *
-morrow__loop_next_other (MorrowLoop *self, MorrowJob *job)
-{
-  MorrowFiber *fiber = NULL;
-
-  if (job != NULL && morrow__usually (job->run == morrow__loop_start_run))
-    fiber = start_on_spare (self, morrow__task_of_job (job));
-  return morrow__usually (fiber != NULL) ? fiber : next_unusual (self, job);
+  return fiber != NULL ? (MorrowNext) { fiber, NULL } : morrow__loop_next_on_own_stack (self, NULL);
 }
 
 /* In @self, whose stack has calls that are relayed: what runs meanwhile on this thread has none. */
@@ -407,8 +364,8 @@ morrow__loop_warm (MorrowLoop *self)
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
-/* On the loop's own stack, which may have calls that are relayed when somebody turns a main context in one: runs up to @fuel
- * jobs. */
+/* On the loop's own stack, where no task is current, and which may have calls that are relayed when somebody turns a main context in
+ * one: runs up to @fuel jobs. */
 void
 morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 {
@@ -418,7 +375,8 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   begin_checks (self);
   morrow__fiber_hooks_stay (&self->main_fiber.hooks);
   self->out_of_fuel = self->tick + fuel;
-  while ((job = next_on_own_stack (self)) != NULL)
+  job = morrow__loop_next_job (self);
+  while (job != NULL)
     {
       MorrowFiber *fiber = NULL;
 
@@ -429,9 +387,9 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
       else
         job->run (job, FALSE);
 
-      if (fiber != NULL)
-        morrow__fiber_switch (&self->main_fiber, fiber);
-      self->home.current = NULL;
+      job = fiber != NULL ? morrow__fiber_switch (&self->main_fiber, fiber, NULL) : NULL;
+      if (job == NULL)
+        job = morrow__loop_next_job (self);
     }
   morrow__relay_return (&left);
 }

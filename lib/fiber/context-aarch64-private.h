@@ -52,13 +52,15 @@ morrow__context_get_frame (MorrowContext *self)
 #define MORROW__CLOBBER_SVE
 #endif
 
-/* Leaves @from, for good or until somebody switches back to it: @to is in x0 for whoever is on the other side. */
-static inline __attribute__ ((always_inline)) void
+/* Leaves @from, for good or until somebody switches back to it: @to is in x0 for whoever is on the other side, and @value in x2. */
+static inline __attribute__ ((always_inline)) gpointer
 morrow__context_switch (MorrowContext *from,
-                        MorrowContext *to)
+                        MorrowContext *to,
+                        gpointer       value)
 {
   register MorrowContext *x0 __asm__ ("x0") = to;
   register MorrowContext *x1 __asm__ ("x1") = from;
+  register gpointer x2 __asm__ ("x2") = value;
 
   __asm__ volatile goto ("adr  x9, 2f\n\t"
                          "mov  x10, sp\n\t"
@@ -83,18 +85,19 @@ morrow__context_switch (MorrowContext *from,
                          "hint #34\n\t" /* bti c */
                          "ldr  x29, [x0, %[x29]]\n\t"
                          "ldr  x19, [x0, %[x19]]"
-                         : "+r" (x0), "+r" (x1)
+                         : "+r" (x0), "+r" (x1), "+r" (x2)
                          : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
                            [x29] "i" (offsetof (MorrowContext, x29)), [x19] "i" (offsetof (MorrowContext, x19)),
                            [fpcr] "i" (offsetof (MorrowContext, fpcr))
-                         : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                         : "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
                            "x17", "x18", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
                            "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
                            "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
                            "v29", "v30", "v31", "memory", "cc" MORROW__CLOBBER_SVE
                          : lost);
-  return;
+  return x2;
 
 lost:
   morrow__context_lost ();
+  return NULL;
 }

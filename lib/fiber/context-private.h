@@ -7,7 +7,8 @@
  *   morrow__context_init ()          makes @entry start on the stack that ends at @top, when it is first switched to
  *   morrow__context_save_control ()  keeps what a function may change and has to put back, of the one that runs: how floating-point
  *                                    numbers are dealt with
- *   morrow__context_switch ()        leaves one context, of which that has been kept, for another
+ *   morrow__context_switch ()        leaves one context, of which that has been kept, for another, where it returns @value: in a
+ *                                    register, if it can, which is there sooner than what is written and read again
  *
  * The asm declares that it may also jump to a call of morrow__context_lost (), which it never does.  Without that call,
  * compilers conclude (gcc's ipa-reference, clang's globals-aa) that a function which contains nothing but the

@@ -12,7 +12,9 @@
 
 typedef struct
 {
-  ucontext_t ucontext; /* Written by the thread that leaves this context, read by the same thread when it comes back. */
+  /* Both: the thread of all contexts that it switches between. */
+  ucontext_t ucontext; /* Written by who leaves this context, read when somebody comes back to it. */
+  gpointer   value;    /* What that brings. */
 } MorrowContext;
 
 /* fiber.c */
@@ -34,10 +36,13 @@ morrow__context_get_frame (MorrowContext *self)
   return self;
 }
 
-static inline void
+static inline gpointer
 morrow__context_switch (MorrowContext *from,
-                        MorrowContext *to)
+                        MorrowContext *to,
+                        gpointer       value)
 {
+  to->value = value;
   if (morrow__unlikely (swapcontext (&from->ucontext, &to->ucontext) != 0))
     g_error ("swapcontext: %s", g_strerror (errno));
+  return from->value;
 }

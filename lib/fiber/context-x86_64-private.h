@@ -74,10 +74,11 @@ morrow__context_get_frame (MorrowContext *self)
 #define MORROW__CLOBBER_AVX512
 #endif
 
-/* Leaves @from, for good or until somebody switches back to it: @to is in rdi for whoever is on the other side. */
-static inline __attribute__ ((always_inline)) void
+/* Leaves @from, for good or until somebody switches back to it: @to is in rdi for whoever is on the other side, and @value in rdx. */
+static inline __attribute__ ((always_inline)) gpointer
 morrow__context_switch (MorrowContext *from,
-                        MorrowContext *to)
+                        MorrowContext *to,
+                        gpointer       value)
 {
   __asm__ volatile goto ("leaq    2f(%%rip), %%rax\n\t"
                          "movq    %%rax, %c[pc](%%rsi)\n\t"
@@ -104,19 +105,20 @@ morrow__context_switch (MorrowContext *from,
                          "endbr64\n\t"
                          "movq    %c[bp](%%rdi), %%rbp\n\t"
                          "movq    %c[bx](%%rdi), %%rbx"
-                         : "+S" (from), "+D" (to)
+                         : "+S" (from), "+D" (to), "+d" (value)
                          : [sp] "i" (offsetof (MorrowContext, sp)), [pc] "i" (offsetof (MorrowContext, pc)),
                            [bp] "i" (offsetof (MorrowContext, bp)), [bx] "i" (offsetof (MorrowContext, bx)),
                            [mxcsr] "i" (offsetof (MorrowContext, mxcsr)), [x87] "i" (offsetof (MorrowContext, x87)),
                            [control] "i" (MORROW__MXCSR_CONTROL)
-                         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                         : "rax", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
                            "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
                            "xmm12", "xmm13", "xmm14", "xmm15",
                            "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
                            "memory", "cc" MORROW__CLOBBER_AVX512
                          : lost);
-  return;
+  return value;
 
 lost:
   morrow__context_lost ();
+  return NULL;
 }

@@ -117,35 +117,42 @@ morrow__fiber_prepare_switch (MorrowFiber *self)
 }
 
 /* The second half.  Returns when somebody switches back to @from. */
-static inline __attribute__ ((always_inline)) void
+static inline __attribute__ ((always_inline)) gpointer
 morrow__fiber_switch_prepared (MorrowFiber *from,
-                               MorrowFiber *to)
+                               MorrowFiber *to,
+                               gpointer     value)
 {
+  gpointer brought;
+
   morrow__fiber_hooks_leave (&from->hooks, &to->hooks);
-  morrow__context_switch (&from->context, &to->context);
+  brought = morrow__context_switch (&from->context, &to->context, value);
   morrow__fiber_hooks_arrive (&from->hooks);
+  return brought;
 }
 
-/* From @from, which runs, to @to.  Returns when somebody switches back to @from. */
-static inline __attribute__ ((always_inline)) void
+/* From @from, which runs, to @to, where the switch that left it returns @value.  Returns when somebody switches back to @from,
+ * and what he brings. */
+static inline __attribute__ ((always_inline)) gpointer
 morrow__fiber_switch (MorrowFiber *from,
-                      MorrowFiber *to)
+                      MorrowFiber *to,
+                      gpointer     value)
 {
   morrow__fiber_prepare_switch (from);
-  morrow__fiber_switch_prepared (from, to);
+  return morrow__fiber_switch_prepared (from, to, value);
 }
 
-/* @from has ended: its stack goes back to its pool, and @to continues.  The stack is in the pool while this still runs
+/* @from has ended: its stack goes back to its pool, and @to continues, with @value.  The stack is in the pool while this still runs
  * on it; that is well, since only this thread could take it, and what the pool writes is the MorrowFiber, above it.
  * Always inline: a call that never returns would leave its address on the return predictor. */
 G_GNUC_NORETURN static inline __attribute__ ((always_inline)) void
 morrow__fiber_exit (MorrowFiber *from,
-                    MorrowFiber *to)
+                    MorrowFiber *to,
+                    gpointer     value)
 {
   morrow__fiber_free (from);
   morrow__fiber_prepare_switch (from);
   morrow__fiber_hooks_leave_for_good (&from->hooks, &to->hooks);
-  morrow__context_switch (&from->context, &to->context);
+  morrow__context_switch (&from->context, &to->context, value);
   __builtin_unreachable ();
 }
 

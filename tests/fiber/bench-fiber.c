@@ -54,7 +54,7 @@ static void
 switch_for_ever (MorrowFiber *self)
 {
   for (;;)
-    morrow__fiber_switch (self, &thread_fiber);
+    morrow__fiber_switch (self, &thread_fiber, NULL);
 }
 
 static void
@@ -63,10 +63,10 @@ bench_pair (void)
   MorrowFiber *fiber = make (0, switch_for_ever);
   double start;
 
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
   start = now ();
   for (guint i = 0; i < N_SWITCHES; i++)
-    morrow__fiber_switch (&thread_fiber, fiber);
+    morrow__fiber_switch (&thread_fiber, fiber, NULL);
   print ("switch", (now () - start) / N_SWITCHES / 2, "ns");
   morrow__fiber_free (fiber);
 }
@@ -82,7 +82,7 @@ switch_in_ring (MorrowFiber *self)
   guint next = (GPOINTER_TO_UINT (self->user) + 1) % ring_size;
 
   for (;;)
-    morrow__fiber_switch (self, n_left-- == 0 ? &thread_fiber : ring[next]);
+    morrow__fiber_switch (self, n_left-- == 0 ? &thread_fiber : ring[next], NULL);
 }
 
 static void
@@ -99,10 +99,10 @@ bench_ring (guint n_fibers)
       ring[i]->user = GUINT_TO_POINTER (i);
     }
   n_left = n_fibers;
-  morrow__fiber_switch (&thread_fiber, ring[0]);
+  morrow__fiber_switch (&thread_fiber, ring[0], NULL);
   n_left = N_SWITCHES;
   start = now ();
-  morrow__fiber_switch (&thread_fiber, ring[0]);
+  morrow__fiber_switch (&thread_fiber, ring[0], NULL);
   print (name, (now () - start) / N_SWITCHES, "ns");
   for (guint i = 0; i < n_fibers; i++)
     morrow__fiber_free (ring[i]);
@@ -114,7 +114,7 @@ bench_ring (guint n_fibers)
 static void
 end_at_once (MorrowFiber *self)
 {
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static void
@@ -123,7 +123,7 @@ bench_spawn (void)
   double start = now ();
 
   for (guint i = 0; i < N_SWITCHES; i++)
-    morrow__fiber_switch (&thread_fiber, make (0, end_at_once));
+    morrow__fiber_switch (&thread_fiber, make (0, end_at_once), NULL);
   print ("make_run_end", (now () - start) / N_SWITCHES, "ns");
 }
 
@@ -165,8 +165,8 @@ touch_fresh_pages (guint n_pages)
 static void
 park_then_end (MorrowFiber *self)
 {
-  morrow__fiber_switch (self, &thread_fiber);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static void
@@ -183,7 +183,7 @@ bench_parked (guint n_fibers,
   for (guint i = 0; i < n_fibers; i++)
     {
       fibers[i] = make (stack_size, park_then_end);
-      morrow__fiber_switch (&thread_fiber, fibers[i]);
+      morrow__fiber_switch (&thread_fiber, fibers[i], NULL);
     }
   parked = now () - start;
   print ("fresh_page", touched / n_fibers, "ns");
@@ -194,7 +194,7 @@ bench_parked (guint n_fibers,
 
   start = now ();
   for (guint i = 0; i < n_fibers; i++)
-    morrow__fiber_switch (&thread_fiber, fibers[i]);
+    morrow__fiber_switch (&thread_fiber, fibers[i], NULL);
   print ("ended", (now () - start) / n_fibers, "ns");
   print ("left_after_end", memory_kib () - before, "KiB");
 }

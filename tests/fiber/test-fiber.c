@@ -54,13 +54,13 @@ make (MorrowFiberEntry entry,
 static void
 run (MorrowFiber *fiber)
 {
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
 }
 
 static void
 park (MorrowFiber *self)
 {
-  morrow__fiber_switch (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
 }
 
 /* --- order --------------------------------------------------------------------------------------------------- */
@@ -74,7 +74,7 @@ trace_three_times (MorrowFiber *self)
       park (self);
     }
   g_string_append_printf (trace, "%s. ", (const char *) self->user);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (fibers_take_turns_when_told_to)
@@ -107,7 +107,7 @@ pass_on (MorrowFiber *self)
   MorrowFiber *next = self->user;
 
   g_string_append_c (trace, '>');
-  morrow__fiber_exit (self, next != NULL ? next : &thread_fiber);
+  morrow__fiber_exit (self, next != NULL ? next : &thread_fiber, NULL);
 }
 
 START_TEST (fibers_switch_to_each_other_without_the_thread)
@@ -127,9 +127,9 @@ make_another (MorrowFiber *self)
   MorrowFiber *other = make (pass_on, self);
 
   g_string_append_c (trace, '(');
-  morrow__fiber_switch (self, other);
+  morrow__fiber_switch (self, other, NULL);
   g_string_append_c (trace, ')');
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (a_fiber_makes_a_fiber)
@@ -167,7 +167,7 @@ keep_values (MorrowFiber *self)
           real[i]++;
         }
     }
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (values_survive_a_switch)
@@ -229,14 +229,14 @@ listen (MorrowFiber *self)
   for (;;)
     {
       heard = told;
-      morrow__fiber_switch (self, &thread_fiber);
+      morrow__fiber_switch (self, &thread_fiber, NULL);
     }
 }
 
 static G_NO_INLINE void
 let_listen (MorrowFiber *fiber)
 {
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
 }
 
 START_TEST (static_variables_are_written_before_a_switch_and_read_after_it)
@@ -294,7 +294,7 @@ note_rounding (MorrowFiber *self)
 {
   g_string_append (trace, fegetround () == FE_DOWNWARD ? "down" : "other");
   fesetround (FE_TONEAREST);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (a_fiber_begins_with_its_makers_rounding_mode)
@@ -366,7 +366,7 @@ static void
 go_deep (MorrowFiber *self)
 {
   ck_assert_uint_eq (recurse (GPOINTER_TO_UINT (self->user)), GPOINTER_TO_UINT (self->user));
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (a_fiber_uses_nearly_all_of_its_stack)
@@ -384,7 +384,7 @@ END_TEST
 static void
 end_at_once (MorrowFiber *self)
 {
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (the_newest_free_stack_is_used_next)
@@ -439,7 +439,7 @@ count_frames (MorrowFiber *self)
   void *frames[64];
 
   *(int *) self->user = backtrace (frames, G_N_ELEMENTS (frames));
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (a_backtrace_ends_where_the_fiber_begins)
@@ -466,9 +466,9 @@ take_turns (MorrowFiber *self)
   for (guint i = 0; i < 1000; i++)
     {
       thread->n_turns++;
-      morrow__fiber_switch (self, &thread->fiber);
+      morrow__fiber_switch (self, &thread->fiber, NULL);
     }
-  morrow__fiber_exit (self, &thread->fiber);
+  morrow__fiber_exit (self, &thread->fiber, NULL);
 }
 
 static gpointer
@@ -483,7 +483,7 @@ run_thread (gpointer data)
     fibers[i] = morrow__fiber_new (own_pool, 0, take_turns, thread, NULL);
   for (guint round = 0; round <= 1000; round++)
     for (guint i = 0; i < G_N_ELEMENTS (fibers); i++)
-      morrow__fiber_switch (&thread->fiber, fibers[i]);
+      morrow__fiber_switch (&thread->fiber, fibers[i], NULL);
   morrow__fiber_clear_thread (&thread->fiber);
   morrow__stack_pool_free (own_pool);
   return NULL;

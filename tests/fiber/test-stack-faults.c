@@ -163,8 +163,8 @@ tear_down (void)
 static void
 park_then_end (MorrowFiber *self)
 {
-  morrow__fiber_switch (self, &thread_fiber);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static gboolean
@@ -190,10 +190,10 @@ check_fibers (guint n,
       fibers[i] = morrow__fiber_new (pool, stack_size, park_then_end, NULL, NULL);
       ck_assert_ptr_nonnull (fibers[i]);
       ck_assert (is_guarded (fibers[i]));
-      morrow__fiber_switch (&thread_fiber, fibers[i]);
+      morrow__fiber_switch (&thread_fiber, fibers[i], NULL);
     }
   for (guint i = 0; i < n; i++)
-    morrow__fiber_switch (&thread_fiber, fibers[i]);
+    morrow__fiber_switch (&thread_fiber, fibers[i], NULL);
 }
 
 static void
@@ -224,7 +224,7 @@ START_TEST (fibers_that_live_do_not_notice_that_address_space_is_gone)
   guint n = 0;
 
   largest_mapping = 0;
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
   while (error == NULL)
     {
       morrow__fiber_new (pool, 64 * KIB, park_then_end, NULL, &error);
@@ -232,7 +232,7 @@ START_TEST (fibers_that_live_do_not_notice_that_address_space_is_gone)
     }
   ck_assert_uint_eq (n, 512);
   g_clear_error (&error);
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
   check_fibers (1, 64 * KIB);
 }
 END_TEST
@@ -328,13 +328,13 @@ START_TEST (stacks_that_end_in_several_slabs_leave_the_others_alone)
   for (guint i = 0; i < N_SLABS * SLAB; i++)
     {
       fibers[i] = morrow__fiber_new (pool, 32 * KIB, park_then_end, NULL, NULL);
-      morrow__fiber_switch (&thread_fiber, fibers[i]);
+      morrow__fiber_switch (&thread_fiber, fibers[i], NULL);
     }
   qsort (fibers, N_SLABS * SLAB, sizeof fibers[0], compare_addresses);
   before = n_discarded;
   for (guint i = 0; i < SLAB; i++)
     for (guint slab = 0; slab < N_SLABS; slab++)
-      morrow__fiber_switch (&thread_fiber, fibers[slab * SLAB + (i + 11 * slab) % SLAB]);
+      morrow__fiber_switch (&thread_fiber, fibers[slab * SLAB + (i + 11 * slab) % SLAB], NULL);
   ck_assert_uint_gt (n_discarded, before);
 }
 END_TEST

@@ -80,20 +80,20 @@ make (gsize            stack_size,
 static void
 run (MorrowFiber *fiber)
 {
-  morrow__fiber_switch (&thread_fiber, fiber);
+  morrow__fiber_switch (&thread_fiber, fiber, NULL);
 }
 
 static void
 park_then_end (MorrowFiber *self)
 {
-  morrow__fiber_switch (self, &thread_fiber);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static void
 end_at_once (MorrowFiber *self)
 {
-  morrow__fiber_exit (self, self->user);
+  morrow__fiber_exit (self, self->user, NULL);
 }
 
 /* --- sizes ---------------------------------------------------------------------------------------------------- */
@@ -183,9 +183,9 @@ touch_in_steps (MorrowFiber *self)
   for (guint n = 8; n <= 128; n *= 2)
     {
       touch (n);
-      morrow__fiber_switch (self, &thread_fiber);
+      morrow__fiber_switch (self, &thread_fiber, NULL);
     }
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (the_high_water_mark_rises_with_use)
@@ -313,8 +313,8 @@ static void
 touch_deep (MorrowFiber *self)
 {
   touch (150);
-  morrow__fiber_switch (self, &thread_fiber);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 START_TEST (deep_stacks_do_not_keep_their_depth_for_ever)
@@ -381,15 +381,15 @@ static void
 overflow_at_once (MorrowFiber *self)
 {
   overflow (0);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static void
 overflow_after_resume (MorrowFiber *self)
 {
-  morrow__fiber_switch (self, &thread_fiber);
+  morrow__fiber_switch (self, &thread_fiber, NULL);
   overflow (0);
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 static void
@@ -398,7 +398,7 @@ touch_nowhere (MorrowFiber *self)
   volatile char *nowhere = (volatile char *) self->user;
 
   *nowhere = 1;
-  morrow__fiber_exit (self, &thread_fiber);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
 typedef struct
@@ -507,7 +507,7 @@ overflow_in_thread (gpointer data)
 
   pool = morrow__stack_pool_new ();
   morrow__fiber_init_thread (&own);
-  morrow__fiber_switch (&own, make (0, overflow_at_once, data));
+  morrow__fiber_switch (&own, make (0, overflow_at_once, data), NULL);
   return NULL;
 }
 
@@ -625,7 +625,7 @@ leave_behind (gpointer data)
 
   left->pool = morrow__stack_pool_new ();
   morrow__fiber_init_thread (&left->own);
-  morrow__fiber_switch (&left->own, morrow__fiber_new (left->pool, 0, end_at_once, &left->own, NULL));
+  morrow__fiber_switch (&left->own, morrow__fiber_new (left->pool, 0, end_at_once, &left->own, NULL), NULL);
   sigaltstack (NULL, &stack);
   left->watched = (stack.ss_flags & SS_DISABLE) == 0;
   return NULL;
