@@ -105,8 +105,8 @@ future_resolve (guint n, guint argument)
 {
   for (guint i = 0; i < n; i++)
     {
-      MorrowPromise *promise = morrow_promise_new ();
-      MorrowFuture *future = morrow_promise_get_future (promise);
+      MorrowFuture *future;
+      MorrowPromise *promise = morrow_promise_new_with_future (&future);
 
       morrow_promise_resolve_int (promise, 1);
       n_counted += (guint64) morrow_future_get_int (future);
@@ -127,13 +127,12 @@ future_then (guint n, guint argument)
 {
   for (guint i = 0; i < n; i++)
     {
-      MorrowPromise *promise = morrow_promise_new ();
-      MorrowFuture *future = morrow_promise_get_future (promise);
-      MorrowFuture *then = morrow_future_then (future, count_settled, NULL, NULL);
+      MorrowFuture *future;
+      MorrowPromise *promise = morrow_promise_new_with_future (&future);
+      MorrowFuture *then = morrow_then (future, count_settled, NULL, NULL);
 
       morrow_promise_resolve_int (promise, 1);
       must (morrow_await (then, NULL));
-      morrow_future_unref (future);
       morrow_promise_unref (promise);
     }
 }

@@ -58,6 +58,15 @@ new_with_calls (const char *site)
   return (MorrowPromise *) future;
 }
 
+static G_GNUC_NO_INLINE MorrowPromise *
+new_with_future_and_calls (MorrowFuture **ret_future, const char *site)
+{
+  MorrowPromise *self = new_with_calls (site);
+
+  *ret_future = morrow__future_ref (future_of (self));
+  return self;
+}
+
 /**
  * morrow_promise_new_at: (skip)
  * @site: (nullable): where it is made, a string that lives as long as the program
@@ -89,6 +98,45 @@ MorrowPromise *
 (morrow_promise_new) (void)
 {
   return morrow_promise_new_at (NULL);
+}
+
+/**
+ * morrow_promise_new_with_future_at: (skip)
+ * @ret_future: (out) (transfer full): the future that the promise settles
+ * @site: (nullable): where it is made, a string that lives as long as the program
+ *
+ * What the macro morrow_promise_new_with_future () calls.
+ *
+ * Returns: (transfer full): a promise
+ */
+MorrowPromise *
+morrow_promise_new_with_future_at (MorrowFuture **ret_future, const gchar *site)
+{
+  MorrowFuture *future;
+
+  g_return_val_if_fail (ret_future != NULL, NULL);
+
+  future = morrow__future_take (sizeof (MorrowFuture), &promise_ops);
+  if (morrow__unlikely (future == NULL))
+    return new_with_future_and_calls (ret_future, site);
+
+  morrow__future_init_with (future, &promise_ops, site, 2, 1);
+  *ret_future = future;
+  return (MorrowPromise *) future;
+}
+
+/**
+ * morrow_promise_new_with_future:
+ * @ret_future: (out) (transfer full): the future that the promise settles
+ *
+ * Makes a promise, and gives both of its ends.
+ *
+ * Returns: (transfer full): a promise
+ */
+MorrowPromise *
+(morrow_promise_new_with_future) (MorrowFuture **ret_future)
+{
+  return morrow_promise_new_with_future_at (ret_future, NULL);
 }
 
 /**

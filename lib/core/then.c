@@ -11,6 +11,7 @@
 
 #include "config.h"
 
+#include <morrow/combine.h>
 #include <morrow/error.h>
 
 #include "base/cache-private.h"
@@ -208,6 +209,7 @@ static MorrowFutureOps then_ops = {
   .visit_awaited = then_visit_awaited,
 };
 
+/* Takes a reference of the source, and the executor's hold. */
 static inline __attribute__ ((always_inline)) void
 then_init (Then *self, const char *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
            gpointer data, GDestroyNotify data_free, ThenFlags flags)
@@ -215,7 +217,7 @@ then_init (Then *self, const char *site, MorrowExecutor *executor, MorrowFuture 
   /* The references are the caller's, and the list's. */
   morrow__future_init_with (&self->future, &then_ops, site, 2, 0);
   self->waiter.notify = then_notify;
-  self->source = morrow__future_ref (source);
+  self->source = source;
   self->executor = executor;
   self->func = func;
   self->data = data;
@@ -223,7 +225,7 @@ then_init (Then *self, const char *site, MorrowExecutor *executor, MorrowFuture 
   self->flags = flags;
 }
 
-/* Where it takes a call to find something out, or to make something. */
+/* Where it takes a call to find something out, or to make something. It takes the source. */
 static G_GNUC_NO_INLINE MorrowFuture *
 then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
@@ -245,7 +247,7 @@ then_push_busy (Then *self)
   return &self->future;
 }
 
-/* What it calls it calls last. */
+/* What it calls it calls last. It takes the source. */
 static inline __attribute__ ((always_inline)) MorrowFuture *
 then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
@@ -288,7 +290,27 @@ morrow_future_then (MorrowFuture *self, MorrowContinueFunc func, gpointer data, 
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, func, data, data_free, ON_RESOLVED);
+  return then_new (morrow__future_ref (self), func, data, data_free, ON_RESOLVED);
+}
+
+/**
+ * morrow_then:
+ * @future: (transfer full): a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do with the value
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * What morrow_future_then () does, with a future that nobody else needs: callbacks are chained without a variable for
+ * each, `morrow_then (morrow_then (future, ...), ...)`.
+ *
+ * Returns: (transfer full): a future of what @func returns
+ */
+MorrowFuture *
+morrow_then (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (future != NULL && func != NULL, NULL);
+
+  return then_new (future, func, data, data_free, ON_RESOLVED);
 }
 
 /**
@@ -308,7 +330,26 @@ morrow_future_catch (MorrowFuture *self, MorrowContinueFunc func, gpointer data,
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, func, data, data_free, ON_REJECTED);
+  return then_new (morrow__future_ref (self), func, data, data_free, ON_REJECTED);
+}
+
+/**
+ * morrow_catch:
+ * @future: (transfer full): a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do about the error
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * What morrow_future_catch () does, with a future that nobody else needs. See morrow_then ().
+ *
+ * Returns: (transfer full): a future of what @func returns
+ */
+MorrowFuture *
+morrow_catch (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (future != NULL && func != NULL, NULL);
+
+  return then_new (future, func, data, data_free, ON_REJECTED);
 }
 
 /**
@@ -328,5 +369,24 @@ morrow_future_finally (MorrowFuture *self, MorrowContinueFunc func, gpointer dat
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (self, func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
+  return then_new (morrow__future_ref (self), func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
+}
+
+/**
+ * morrow_finally:
+ * @future: (transfer full): a future, in any state
+ * @func: (scope notified) (closure data) (destroy data_free): what to do in either case
+ * @data: (nullable): passed to @func
+ * @data_free: (nullable): releases @data, where @func runs, after it or instead of it
+ *
+ * What morrow_future_finally () does, with a future that nobody else needs. See morrow_then ().
+ *
+ * Returns: (transfer full): a future of @future's outcome
+ */
+MorrowFuture *
+morrow_finally (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free)
+{
+  g_return_val_if_fail (future != NULL && func != NULL, NULL);
+
+  return then_new (future, func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
 }

@@ -50,6 +50,24 @@ MorrowFuture *morrow_gather_array (MorrowFuture *const *futures,
                                    MorrowGatherFlags    flags,
                                    gsize                limit) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What morrow_future_then (), morrow_future_catch () and morrow_future_finally () give, for a future that nobody else needs: these can be
+ * chained. */
+MORROW_API
+MorrowFuture *morrow_then        (MorrowFuture       *future,
+                                  MorrowContinueFunc  func,
+                                  gpointer            data,
+                                  GDestroyNotify      data_free) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_catch       (MorrowFuture       *future,
+                                  MorrowContinueFunc  func,
+                                  gpointer            data,
+                                  GDestroyNotify      data_free) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowFuture *morrow_finally     (MorrowFuture       *future,
+                                  MorrowContinueFunc  func,
+                                  gpointer            data,
+                                  GDestroyNotify      data_free) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Cancelling what this gives leaves the future alone. What it starts in a task that is cancelled by the end of a run can still
  * wait. */
 MORROW_API

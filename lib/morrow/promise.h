@@ -18,6 +18,13 @@ MorrowPromise *morrow_promise_new              (void) G_GNUC_WARN_UNUSED_RESULT;
 MORROW_API
 MorrowPromise *morrow_promise_new_at           (const gchar *site) G_GNUC_WARN_UNUSED_RESULT;
 #define        morrow_promise_new()            (morrow_promise_new_at (G_STRLOC))
+/* Both ends at once. */
+MORROW_API
+MorrowPromise *morrow_promise_new_with_future    (MorrowFuture **ret_future) G_GNUC_WARN_UNUSED_RESULT;
+MORROW_API
+MorrowPromise *morrow_promise_new_with_future_at (MorrowFuture **ret_future, const gchar *site) G_GNUC_WARN_UNUSED_RESULT;
+#define        morrow_promise_new_with_future(future) \
+                                               (morrow_promise_new_with_future_at ((future), G_STRLOC))
 MORROW_API
 MorrowPromise *morrow_promise_ref              (MorrowPromise *self);
 MORROW_API

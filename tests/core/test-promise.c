@@ -23,6 +23,35 @@ START_TEST (promise_and_future_live_as_long_as_either_is_held)
 }
 END_TEST
 
+/* Some of a thousand are made of memory that is at hand. */
+START_TEST (promise_gives_both_of_its_ends_at_once)
+{
+  for (guint i = 0; i < 1000; i++)
+    {
+      MorrowFuture *future, *same;
+      MorrowPromise *promise = i % 2 == 0 ? morrow_promise_new_with_future (&future) : (morrow_promise_new_with_future) (&future);
+
+      same = morrow_promise_get_future (promise);
+      ck_assert_ptr_eq (same, future);
+      morrow_future_unref (same);
+      morrow_promise_unref (promise);
+      assert_error (morrow_future_get_error (future), MORROW_ERROR, MORROW_ERROR_BROKEN_PROMISE);
+      morrow_future_unref (future);
+    }
+}
+END_TEST
+
+START_TEST (promise_with_its_future_knows_where_it_was_made)
+{
+  MorrowFuture *future;
+  MorrowPromise *promise = morrow_promise_new_with_future_at (&future, "there.c:9");
+
+  morrow_future_unref (future);
+  morrow_check_expect_warning ("The error of promise, made at there.c:9, was never looked at: The promise was dropped*");
+  morrow_promise_unref (promise);
+}
+END_TEST
+
 START_TEST (promise_dropped_unsettled_rejects_its_future)
 {
   MorrowPromise *promise = morrow_promise_ref (morrow_promise_new ());
@@ -313,6 +342,8 @@ promise_suite (void)
   TCase *cancel = morrow_check_add_case (suite, "cancel");
 
   tcase_add_test (life, promise_and_future_live_as_long_as_either_is_held);
+  tcase_add_test (life, promise_gives_both_of_its_ends_at_once);
+  tcase_add_test (life, promise_with_its_future_knows_where_it_was_made);
   tcase_add_test (life, promise_dropped_unsettled_rejects_its_future);
   tcase_add_test (life, promise_dropped_unsettled_reports_itself_when_nobody_looks);
   tcase_add_test (life, promise_dropped_unsettled_fails_its_waiter);

@@ -671,6 +671,63 @@ SCENE (callback_on_a_coroutine_starts_it_as_a_task)
   return TRUE;
 }
 
+/* --- taking what they wait for ------------------------------------------------------------------- */
+
+typedef MorrowFuture *(*Taking) (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free);
+
+static const Taking taking[] = { morrow_then, morrow_catch, morrow_finally };
+
+SCENE (callbacks_are_chained)
+{
+  MorrowFuture *future;
+  MorrowPromise *promise = morrow_promise_new_with_future (&future);
+  g_autoptr (MorrowFuture) last = NULL;
+
+  last = morrow_finally (morrow_catch (morrow_then (future, say_int, (gpointer) "one", say_freed),
+                                       say_error, (gpointer) "two", say_freed), say_int, (gpointer) "three", say_freed);
+  morrow_promise_resolve_int (promise, 4);
+  morrow_promise_unref (promise);
+  await_ok (last);
+  ck_assert_int_eq (morrow_future_get_int (last), 40);
+  assert_said ("one got 4; one freed; two freed; three got 40; three freed");
+  return TRUE;
+}
+
+/* What is settled, and lives in nothing but its callback, with @n: in what state and what it was called before that was attached. */
+static void
+assert_held_until_called (Taking take, guint n)
+{
+  MorrowFuture *future, *called;
+  MorrowPromise *promise = morrow_promise_new_with_future (&future);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_add_weak_pointer (object, (gpointer *) &object);
+  if (n & 1)
+    morrow_future_set_name (future, "named");
+  if (n & 2)
+    morrow_promise_resolve_object (promise, object);
+  called = take (future, say_settled, (gpointer) "called", NULL);
+  if (!(n & 2))
+    morrow_promise_resolve_object (promise, object);
+  morrow_promise_unref (promise);
+  g_object_unref (object);
+  ck_assert_ptr_nonnull (object);
+  await_ok (called);
+  morrow_future_unref (called);
+  ck_assert_ptr_null (object);
+}
+
+SCENE (callback_holds_what_it_has_taken_and_drops_it)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (taking); i++)
+    for (guint n = 0; n < 4; n++)
+      {
+        assert_held_until_called (taking[i], n);
+        assert_said (taking[i] == morrow_catch ? "" : "called");
+      }
+  return TRUE;
+}
+
 static Suite *
 then_suite (void)
 {
@@ -705,6 +762,9 @@ then_suite (void)
   tcase_add_test (what, callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called_later);
   tcase_add_test (what, callback_that_contradicts_itself_is_a_critical_and_fails);
   tcase_add_test (what, callback_that_returns_any_true_value_has_succeeded);
+
+  tcase_add_test (what, callbacks_are_chained);
+  tcase_add_test (what, callback_holds_what_it_has_taken_and_drops_it);
 
   tcase_add_test (cancel, data_is_released_after_the_callback_or_instead_of_it);
   tcase_add_test (cancel, fut_05_cancelled_callback_does_not_run_and_leaves_the_others);
