@@ -13,7 +13,8 @@
  *
  * One word holds the waiters, newest first, a lock bit and the settled bit. Whoever sets LOCKED by a compare-and-swap
  * owns the waiter list and the outcome until it stores the word again, and holds it for a few instructions only: to
- * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock.
+ * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock. In a process with one
+ * thread nobody would see it: who settles does not set it there.
  *
  * ORDERINGS
  *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome
@@ -166,10 +167,13 @@ gboolean      morrow__future_push_busy     (MorrowFuture *self, MorrowWaiter *wa
 gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last);
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
-/* Settling. Each returns whether it was this call that settled. reject takes the error. */
-guintptr      morrow__future_claim_busy    (MorrowFuture *self);
 MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
+
+/* Settling: the rare ways of claim and publish. */
+guintptr      morrow__future_claim_busy    (MorrowFuture *self);
 void          morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest);
+
+/* Each returns whether it was this call that settled. reject takes the error. */
 gboolean      morrow__future_resolve       (MorrowFuture *self, const GValue *value);
 gboolean      morrow__future_reject        (MorrowFuture *self, GError *error);
 gboolean      morrow__future_settle_cancelled (MorrowFuture *self, const char *message);
@@ -313,7 +317,7 @@ morrow__future_unref (MorrowFuture *self)
     morrow__future_get_ops (self)->free_kind (self);
 }
 
-/* The same for who has the last, mostly. */
+/* The same for who has the last, mostly: the compiler lays that in a line. */
 static inline void
 morrow__future_unref_last (MorrowFuture *self)
 {
@@ -345,8 +349,8 @@ morrow__future_free (MorrowFuture *self, gsize size)
     morrow__future_free_rest (self, size);
 }
 
-/* Locks for settling, after which the caller writes the outcome and publishes. Returns the newest waiter, and no flags; or SETTLED, when
- * it has settled already. In a process with one thread nobody would see the lock: it is left out. */
+/* Locks for settling, after which the caller writes the outcome and publishes. Returns the newest waiter, and no flags; or what has
+ * SETTLED, when it has settled already. */
 static inline guintptr
 morrow__future_claim (MorrowFuture *self)
 {
@@ -362,11 +366,22 @@ morrow__future_claim (MorrowFuture *self)
   return morrow__future_claim_busy (self);
 }
 
+/* Nobody has come between: also where the lock is left out. */
+static inline void
+morrow__check_claimed (MorrowFuture *self, guintptr claimed)
+{
+#ifdef MORROW_ENABLE_DEBUG
+  g_assert ((atomic_load_explicit (&self->word, memory_order_relaxed) & ~MORROW__LOCKED) == claimed);
+#endif
+}
+
 /* The caller has @claimed, has written the outcome, and holds a reference. */
 static inline void
 morrow__future_publish (MorrowFuture *self, guintptr claimed, guintptr flags)
 {
   MorrowWaiter *newest = (MorrowWaiter *) claimed;
+
+  morrow__check_claimed (self, claimed);
 
   /* Release: pairs with morrow__future_peek () (W1). */
   atomic_store_explicit (&self->word, MORROW__SETTLED | flags, memory_order_release);

@@ -418,7 +418,7 @@ morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest)
 guintptr
 morrow__future_claim_busy (MorrowFuture *self)
 {
-  return future_lock (self) & (MORROW__WAITERS | MORROW__SETTLED);
+  return future_lock (self);
 }
 
 /* A reference of @held, which somebody keeps until @self has settled; NULL when it has. */

@@ -536,6 +536,7 @@ morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
   MorrowLoop *self = MORROW_LOOP (morrow_loop_new (NULL));
 
   self->executor = self->home.executor = executor;
+  self->parent_instance.ready = NULL;   /* its tasks are that one's */
   if (pool != NULL)
     {
       self->pool = pool;

@@ -9,6 +9,11 @@
 #include "core/relay-private.h"
 #include "exec/scene.h"
 
+enum
+{
+  LONG_CHAIN = 100000
+};
+
 static gboolean
 say_int (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
 {
@@ -140,6 +145,62 @@ SCENE (fut_04_callback_runs_on_the_loop_where_it_was_attached)
   return TRUE;
 }
 
+/* The other loop has a thread of its own, or the same, in a task of which it runs. */
+static gboolean
+resolve_in_a_task (gpointer data, GValue *result, GError **error)
+{
+  return morrow_promise_resolve_int (data, 1);
+}
+
+static gpointer
+resolve_on_a_loop_there (gpointer data)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  ck_assert (morrow_run_on (loop, morrow_coroutine (resolve_in_a_task, data, NULL), NULL, NULL));
+  return NULL;
+}
+
+static void
+resolve_on_an_inline_executor (MorrowPromise *promise)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_inline_new ();
+  g_autoptr (MorrowFuture) done = morrow_executor_spawn (executor, morrow_coroutine (resolve_in_a_task, promise, NULL));
+
+  await_ok (done);
+}
+
+static gboolean
+say_loop (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  say ("%s", morrow_loop_get_current () == data && morrow_executor_get_current () == data ? "here" : "elsewhere");
+  return TRUE;
+}
+
+SCENE (fut_04_callback_runs_on_its_loop_when_another_executors_task_settles)
+{
+  MorrowPromise *promises[2];
+  MorrowFuture *futures[2];
+
+  for (guint i = 0; i < 2; i++)
+    {
+      promises[i] = morrow_promise_new_with_future (&futures[i]);
+      futures[i] = morrow_then (futures[i], say_loop, morrow_loop_get_current (), NULL);
+    }
+  g_thread_join (g_thread_new ("other", resolve_on_a_loop_there, promises[0]));
+  await_ok (futures[0]);
+  assert_said ("here");
+  resolve_on_an_inline_executor (promises[1]);
+  await_ok (futures[1]);
+  assert_said ("here");
+  for (guint i = 0; i < 2; i++)
+    {
+      morrow_future_unref (futures[i]);
+      morrow_promise_unref (promises[i]);
+    }
+  return TRUE;
+}
+
 START_TEST (callback_of_a_plain_thread_runs_on_its_main_context)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
@@ -266,6 +327,34 @@ START_TEST (callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go)
 {
   leave_callbacks_on (morrow_loop_new (NULL));
   leave_callbacks_on (morrow_inline_new ());
+}
+END_TEST
+
+static gboolean
+attach_chain (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture **chain = data;
+
+  for (guint i = 1; i <= LONG_CHAIN; i++)
+    chain[i] = morrow_future_then (chain[i - 1], say_settled, (gpointer) "never", NULL);
+  return TRUE;
+}
+
+/* Each settles the next, at once. */
+START_TEST (long_chain_of_callbacks_of_an_executor_that_is_gone_is_rejected_on_little_stack)
+{
+  g_autofree MorrowFuture **chain = g_new (MorrowFuture *, LONG_CHAIN + 1);
+  MorrowExecutor *loop = morrow_loop_new (NULL);
+  MorrowPromise *promise = morrow_promise_new_with_future (&chain[0]);
+
+  ck_assert (morrow_run_on (loop, morrow_coroutine (attach_chain, chain, NULL), NULL, NULL));
+  g_object_unref (loop);
+  ck_assert (morrow_promise_resolve (promise));
+  for (guint i = 1; i <= LONG_CHAIN; i++)
+    assert_error (morrow_future_get_error (chain[i]), MORROW_ERROR, MORROW_ERROR_CLOSED);
+  for (guint i = 0; i <= LONG_CHAIN; i++)
+    morrow_future_unref (chain[i]);
+  morrow_promise_unref (promise);
 }
 END_TEST
 
@@ -741,12 +830,14 @@ then_suite (void)
   tcase_add_test (when, fut_04_callback_attached_after_it_settled_still_runs_later);
   tcase_add_test (when, callback_attached_to_one_that_has_settled_and_has_a_name_runs);
   tcase_add_test (when, fut_04_callback_runs_on_the_loop_where_it_was_attached);
+  tcase_add_test (when, fut_04_callback_runs_on_its_loop_when_another_executors_task_settles);
   tcase_add_test (when, callback_of_a_plain_thread_runs_on_its_main_context);
   tcase_add_loop_test (when, callback_whose_context_goes_is_let_go, FALSE, TRUE + 1);
   tcase_add_test (when, callback_attached_in_a_callback_runs_after_it);
   tcase_add_test (when, callback_whose_future_is_dropped_still_runs);
   tcase_add_test (when, callback_on_a_coroutine_starts_it_as_a_task);
   tcase_add_test (when, callback_of_an_executor_that_is_gone_is_rejected_and_lets_it_go);
+  tcase_add_test (when, long_chain_of_callbacks_of_an_executor_that_is_gone_is_rejected_on_little_stack);
   tcase_add_test (when, callback_that_holds_the_last_of_a_pool_runs_and_lets_it_go);
   tcase_add_test (when, callback_on_a_sleep_goes_with_the_loop);
   tcase_add_test (when, callback_that_comes_between_two_runs_runs_in_the_second);

@@ -121,6 +121,30 @@ START_TEST (fibers_switch_to_each_other_without_the_thread)
 }
 END_TEST
 
+/* Gives back what it is brought, doubled. */
+static void
+double_what_is_brought (MorrowFiber *self)
+{
+  gpointer value = NULL;
+
+  for (int i = 0; i < 3; i++)
+    value = morrow__fiber_switch (self, &thread_fiber, GINT_TO_POINTER (2 * GPOINTER_TO_INT (value)));
+  morrow__fiber_exit (self, &thread_fiber, GINT_TO_POINTER (-GPOINTER_TO_INT (value)));
+}
+
+START_TEST (a_switch_brings_a_value_both_ways)
+{
+  MorrowFiber *a = make (double_what_is_brought, NULL), *b = make (double_what_is_brought, NULL);
+  gpointer brought[8];
+
+  for (int i = 0; i < 8; i++)
+    brought[i] = morrow__fiber_switch (&thread_fiber, i % 2 ? b : a, GINT_TO_POINTER (i));
+
+  for (int i = 0; i < 8; i++)
+    ck_assert_int_eq (GPOINTER_TO_INT (brought[i]), i < 2 ? 0 : i < 6 ? 2 * i : -i);
+}
+END_TEST
+
 static void
 make_another (MorrowFiber *self)
 {
@@ -523,6 +547,7 @@ fiber_suite (void)
 
   tcase_add_test (tcase, fibers_take_turns_when_told_to);
   tcase_add_test (tcase, a_fiber_that_was_made_does_not_run_by_itself);
+  tcase_add_test (tcase, a_switch_brings_a_value_both_ways);
   tcase_add_test (tcase, fibers_switch_to_each_other_without_the_thread);
   tcase_add_test (tcase, a_fiber_makes_a_fiber);
 
