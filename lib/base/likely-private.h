@@ -9,6 +9,11 @@
 
 #pragma once
 
+#define morrow__likely(condition)   (__builtin_expect_with_probability (!!(condition), 1, 0.9999))
+#define morrow__unlikely(condition) (__builtin_expect_with_probability (!!(condition), 0, 0.9999))
+#define morrow__usually(condition)  (__builtin_expect (!!(condition), 1))
+#define morrow__seldom(condition)   (__builtin_expect (!!(condition), 0))
+
 /* @pointer, of which the compiler does not learn what it is compared with. Where two are equal it takes either; the processor, which
  * guesses that they will be, goes on at once by the one that it has, and by the other when that has been read. */
 #define morrow__apart(pointer)                         \
@@ -17,8 +22,3 @@
     __asm__ ("" : "+r" (pointer_));                    \
     pointer_;                                          \
   })
-
-#define morrow__likely(condition)   (__builtin_expect_with_probability (!!(condition), 1, 0.9999))
-#define morrow__unlikely(condition) (__builtin_expect_with_probability (!!(condition), 0, 0.9999))
-#define morrow__usually(condition)  (__builtin_expect (!!(condition), 1))
-#define morrow__seldom(condition)   (__builtin_expect (!!(condition), 0))

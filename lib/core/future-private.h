@@ -371,6 +371,7 @@ static inline void
 morrow__check_claimed (MorrowFuture *self, guintptr claimed)
 {
 #ifdef MORROW_ENABLE_DEBUG
+  /* Relaxed: this thread has claimed. */
   g_assert ((atomic_load_explicit (&self->word, memory_order_relaxed) & ~MORROW__LOCKED) == claimed);
 #endif
 }

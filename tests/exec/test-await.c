@@ -195,6 +195,32 @@ return_twice (gpointer data, GValue *result, GError **error)
   return morrow_return_int (result, 1) && morrow_return_int (result, 2);
 }
 
+static gboolean
+resolve_and_drop (gpointer data, GValue *result, GError **error)
+{
+  morrow_promise_resolve_int (data, 5);
+  morrow_promise_unref (data);
+  return TRUE;
+}
+
+/* What is made after it would be in its place, had it gone. */
+SCENE (future_that_was_pending_and_is_taken_stays_for_who_else_holds_it)
+{
+  MorrowFuture *future, *next;
+  MorrowPromise *promise = morrow_promise_new_with_future (&future), *next_promise;
+  g_autoptr (MorrowFuture) task = morrow_spawn (resolve_and_drop, promise, NULL);
+
+  ck_assert (morrow_await (morrow_future_ref (future), NULL));
+  next_promise = morrow_promise_new_with_future (&next);
+  ck_assert_ptr_ne (next, future);
+  ck_assert_int_eq (morrow_future_get_int (future), 5);
+  morrow_promise_resolve (next_promise);
+  morrow_promise_unref (next_promise);
+  morrow_future_unref (next);
+  morrow_future_unref (future);
+  return TRUE;
+}
+
 SCENE (returning_twice_is_a_critical_and_keeps_the_first)
 {
   morrow_check_expect_critical ("*assertion 'result != NULL && G_VALUE_TYPE (result) == 0' failed");
@@ -432,6 +458,7 @@ await_suite (void)
   tcase_add_test (value, number_of_what_has_settled_without_a_value_is_zero);
   tcase_add_test (value, failed_typed_await_gives_zero_and_the_error);
   tcase_add_test (value, error_of_an_await_may_be_ignored);
+  tcase_add_test (value, future_that_was_pending_and_is_taken_stays_for_who_else_holds_it);
   tcase_add_test (value, returning_twice_is_a_critical_and_keeps_the_first);
 
   tcase_add_test (results, results_give_every_type);
