@@ -110,11 +110,37 @@ struct _MorrowFutureOps
 #define MORROW__READ      ((guintptr) 1 << 4)
 #define MORROW__WAITERS   (~(MORROW__SETTLED | MORROW__LOCKED))
 
-/* In aux: a name of our own stands in the place of the site, which is kept before it. */
+/* In aux: a name stands in the place of the site, which is kept before it. */
 #define MORROW__NAMED     (1u << 31)
 
 /* In aux: ops->start is to be called, which may find that nothing is left to be started. */
 #define MORROW__LAZY      (1u << 30)
+
+/* What a task keeps in its outcome's place (exec/task-private.h). Its home's thread alone settles it once it has started. Another thread
+ * looks with the future locked, between morrow__future_begin_look () and end_look (). */
+typedef struct
+{
+  GType                   unset;        /* 0, and so it stays where there is no value */
+  union
+  {
+    GDestroyNotify        data_free;    /* before it starts: of its body; immutable */
+    MorrowFuture         *awaiting;     /* once STARTED: the home's thread: what it waits for while parked, borrowed from the awaiting
+                                           call; else NULL */
+    struct _MorrowPause  *pause;        /* the home's thread: while paused; borrowed */
+  };
+  union
+  {
+    guint                 stack_kib;    /* before it starts: the size of its stack, 0 for the default */
+    guint                 passed_on;    /* once STARTED: the home's thread: the number of the newest request that it passed on; 0 for
+                                           none */
+  };
+  union
+  {
+    atomic_uint           pool_number;  /* while POOLED: any thread, relaxed, as who reads it may be too late: where */
+    atomic_uint           request;      /* once STARTED: any thread, relaxed: the number of a request from another thread, which it has
+                                           not looked at; 0 when it has none yet */
+  };
+} MorrowPending;
 
 struct _MorrowFuture
 {
@@ -122,25 +148,23 @@ struct _MorrowFuture
   atomic_uint             ref_count; /* any thread; R1 */
   atomic_uint             aux;       /* MORROW__NAMED and MORROW__LAZY, and below them the kind's own */
   atomic_uintptr_t        word;      /* any thread; see "The state word" */
-  const char             *site;      /* where it was made; replaced by morrow_future_set_name () */
   union
   {
-    GValue             value;        /* a resolved future's; unset means no value */
-    _Atomic (GError *) error;        /* a rejected future's; NULL for a cancel without a message, until somebody asks */
-    struct
-    {
-      GType            unset;        /* 0, and so it stays where there is no value */
-      /* A task's; immutable, and from its start on its home's thread's own. */
-      const char      *func_name;
-      guint            passed_on;    /* the number of the newest request that it passed on; 0 for none */
-      guint            n_inherited;  /* on MorrowInline: how many its creator had when one was last passed on to it */
-    } pending;
+    const MorrowSite     *site;      /* where it was made, or NULL */
+    const char           *name;      /* in its place, if MORROW__NAMED */
+  };
+  union
+  {
+    GValue                value;     /* a resolved future's; unset means no value */
+    _Atomic (GError *)    error;     /* a rejected future's; NULL for a cancel without a message, until somebody asks */
+    MorrowPending         pending;
   } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
 };
 
 G_STATIC_ASSERT (sizeof (MorrowFuture) == 56 || GLIB_SIZEOF_VOID_P != 8);
 G_STATIC_ASSERT (G_STRUCT_OFFSET (MorrowFuture, outcome.value.g_type) == G_STRUCT_OFFSET (MorrowFuture, outcome.error) &&
                  sizeof (GType) == sizeof (GError *));
+G_STATIC_ASSERT (sizeof (MorrowPending) <= sizeof (GValue));
 
 /* Who walks thousands, which the caches do not hold, asks for one this far ahead of where he is. */
 #define MORROW__WALK_AHEAD 32
@@ -160,7 +184,7 @@ typedef enum
 
 /* Life. */
 void          morrow__future_free_rest     (MorrowFuture *self, gsize size);
-MorrowFuture *morrow__future_new_plain     (const char *site);
+MorrowFuture *morrow__future_new_plain     (const MorrowSite *site);
 
 /* Waiting. */
 gboolean      morrow__future_push_busy     (MorrowFuture *self, MorrowWaiter *waiter);
@@ -168,6 +192,8 @@ gboolean      morrow__future_unsubscribe   (MorrowFuture *self, MorrowWaiter *wa
 MorrowDetach  morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter);
 
 MorrowFuture *morrow__future_ref_held      (MorrowFuture *self, MorrowFuture *held);
+gboolean      morrow__future_begin_look    (MorrowFuture *self);
+void          morrow__future_end_look      (MorrowFuture *self);
 
 /* Settling: the rare ways of claim and publish. */
 guintptr      morrow__future_claim_busy    (MorrowFuture *self);
@@ -184,7 +210,7 @@ gboolean      morrow__future_settle_like   (MorrowFuture *self, MorrowFuture *so
 const GError *morrow__future_get_error     (MorrowFuture *self);
 void          morrow__future_mark_read     (MorrowFuture *self);
 gboolean      morrow__future_propagate_error (MorrowFuture *self, GError **error);
-const char   *morrow__future_get_named_site (MorrowFuture *self);
+const MorrowSite *morrow__future_get_named_site (MorrowFuture *self);
 void          morrow__future_free_name     (MorrowFuture *self);
 GError       *morrow__cancelled_error      (const char *message);
 void          morrow__report_unread        (MorrowFuture *self);
@@ -210,13 +236,30 @@ morrow__future_propagate (MorrowFuture *self, GError **error)
   return morrow__likely (!(morrow__future_peek (self) & MORROW__REJECTED)) || morrow__future_propagate_error (self, error);
 }
 
-/* A string that lives as long as the program, or NULL. */
-static inline const char *
+/* Lives as long as the program, or NULL. */
+static inline const MorrowSite *
 morrow__future_get_site (MorrowFuture *self)
 {
   if (morrow__unlikely (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED))
     return morrow__future_get_named_site (self);
   return self->site;
+}
+
+/* "FILE:LINE", and what the function is called that it is made of; each NULL where that is not known. */
+static inline const char *
+morrow__future_get_location (MorrowFuture *self)
+{
+  const MorrowSite *site = morrow__future_get_site (self);
+
+  return site != NULL ? site->location : NULL;
+}
+
+static inline const char *
+morrow__future_get_func_name (MorrowFuture *self)
+{
+  const MorrowSite *site = morrow__future_get_site (self);
+
+  return site != NULL ? site->func_name : NULL;
 }
 
 /* Relaxed: who finds it cleared has nothing to do, and otherwise start () looks at what decides. */
@@ -449,7 +492,7 @@ morrow__future_ops_are_ready (MorrowFutureOps *ops)
 
 /* For who makes one that others hold from the beginning, or of which the kind keeps something in aux. @ops are ready. */
 static inline void
-morrow__future_init_with (MorrowFuture *self, MorrowFutureOps *ops, const char *site, guint ref_count, guint aux)
+morrow__future_init_with (MorrowFuture *self, MorrowFutureOps *ops, const MorrowSite *site, guint ref_count, guint aux)
 {
   self->instance.g_class = &ops->klass;
   atomic_init (&self->ref_count, ref_count);
@@ -477,7 +520,7 @@ morrow__future_take (gsize size, MorrowFutureOps *ops)
 
 /* For who has the memory. Gives one reference. */
 static inline void
-morrow__future_init (MorrowFuture *self, MorrowFutureOps *ops, const char *site)
+morrow__future_init (MorrowFuture *self, MorrowFutureOps *ops, const MorrowSite *site)
 {
   if (morrow__unlikely (!morrow__future_ops_are_ready (ops)))
     morrow__future_prepare_ops (ops);

@@ -165,7 +165,7 @@ plain_free (MorrowFuture *self)
 static MorrowFutureOps plain_ops = { .kind = "future", .free_kind = plain_free };
 
 MorrowFuture *
-morrow__future_new_plain (const char *site)
+morrow__future_new_plain (const MorrowSite *site)
 {
   MorrowFuture *self = morrow__cache_alloc (sizeof (MorrowFuture));
 
@@ -432,6 +432,20 @@ morrow__future_ref_held (MorrowFuture *self, MorrowFuture *held)
   morrow__future_ref (held);
   future_unlock (self, (MorrowWaiter *) word);
   return held;
+}
+
+/* It does not settle before end_look (), which comes some instructions later. FALSE when it has. */
+gboolean
+morrow__future_begin_look (MorrowFuture *self)
+{
+  return !(future_lock (self) & MORROW__SETTLED);
+}
+
+void
+morrow__future_end_look (MorrowFuture *self)
+{
+  /* Relaxed: nobody else writes it while it is locked. */
+  future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
 }
 
 gboolean

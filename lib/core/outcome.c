@@ -258,14 +258,14 @@ DEFINE_GETTER (object, gpointer, G_TYPE_OBJECT, g_value_get_object, NULL)
 /* A name, and the site in whose place it stands: others keep that beyond the name. */
 typedef struct
 {
-  const char *site;     /* immutable, as is the name */
-  char        name[];
+  const MorrowSite *site;     /* immutable, as is the name */
+  char              name[];
 } Named;
 
 static Named *
 get_named (MorrowFuture *self)
 {
-  return G_STRUCT_MEMBER_P (self->site, -(glong) G_STRUCT_OFFSET (Named, name));
+  return G_STRUCT_MEMBER_P (self->name, -(glong) G_STRUCT_OFFSET (Named, name));
 }
 
 static gboolean
@@ -274,7 +274,7 @@ is_named (MorrowFuture *self)
   return (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED) != 0;
 }
 
-const char *
+const MorrowSite *
 morrow__future_get_named_site (MorrowFuture *self)
 {
   return get_named (self)->site;
@@ -308,7 +308,7 @@ morrow_future_set_name (MorrowFuture *self, const gchar *name)
   memcpy (named->name, name, size);
 
   morrow__future_free_name (self);
-  self->site = named->name;
+  self->name = named->name;
   /* Relaxed: the caller keeps other threads away. */
   atomic_fetch_or_explicit (&self->aux, MORROW__NAMED, memory_order_relaxed);
 }
@@ -325,14 +325,13 @@ void
 morrow__report_unread (MorrowFuture *self)
 {
   g_autofree char *name = morrow_future_dup_name (self);
-  const char *site = morrow__future_get_site (self);
+  const char *location = morrow__future_get_location (self);
   const GError *error = morrow__future_get_error (self);
-  gboolean has_site = site != NULL && *site != '\0';
 
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
                     "MORROW_FUTURE", name,
-                    "MORROW_SITE", site != NULL ? site : "",
+                    "MORROW_SITE", location != NULL ? location : "",
                     "MORROW_ERROR_DOMAIN", g_quark_to_string (error->domain),
                     "MESSAGE", "The error of %s%s%s%s was never looked at: %s", name,
-                    has_site ? ", made at " : "", has_site ? site : "", has_site ? "," : "", error->message);
+                    location != NULL ? ", made at " : "", location != NULL ? location : "", location != NULL ? "," : "", error->message);
 }

@@ -50,7 +50,7 @@ static MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = promise_f
 
 /* Where morrow__future_take () gives nothing. */
 static G_GNUC_NO_INLINE MorrowPromise *
-new_with_calls (const char *site)
+new_with_calls (const MorrowSite *site)
 {
   MorrowFuture *future = morrow__future_alloc (sizeof (MorrowFuture), &promise_ops);
 
@@ -59,7 +59,7 @@ new_with_calls (const char *site)
 }
 
 static G_GNUC_NO_INLINE MorrowPromise *
-new_with_future_and_calls (MorrowFuture **ret_future, const char *site)
+new_with_future_and_calls (MorrowFuture **ret_future, const MorrowSite *site)
 {
   MorrowPromise *self = new_with_calls (site);
 
@@ -69,14 +69,14 @@ new_with_future_and_calls (MorrowFuture **ret_future, const char *site)
 
 /**
  * morrow_promise_new_at: (skip)
- * @site: (nullable): where it is made, a string that lives as long as the program
+ * @site: (nullable): where it is made; of static storage
  *
  * What the macro morrow_promise_new () calls.
  *
  * Returns: (transfer full): a promise whose future is pending
  */
 MorrowPromise *
-morrow_promise_new_at (const gchar *site)
+morrow_promise_new_at (const MorrowSite *site)
 {
   MorrowFuture *future = morrow__future_take (sizeof (MorrowFuture), &promise_ops);
 
@@ -103,14 +103,14 @@ MorrowPromise *
 /**
  * morrow_promise_new_with_future_at: (skip)
  * @ret_future: (out) (transfer full): the future that the promise settles
- * @site: (nullable): where it is made, a string that lives as long as the program
+ * @site: (nullable): where it is made; of static storage
  *
  * What the macro morrow_promise_new_with_future () calls.
  *
  * Returns: (transfer full): a promise
  */
 MorrowPromise *
-morrow_promise_new_with_future_at (MorrowFuture **ret_future, const gchar *site)
+morrow_promise_new_with_future_at (MorrowFuture **ret_future, const MorrowSite *site)
 {
   MorrowFuture *future;
 

@@ -62,9 +62,9 @@ then_release (Then *self)
 static void
 complain_of_callback (Then *self, gboolean ok, GError **error)
 {
-  const char *site = morrow__future_get_site (&self->future);
+  const char *location = morrow__future_get_location (&self->future);
 
-  g_critical ("A callback made at %s returned %s", site != NULL ? site : "?", ok ? "TRUE with an error" : "FALSE without an error");
+  g_critical ("A callback made at %s returned %s", location != NULL ? location : "?", ok ? "TRUE with an error" : "FALSE without an error");
   if (*error == NULL)
     *error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "A callback failed without saying why");
 }
@@ -211,7 +211,7 @@ static MorrowFutureOps then_ops = {
 
 /* Takes a reference of the source, and the executor's hold. */
 static inline __attribute__ ((always_inline)) void
-then_init (Then *self, const char *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
+then_init (Then *self, const MorrowSite *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
            gpointer data, GDestroyNotify data_free, ThenFlags flags)
 {
   /* The references are the caller's, and the list's. */

@@ -53,10 +53,10 @@ static inline __attribute__ ((always_inline)) gboolean
 wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
 {
   self->waiter.notify = task_notify;
-  self->awaiting = future;
+  morrow__task_get_pending (self)->awaiting = future;
   if (!morrow__future_subscribe (future, &self->waiter))
     {
-      self->awaiting = NULL;
+      morrow__task_get_pending (self)->awaiting = NULL;
       return TRUE;
     }
 
@@ -65,11 +65,11 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
 
   if (morrow__unlikely (!morrow__task_park (self, home, future, error)))
     {
-      self->awaiting = NULL;
+      morrow__task_get_pending (self)->awaiting = NULL;
       return FALSE;
     }
 
-  self->awaiting = NULL;
+  morrow__task_get_pending (self)->awaiting = NULL;
   return !take_interruption (self, error);
 }
 

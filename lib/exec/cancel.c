@@ -37,8 +37,9 @@ morrow__task_end_round (void)
 static gboolean
 has_passed_on_another (MorrowTask *self)
 {
-  return in_round != IN_NO_ROUND && self->future.outcome.pending.passed_on != 0 && self->future.outcome.pending.passed_on != morrow__relay.request &&
-         (gint) (self->future.outcome.pending.passed_on - round_began) > 0;
+  guint passed_on = morrow__task_get_pending (self)->passed_on;
+
+  return in_round != IN_NO_ROUND && passed_on != 0 && passed_on != morrow__relay.request && (gint) (passed_on - round_began) > 0;
 }
 
 /* Each loop of an executor sweeps its own: what one has asked, another need not. */
@@ -112,13 +113,16 @@ poke (MorrowTask *self, MorrowHome *home)
   morrow__home_leave_visit ();
 }
 
-/* Leaves its number with a task that may be another thread's. It is to be there before the request is; what a request that comes
- * at the same time leaves is as good. */
+/* Leaves its number with a task that may be another thread's, and about to settle. It is to be there before the request is; what a
+ * request that comes at the same time leaves is as good. */
 static void
 leave_number (MorrowTask *self)
 {
-  if (morrow__task_get_home (self) != NULL)
-    atomic_store_explicit (&self->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
+  if (morrow__task_get_home (self) == NULL || !morrow__future_begin_look (&self->future))
+    return;
+
+  atomic_store_explicit (&morrow__task_get_pending (self)->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
+  morrow__future_end_look (&self->future);
 }
 
 gboolean
@@ -283,7 +287,7 @@ morrow__task_fail_asked (MorrowTask *self, GError **error)
 gboolean
 morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
 {
-  if (!morrow__future_unsubscribe (self->awaiting, &self->waiter, NULL))
+  if (!morrow__future_unsubscribe (morrow__task_get_pending (self)->awaiting, &self->waiter, NULL))
     return FALSE;
 
   self->interruption = why;
@@ -296,7 +300,7 @@ morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
 static void
 number_request (MorrowTask *self)
 {
-  guint number = atomic_exchange_explicit (&self->request, 0, memory_order_relaxed);
+  guint number = atomic_exchange_explicit (&morrow__task_get_pending (self)->request, 0, memory_order_relaxed);
 
   if (morrow__relay.request != 0)
     return;
@@ -310,7 +314,9 @@ number_request (MorrowTask *self)
 static gboolean
 is_old_request (MorrowTask *self)
 {
-  return self->future.outcome.pending.passed_on != 0 && (gint) (morrow__relay.request - self->future.outcome.pending.passed_on) <= 0;
+  guint passed_on = morrow__task_get_pending (self)->passed_on;
+
+  return passed_on != 0 && (gint) (morrow__relay.request - passed_on) <= 0;
 }
 
 static gboolean
@@ -323,6 +329,7 @@ static void
 pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
 {
   g_autofree char *message = morrow__task_swap_message (self, NULL);
+  MorrowPending *pending = morrow__task_get_pending (self);
 
   /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the caller's load has acquired what
    * came with it. */
@@ -333,7 +340,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = TRUE;
   if (!is_old_request (self))
     {
-      self->future.outcome.pending.passed_on = morrow__relay.request;
+      pending->passed_on = morrow__relay.request;
       self->n_passed_on = 0;
     }
   self->n_passed_on++;
@@ -341,7 +348,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
     {
       morrow__task_return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
-      self->future.outcome.pending.passed_on = 0;
+      pending->passed_on = 0;
     }
   self->passing_on = FALSE;
 }
@@ -361,7 +368,7 @@ deliver (MorrowFuture *future, gpointer bits)
   if (cancel & MORROW__CANCEL_PENDING)
     cancel_linked (self, cancel);
   if (self->paused)
-    morrow__pause_end (self->pause);   /* it goes on, and finds the request pending */
+    morrow__pause_end (morrow__task_get_pending (self)->pause);   /* it goes on, and finds the request pending */
   if (awaited == NULL || self->interruption != MORROW_NOT_INTERRUPTED)
     return;
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
@@ -414,7 +421,7 @@ morrow__task_begin_asked_wait (MorrowTask *self)
 gboolean
 morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator)
 {
-  guint *n_inherited = &self->future.outcome.pending.n_inherited;
+  guint *n_inherited = &self->frame->n_inherited;
   /* Sequentially consistent: T1, as in morrow__task_take_cancel (). */
   guint cancel = atomic_load_explicit (&creator->cancel, memory_order_seq_cst);
   char *message;

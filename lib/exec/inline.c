@@ -61,14 +61,14 @@ inherit_from (MorrowTask *task, MorrowTask *creator)
   if (creator == NULL)
     return FALSE;
 
-  inherit_from (creator, creator->creator);
+  inherit_from (creator, creator->frame->creator);
   return morrow__task_inherit_request (task, creator);
 }
 
 static gboolean
 inherit_request (MorrowTask *task)
 {
-  return inherit_from (task, task->creator);
+  return inherit_from (task, task->frame->creator);
 }
 
 /* For the tasks that wait, and for the one that yields. TRUE when there was something to pass on. */
@@ -80,14 +80,6 @@ inherit_requests (MorrowThreadHome *home, MorrowTask *current)
   for (guint i = 0; i < home->parked->len; i++)
     any |= inherit_request (g_ptr_array_index (home->parked, i));
   return any;
-}
-
-static void
-run_task (MorrowThreadHome *home, MorrowTask *task)
-{
-  task->future.outcome.pending.n_inherited = 0;
-  inherit_from (task, home->home.current);
-  morrow__thread_home_run (home, task);
 }
 
 /* --- what is queued ---------------------------------------------------------------------------------------------- */
@@ -124,7 +116,7 @@ start_queued (MorrowJob *job, gboolean closed)
     {
       if (is_sweeping ((MorrowInline *) morrow__executor_current))
         morrow__task_sweep (task);
-      run_task (morrow__thread_home_here (), task);
+      morrow__thread_home_run (morrow__thread_home_here (), task);
     }
   morrow_future_unref (&task->future);
 }
@@ -302,7 +294,7 @@ run_outside (MorrowInline *self, MorrowTask *task)
 
   morrow__executor_hold (&self->parent_instance);
   home = enter (self);
-  run_task (home, task);
+  morrow__thread_home_run (home, task);
   run_posted (self, home);
   leave (self, home);
   morrow__executor_release (&self->parent_instance);
@@ -322,7 +314,7 @@ inline_start (MorrowExecutor *executor, MorrowFuture *future)
 
   morrow__task_claim (task, MORROW_TASK_QUEUED, MORROW_TASK_CLAIMED);
   if (morrow__executor_current == executor && morrow__home != NULL)
-    run_task (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
+    morrow__thread_home_run (morrow__container_of (morrow__home, MorrowThreadHome, home), task);
   else
     run_outside (MORROW_INLINE (executor), task);
   morrow_future_unref (future);
@@ -367,7 +359,7 @@ inline_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_interrup
   set_run (self, g_thread_self (), FALSE);
   morrow__task_claim ((MorrowTask *) main, MORROW_TASK_LAZY, MORROW_TASK_CLAIMED);
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
-  run_task (home, (MorrowTask *) main);
+  morrow__thread_home_run (home, (MorrowTask *) main);
   finish (self, home);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   set_run (self, NULL, FALSE);

@@ -153,7 +153,7 @@ struct _MorrowLoop
   gboolean         context_called; /* run: another thread has woken the context */
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */
   pid_t            parted;         /* the forked child where wakeup is its own: of a loop on which a task went on there */
-  guint            forker;         /* the number of that task, 0 where it was a callback */
+  guint64          forker;         /* the number of that task, 0 where it was a callback */
   MorrowEvents    *dispatching;    /* what is dealt with now, on the stack; NULL outside descriptor callbacks */
 };
 

@@ -45,12 +45,12 @@ morrow__pause_prefetch_behind (MorrowQueueNode *next)
   if ((task = morrow__pause_task_at (second)) != NULL)
     {
       morrow__fiber_prefetch_frames (task->fiber);
-      __builtin_prefetch (task->pause->owner);
+      __builtin_prefetch (morrow__task_get_pending (task)->pause->owner);
     }
   if ((task = morrow__pause_task_at (third)) != NULL)
     {
       morrow__fiber_prefetch (task->fiber);
-      __builtin_prefetch (task->pause);
+      __builtin_prefetch (morrow__task_get_pending (task)->pause);
       __builtin_prefetch (third->next);
     }
 }
@@ -62,11 +62,11 @@ morrow__pause_park (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, GErro
 
   morrow__pause_prefetch_behind (loop->ready.head);
   self->task = task;
-  task->pause = self;
+  morrow__task_get_pending (task)->pause = self;
   task->paused = TRUE;
   parked = morrow__task_park (task, morrow__home, NULL, error);
   task->paused = FALSE;
-  task->pause = NULL;
+  morrow__task_get_pending (task)->pause = NULL;
   return morrow__likely (parked) && !morrow__task_fail_cancelled (task, error);
 }
 

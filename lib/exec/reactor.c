@@ -58,7 +58,7 @@ part_from_parent (void)
 
   morrow__wakeup_part (&here->wakeup);
   here->parted = getpid ();
-  here->forker = here->home.current != NULL ? here->home.current->id : 0;
+  here->forker = here->home.current != NULL ? morrow__task_get_number (here->home.current) : 0;
 }
 
 MORROW__IN_EACH_CHILD (part_from_parent)

@@ -76,7 +76,7 @@ morrow__loop_prefetch_after (MorrowTask *task, MorrowJob *next)
 static inline MorrowFiber *
 morrow__loop_start_on_spare (MorrowLoop *self, MorrowTask *task)
 {
-  if (morrow__seldom (task->stack_kib != 0 || self->n_spares == 0))
+  if (morrow__seldom (!morrow__task_is_of_usual_size (task) || self->n_spares == 0))
     return NULL;
 
   self->home.current = task;

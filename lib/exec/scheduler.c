@@ -135,7 +135,7 @@ static void
 fiber_main (MorrowFiber *fiber)
 {
   MorrowLoop *self = fiber->user;
-  gboolean reusable = self->home.current->stack_kib == 0;
+  gboolean reusable = morrow__task_is_of_usual_size (self->home.current);
 
   for (;;)
     {
@@ -145,7 +145,7 @@ fiber_main (MorrowFiber *fiber)
       run_task (self, self->home.current, fiber);
 
       job = morrow__loop_next_job (self);
-      if (job != NULL && job->run == morrow__loop_start_run && reusable && morrow__task_of_job (job)->stack_kib == 0)
+      if (job != NULL && job->run == morrow__loop_start_run && reusable && morrow__task_is_of_usual_size (morrow__task_of_job (job)))
         {
           self->home.current = morrow__task_of_job (job);
           continue;
@@ -165,7 +165,7 @@ static G_GNUC_NO_INLINE MorrowFiber *
 start_on_new (MorrowLoop *self, MorrowTask *task)
 {
   GError *error = NULL;
-  MorrowFiber *fiber = morrow__fiber_new (self->stacks, (gsize) task->stack_kib * 1024, fiber_main, self, &error);
+  MorrowFiber *fiber = morrow__fiber_new (self->stacks, (gsize) morrow__task_get_pending (task)->stack_kib * 1024, fiber_main, self, &error);
 
   if (morrow__unlikely (fiber == NULL))
     {
@@ -298,9 +298,9 @@ const MorrowHomeClass morrow__loop_home_class = {
 
 /* In a signal handler: neither locks nor allocates. */
 static void
-append_number (char *buffer, gsize size, guint number)
+append_number (char *buffer, gsize size, guint64 number)
 {
-  char digits[16];
+  char digits[24];
   char *digit = digits + sizeof digits;
 
   *--digit = '\0';
@@ -319,12 +319,12 @@ morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
     return;
   if (atomic_load_explicit (&task->future.aux, memory_order_relaxed) & MORROW__NAMED)
     {
-      g_strlcpy (buffer, task->future.site, size);
+      g_strlcpy (buffer, task->future.name, size);
       return;
     }
 
   g_strlcpy (buffer, "Task-", size);
-  append_number (buffer, size, task->id);
+  append_number (buffer, size, morrow__task_get_number (task));
   g_strlcat (buffer, ", ", size);
   g_strlcat (buffer, morrow__task_func_name (task), size);
 }

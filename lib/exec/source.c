@@ -182,7 +182,7 @@ find_forker (MorrowLoop *self)
     {
       MorrowTask *task = morrow__list_entry (node, MorrowResident, link)->task;
 
-      if (task->id == self->forker)
+      if (morrow__task_get_number (task) == self->forker)
         return task;
     }
   return NULL;

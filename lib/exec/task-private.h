@@ -32,8 +32,8 @@
  *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
  *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
  *
- * 112 BYTES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same time lies in the
- * same place, and what few have beside them.
+ * 96 BYTES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same time lies in the
+ * same place, and what few have beside them. What nobody has a use for once it has settled lies where its outcome will be (MorrowPending).
  *   The body is what is run. Whoever has claimed the task takes it onto his own stack before he says STARTED or IN_PLACE, and
  *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
  *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
@@ -80,8 +80,11 @@ typedef enum
 
 typedef struct _MorrowPause MorrowPause;   /* pause-private.h */
 
-/* In a task's aux: a message of a request to cancel is kept for it (message.c). */
-#define MORROW_TASK_HAS_MESSAGE   1u
+/* In a task's aux: a message of a request to cancel is kept for it (message.c); and below that the lower bits of its id, which are
+ * immutable. */
+#define MORROW_TASK_HAS_MESSAGE   (1u << 29)
+#define MORROW_TASK_ID_BITS       29
+#define MORROW_TASK_ID_MASK       ((1u << MORROW_TASK_ID_BITS) - 1)
 
 /* What a task is to run; immutable. */
 typedef struct
@@ -98,15 +101,23 @@ typedef struct
   MorrowTask *task;   /* immutable; the executor's reference */
 } MorrowResident;
 
+/* What a task on a thread keeps on the stack. */
+typedef struct
+{
+  MorrowTask *creator;       /* immutable: the task below it on the stack, which goes on when it has ended, or NULL; borrowed */
+  guint       n_inherited;   /* the home's thread: on MorrowInline, how many requests its creator had when one was last passed on to it */
+} MorrowThreadFrame;
+
 struct _MorrowTask
 {
-  MorrowFuture             future;          /* while it is pending, its outcome holds what it has no use for afterwards */
-  guint                    id;              /* immutable: what it is called if nobody named it */
+  MorrowFuture             future;          /* its outcome's place holds a MorrowPending until then */
+  atomic_uint              cancel;          /* any thread: see "Cancelling" */
   _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
   guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
   guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
   guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
   guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
+  guint16                  id_era;          /* immutable: the upper bits of its id */
 
   /* What a yield touches, and its switch, up to the fiber. */
   union
@@ -115,30 +126,19 @@ struct _MorrowTask
     MorrowWaiter           waiter;          /* the awaited future's, while parked */
     MorrowList             link;            /* while POOLED: in the pool's queue, under its lock */
   };
-  atomic_uint              cancel;          /* any thread: see "Cancelling" */
   union
   {
-    guint                  stack_kib;       /* before it starts: the size of its stack, 0 for the default */
-    atomic_uint            pool_number;     /* while POOLED: where. Relaxed, as who reads it may be too late */
-    atomic_uint            request;         /* once STARTED: any thread, relaxed: the number of a request from another thread, which
-                                               it has not looked at; 0 when it has none yet */
-  };
-  union
-  {
-    MorrowTaskBody         body;            /* before it starts */
+    struct
+    {
+      MorrowCoroutineFunc  func;            /* before it starts: the body's, as is data_free; immutable */
+      gpointer             data;
+    };
     struct
     {
       union
       {
         MorrowFiber       *fiber;           /* the home's thread: its stack, on a loop */
-        MorrowTask        *creator;         /* the home's thread: on a thread, the task below it on the stack, which goes on when
-                                               it has ended, or NULL; borrowed */
-      };
-      union
-      {
-        MorrowFuture      *awaiting;        /* the home's thread: what it waits for while parked, borrowed from the awaiting
-                                               call; else NULL */
-        MorrowPause       *pause;           /* the home's thread: while paused; borrowed */
+        MorrowThreadFrame *frame;           /* the home's thread: on a thread, on its stack */
       };
       union
       {
@@ -149,7 +149,7 @@ struct _MorrowTask
   };
 };
 
-G_STATIC_ASSERT (sizeof (MorrowTask) == 112 || GLIB_SIZEOF_VOID_P != 8);
+G_STATIC_ASSERT (sizeof (MorrowTask) == 96 || GLIB_SIZEOF_VOID_P != 8);
 
 extern G_GNUC_INTERNAL MorrowFutureOps morrow__task_ops;
 
@@ -201,11 +201,42 @@ morrow__task_claim (MorrowTask *self, MorrowTaskState from, MorrowTaskState to)
          atomic_compare_exchange_strong_explicit (&self->state, &expected, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* What its function is called, as long as it has not settled. */
+static inline MorrowPending *
+morrow__task_get_pending (MorrowTask *self)
+{
+  return &self->future.outcome.pending;
+}
+
+/* Whoever has claimed it, or made it. */
+static inline MorrowTaskBody
+morrow__task_get_body (MorrowTask *self)
+{
+  return (MorrowTaskBody) { self->func, self->data, morrow__task_get_pending (self)->data_free };
+}
+
+/* Before it starts: whether it is for a stack of the default size. */
+static inline gboolean
+morrow__task_is_of_usual_size (MorrowTask *self)
+{
+  return morrow__task_get_pending (self)->stack_kib == 0;
+}
+
+/* What its function is called. */
 static inline const char *
 morrow__task_func_name (MorrowTask *self)
 {
-  return self->future.outcome.pending.func_name != NULL ? self->future.outcome.pending.func_name : "?";
+  const char *name = morrow__future_get_func_name (&self->future);
+
+  return name != NULL ? name : "?";
+}
+
+/* What it is called if nobody named it; from 1 on. */
+static inline guint64
+morrow__task_get_number (MorrowTask *self)
+{
+  guint64 id = atomic_load_explicit (&self->future.aux, memory_order_relaxed) & MORROW_TASK_ID_MASK;
+
+  return ((guint64) self->id_era << MORROW_TASK_ID_BITS | id) + 1;
 }
 
 static inline MorrowTaskState
@@ -219,12 +250,13 @@ morrow__task_get_state (MorrowTask *self)
 static inline MorrowTaskBody
 morrow__task_set_home (MorrowTask *self, MorrowHome *home)
 {
-  MorrowTaskBody body = self->body;
+  MorrowTaskBody body = morrow__task_get_body (self);
+  MorrowPending *pending = morrow__task_get_pending (self);
 
   self->home = home;
-  self->awaiting = NULL;
-  self->future.outcome.pending.passed_on = 0;
-  atomic_store_explicit (&self->request, 0, memory_order_relaxed);
+  pending->awaiting = NULL;
+  pending->passed_on = 0;
+  atomic_store_explicit (&pending->request, 0, memory_order_relaxed);
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
   morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
@@ -245,11 +277,12 @@ morrow__task_get_host (MorrowTask *self)
   return morrow__task_get_state (self) == MORROW_TASK_IN_PLACE ? self->host : NULL;
 }
 
-/* What it waits for while parked; NULL when that is no future. The home's thread, or who looks at it while that is at rest. */
+/* What it waits for while parked; NULL when that is no future. The home's thread, or who looks at it while that is at rest; for one that
+ * has started. */
 static inline MorrowFuture *
 morrow__task_get_awaited (MorrowTask *self)
 {
-  return self->paused ? NULL : self->awaiting;
+  return self->paused || morrow__future_is_settled (&self->future) ? NULL : morrow__task_get_pending (self)->awaiting;
 }
 
 static inline MorrowTask *

@@ -15,23 +15,28 @@
  * exchange with other threads. */
 #define IDS_AT_A_TIME 64
 
-static atomic_uint ids_taken;    /* any thread: relaxed, an index is all that it hands out */
-static __thread guint last_id;   /* this thread */
+static atomic_uintptr_t ids_taken;    /* any thread: relaxed, an index is all that it hands out */
+static __thread guint next_id;        /* this thread: the lower bits */
+static __thread guint16 id_era;       /* this thread: the upper bits */
 
 __thread MorrowHome *morrow__home;
 
 static G_GNUC_NO_INLINE void
 take_ids (void)
 {
-  last_id = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+  guintptr taken = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+
+  next_id = taken & MORROW_TASK_ID_MASK;
+  id_era = taken >> MORROW_TASK_ID_BITS;
 }
 
 static inline guint
-take_id (void)
+take_id (guint16 *ret_era)
 {
-  if (morrow__unlikely (last_id % IDS_AT_A_TIME == 0))
+  if (morrow__unlikely (next_id % IDS_AT_A_TIME == 0))
     take_ids ();
-  return ++last_id;
+  *ret_era = id_era;
+  return next_id++;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -39,21 +44,22 @@ take_id (void)
 static void
 warn_never_awaited (MorrowTask *self)
 {
-  const char *site = morrow__future_get_site (&self->future);
+  const char *location = morrow__future_get_location (&self->future);
 
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
-                    "MORROW_SITE", site != NULL ? site : "",
+                    "MORROW_SITE", location != NULL ? location : "",
                     "MESSAGE", "coroutine '%s' was never awaited, made at %s",
-                    morrow__task_func_name (self), site != NULL ? site : "?");
+                    morrow__task_func_name (self), location != NULL ? location : "?");
 }
 
 static void
 release_lazy (MorrowFuture *future, gpointer data)
 {
   MorrowTask *self = (MorrowTask *) future;
+  MorrowTaskBody body = morrow__task_get_body (self);
 
   warn_never_awaited (self);
-  morrow__task_release_body (&self->body);
+  morrow__task_release_body (&body);
   morrow__future_settle_cancelled (future, NULL);   /* for its observers: nobody else can wait for it */
 }
 
@@ -98,15 +104,17 @@ task_free (MorrowFuture *future)
 /* A coroutine; or one that starts at once, as if claim_for_executor () had claimed it: nobody else has seen it. Always inline: gcc
  * finds it too long for those that call it. */
 static inline __attribute__ ((always_inline)) void
-task_init (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, const char *site, gboolean starts)
+task_init (MorrowTask *self, const MorrowTaskBody *body, const MorrowSite *site, gboolean starts)
 {
-  morrow__future_init_with (&self->future, &morrow__task_ops, site, starts ? 2 : 1, starts ? 0 : MORROW__LAZY);
-  self->body = *body;
-  self->future.outcome.pending.func_name = func_name;
+  guint id = take_id (&self->id_era);
+
+  morrow__future_init_with (&self->future, &morrow__task_ops, site, starts ? 2 : 1, starts ? id : id | MORROW__LAZY);
+  self->func = body->func;
+  self->data = body->data;
+  morrow__task_get_pending (self)->data_free = body->data_free;
+  morrow__task_get_pending (self)->stack_kib = 0;
   atomic_init (&self->state, starts ? MORROW_TASK_QUEUED : MORROW_TASK_LAZY);
   atomic_init (&self->cancel, 0);
-  self->id = take_id ();
-  self->stack_kib = 0;
   self->paused = FALSE;
   self->passing_on = FALSE;
   self->n_passed_on = 0;
@@ -118,22 +126,21 @@ task_init (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, 
  * @func: (scope notified) (closure data) (destroy data_free): the body
  * @data: (nullable): passed to @func; it must outlive the coroutine
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
- * @func_name: (nullable): what to call the coroutine, a string that lives as long as the program
- * @site: (nullable): where it is made, likewise
+ * @site: (nullable): where it is made, and what @func is called; of static storage
  *
  * What the macro morrow_coroutine () calls.
  *
  * Returns: (transfer full): a coroutine
  */
 MorrowFuture *
-morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const MorrowSite *site)
 {
   MorrowTask *self;
 
   g_return_val_if_fail (func != NULL, NULL);
 
   self = morrow__future_alloc (sizeof (MorrowTask), &morrow__task_ops);
-  task_init (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site, FALSE);
+  task_init (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, site, FALSE);
   return &self->future;
 }
 
@@ -152,7 +159,7 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
 MorrowFuture *
 (morrow_coroutine) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
 {
-  return morrow_coroutine_at (func, data, data_free, NULL, NULL);
+  return morrow_coroutine_at (func, data, data_free, NULL);
 }
 
 /**
@@ -170,7 +177,7 @@ morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
   g_return_if_fail (self != NULL && morrow__future_is_task (self));
   g_return_if_fail (atomic_load_explicit (&task->state, memory_order_relaxed) == MORROW_TASK_LAZY);
 
-  task->stack_kib = MIN (stack_size / 1024 + (stack_size % 1024 != 0), G_MAXUINT);
+  morrow__task_get_pending (task)->stack_kib = MIN (stack_size / 1024 + (stack_size % 1024 != 0), G_MAXUINT);
 }
 
 /**
@@ -187,9 +194,9 @@ morrow_future_dup_name (MorrowFuture *self)
   g_return_val_if_fail (self != NULL, NULL);
 
   if (atomic_load_explicit (&self->aux, memory_order_relaxed) & MORROW__NAMED)
-    return g_strdup (self->site);
+    return g_strdup (self->name);
   if (morrow__future_is_task (self))
-    return g_strdup_printf ("Task-%u", ((MorrowTask *) self)->id);
+    return g_strdup_printf ("Task-%" G_GUINT64_FORMAT, morrow__task_get_number ((MorrowTask *) self));
   return g_strdup (morrow__future_get_ops (self)->kind);
 }
 
@@ -305,19 +312,19 @@ morrow_create_task (MorrowFuture *coroutine)
 
 /* Made and started in one step: @self is the task's memory. */
 static inline __attribute__ ((always_inline)) MorrowFuture *
-spawn_in (MorrowTask *self, const MorrowTaskBody *body, const char *func_name, const char *site)
+spawn_in (MorrowTask *self, const MorrowTaskBody *body, const MorrowSite *site)
 {
-  task_init (self, body, func_name, site, TRUE);
+  task_init (self, body, site, TRUE);
   start_claimed (self, morrow__executor_current);
   return &self->future;
 }
 
 /* Where morrow__future_take () gives nothing. It is a function of its own so that the usual way keeps nothing for its sake. */
 static G_GNUC_NO_INLINE MorrowFuture *
-spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const char *func_name, const char *site)
+spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const MorrowSite *site)
 {
   return spawn_in (morrow__future_alloc (sizeof (MorrowTask), &morrow__task_ops),
-                   &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
+                   &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, site);
 }
 
 /**
@@ -325,15 +332,14 @@ spawn_with_calls (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_f
  * @func: (scope notified) (closure data) (destroy data_free): the body
  * @data: (nullable): passed to @func; it must outlive the task
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
- * @func_name: (nullable): what to call the coroutine, a string that lives as long as the program
- * @site: (nullable): where it is made, likewise
+ * @site: (nullable): where it is made, and what @func is called; of static storage
  *
  * What the macro morrow_spawn () calls.
  *
  * Returns: (transfer full): the task
  */
 MorrowFuture *
-morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const MorrowSite *site)
 {
   MorrowTask *self;
 
@@ -341,9 +347,9 @@ morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_fr
 
   self = morrow__future_take (sizeof (MorrowTask), &morrow__task_ops);
   if (morrow__unlikely (self == NULL))
-    return spawn_with_calls (func, data, data_free, func_name, site);
+    return spawn_with_calls (func, data, data_free, site);
 
-  return spawn_in (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, func_name, site);
+  return spawn_in (self, &(MorrowTaskBody) { .func = func, .data = data, .data_free = data_free }, site);
 }
 
 /**
@@ -361,7 +367,7 @@ morrow_spawn_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_fr
 MorrowFuture *
 (morrow_spawn) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
 {
-  return morrow_spawn_at (func, data, data_free, NULL, NULL);
+  return morrow_spawn_at (func, data, data_free, NULL);
 }
 
 /**
@@ -382,9 +388,9 @@ morrow_current_task (void)
 static void
 complain_of_body (MorrowTask *self, gboolean ok, GError **error)
 {
-  const char *site = morrow__future_get_site (&self->future);
+  const char *location = morrow__future_get_location (&self->future);
 
-  g_critical ("Coroutine '%s', made at %s, returned %s", morrow__task_func_name (self), site != NULL ? site : "?",
+  g_critical ("Coroutine '%s', made at %s, returned %s", morrow__task_func_name (self), location != NULL ? location : "?",
               ok ? "TRUE with an error" : "FALSE without an error");
   if (*error == NULL)
     *error = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "Coroutine '%s' failed without saying why",
@@ -414,7 +420,9 @@ morrow__task_fail (MorrowTask *self, GError *error)
 void
 morrow__task_abandon (MorrowTask *self, GError *error)
 {
-  morrow__task_release_body (&self->body);
+  MorrowTaskBody body = morrow__task_get_body (self);
+
+  morrow__task_release_body (&body);
   morrow__task_fail (self, error);
 }
 
@@ -422,7 +430,7 @@ morrow__task_abandon (MorrowTask *self, GError *error)
 void
 morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
 {
-  MorrowTaskBody body = self->body;
+  MorrowTaskBody body = morrow__task_get_body (self);
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 

@@ -239,13 +239,14 @@ morrow__thread_home_leave (MorrowThreadHome *self)
 void
 morrow__thread_home_run (MorrowThreadHome *self, MorrowTask *task)
 {
-  MorrowTask *below = self->home.current;
+  MorrowThreadFrame frame = { .creator = self->home.current };
   MorrowTaskBody body = morrow__task_set_home (task, &self->home);
 
-  task->creator = below;
+  task->frame = &frame;
+  thread_inherit (&self->home, task);
   self->home.current = task;
   morrow__task_run (task, &body);
-  self->home.current = below;
+  self->home.current = frame.creator;
 }
 
 /* --- waiting without a task -------------------------------------------------------------------------------------- */

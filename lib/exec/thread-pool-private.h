@@ -45,6 +45,7 @@ gboolean   morrow__thread_pool_add_worker       (MorrowThreadPool *self, GError 
 void       morrow__thread_pool_want_worker      (MorrowThreadPool *self, GError **error);
 MorrowJob *morrow__thread_pool_take_callback    (MorrowThreadPool *self);
 gboolean   morrow__thread_pool_claim            (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident);
+gboolean   morrow__thread_pool_has_queued       (MorrowThreadPool *self, MorrowTask *task);
 
 /* Without it: */
 GError    *morrow__thread_pool_enqueue          (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep);

@@ -56,7 +56,7 @@ is_elsewhere (MorrowThreadPool *self, MorrowTask *task)
     case MORROW_TASK_CLAIMED:
       return TRUE;
     case MORROW_TASK_POOLED:
-      return atomic_load_explicit (&task->pool_number, memory_order_relaxed) != self->number;
+      return !morrow__thread_pool_has_queued (self, task);
     default:
       return FALSE;
     }

@@ -24,9 +24,7 @@ claim_here (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident)
 {
   gboolean claimed;
 
-  /* Acquire, in the look at the state: pairs with the release in add_task () (thread-worker.c), for the number. */
-  if (morrow__task_get_state (task) != MORROW_TASK_POOLED ||
-      atomic_load_explicit (&task->pool_number, memory_order_relaxed) != self->number)
+  if (!morrow__thread_pool_has_queued (self, task))
     return FALSE;
 
   pthread_mutex_lock (&self->lock);

@@ -70,9 +70,24 @@ static void
 add_task (MorrowThreadPool *self, MorrowTask *task)
 {
   morrow__list_append (&self->queue, &task->link);
-  atomic_store_explicit (&task->pool_number, self->number, memory_order_relaxed);
-  /* Release: pairs with the acquire in claim_here () (thread-wait.c), for the number. */
+  atomic_store_explicit (&morrow__task_get_pending (task)->pool_number, self->number, memory_order_relaxed);
+  /* Release: pairs with the acquire in morrow__thread_pool_has_queued (), for the number. */
   atomic_store_explicit (&task->state, MORROW_TASK_POOLED, memory_order_release);
+}
+
+/* Whether @task is in this queue; without the lock it may not be any more. */
+gboolean
+morrow__thread_pool_has_queued (MorrowThreadPool *self, MorrowTask *task)
+{
+  gboolean is_here;
+
+  /* Acquire, in the look at the state: pairs with the release in add_task (). */
+  if (morrow__task_get_state (task) != MORROW_TASK_POOLED || !morrow__future_begin_look (&task->future))
+    return FALSE;
+
+  is_here = atomic_load_explicit (&morrow__task_get_pending (task)->pool_number, memory_order_relaxed) == self->number;
+  morrow__future_end_look (&task->future);
+  return is_here;
 }
 
 /* Under the lock. */

@@ -15,10 +15,9 @@ typedef struct
 {
   MorrowFuture        future;
   MorrowErrand        errand;      /* the lane's, once it is started */
-  MorrowCoroutineFunc func;        /* immutable, as are the next three */
+  MorrowCoroutineFunc func;        /* immutable, as are the next two */
   gpointer            data;
   GDestroyNotify      data_free;
-  const char         *func_name;
 } Work;
 
 static void
@@ -28,15 +27,23 @@ release_data (Work *self)
     self->data_free (self->data);
 }
 
+static const char *
+get_func_name (Work *self)
+{
+  const char *name = morrow__future_get_func_name (&self->future);
+
+  return name != NULL ? name : "?";
+}
+
 static void
 warn_never_awaited (Work *self)
 {
-  const char *site = morrow__future_get_site (&self->future);
+  const char *location = morrow__future_get_location (&self->future);
 
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
-                    "MORROW_SITE", site != NULL ? site : "",
+                    "MORROW_SITE", location != NULL ? location : "",
                     "MESSAGE", "'%s', for a thread, was never awaited, made at %s",
-                    self->func_name != NULL ? self->func_name : "?", site != NULL ? site : "?");
+                    get_func_name (self), location != NULL ? location : "?");
 }
 
 static void
@@ -82,7 +89,7 @@ call_func (Work *self, GValue *result, GError **error)
   gboolean ok = self->func (self->data, result, error);
 
   if (morrow__unlikely (!ok != (*error != NULL)))
-    g_critical ("'%s', on a thread, returned %s", self->func_name != NULL ? self->func_name : "?",
+    g_critical ("'%s', on a thread, returned %s", get_func_name (self),
                 ok ? "TRUE with an error" : "FALSE without an error");
   if (ok && *error == NULL)
     return TRUE;
@@ -147,15 +154,14 @@ static MorrowFutureOps work_ops = { .kind = "thread", .start = work_start, .free
  * @func: (scope notified) (closure data) (destroy data_free): what to run
  * @data: (nullable): passed to @func
  * @data_free: (nullable): releases @data, on the thread, after @func; where it is dropped, if nobody started it
- * @func_name: (nullable): what to call it, a string that lives as long as the program
- * @site: (nullable): where it is made, likewise
+ * @site: (nullable): where it is made; of static storage
  *
  * What the macro morrow_to_thread () calls.
  *
  * Returns: (transfer full): a pending future
  */
 MorrowFuture *
-morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const gchar *func_name, const gchar *site)
+morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free, const MorrowSite *site)
 {
   Work *self;
 
@@ -166,7 +172,6 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
   self->func = func;
   self->data = data;
   self->data_free = data_free;
-  self->func_name = func_name;
   atomic_init (&self->future.aux, MORROW__LAZY);
   return &self->future;
 }
@@ -189,5 +194,5 @@ morrow_to_thread_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
 MorrowFuture *
 (morrow_to_thread) (MorrowCoroutineFunc func, gpointer data, GDestroyNotify data_free)
 {
-  return morrow_to_thread_at (func, data, data_free, NULL, NULL);
+  return morrow_to_thread_at (func, data, data_free, NULL);
 }

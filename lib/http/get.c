@@ -301,14 +301,14 @@ get (gpointer data, GValue *result, GError **error)
  * morrow_http_get_at: (skip)
  * @uri: an http or https URL
  * @options: (nullable): how to make the request; %NULL for the defaults
- * @site: (nullable): where it is made, a string that lives as long as the program
+ * @site: (nullable): where it is made; of static storage
  *
  * What the macro morrow_http_get () calls.
  *
  * Returns: (transfer full): a coroutine
  */
 MorrowFuture *
-morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const gchar *site)
+morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const MorrowSite *site)
 {
   Request *request;
 
@@ -321,7 +321,7 @@ morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const gchar *s
   request = g_new (Request, 1);
   request->uri = g_strdup (uri);
   request->options = morrow_http_options_ref (options);
-  return morrow_coroutine_at (get, request, request_free, "morrow_http_get", site);
+  return morrow_coroutine_at (get, request, request_free, site);
 }
 
 /**

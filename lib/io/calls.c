@@ -442,6 +442,7 @@ wait_until_ready (gpointer data, GValue *result, GError **error)
 MorrowFuture *
 morrow_fd_ready (MorrowFd *self, GIOCondition condition)
 {
+  static const MorrowSite site = { .func_name = "morrow_fd_ready" };
   Ready *ready;
 
   g_return_val_if_fail (self != NULL, NULL);
@@ -450,5 +451,5 @@ morrow_fd_ready (MorrowFd *self, GIOCondition condition)
   /* GLib has taken its values from the system's. */
   ready = g_new (Ready, 1);
   *ready = (Ready) { .fd = morrow_fd_ref (self), .events = (int) condition };
-  return morrow_coroutine_at (wait_until_ready, ready, ready_free, "morrow_fd_ready", NULL);
+  return morrow_coroutine_at (wait_until_ready, ready, ready_free, &site);
 }

@@ -45,9 +45,9 @@ MorrowFuture       *morrow_http_get                         (const gchar        
 MORROW_API
 MorrowFuture       *morrow_http_get_at                      (const gchar        *uri,
                                                              MorrowHttpOptions  *options,
-                                                             const gchar        *site)
+                                                             const MorrowSite   *site)
                                                             G_GNUC_WARN_UNUSED_RESULT;
-#define morrow_http_get(uri, options) (morrow_http_get_at ((uri), (options), G_STRLOC))
+#define morrow_http_get(uri, options) (morrow_http_get_at ((uri), (options), MORROW_SITE ("morrow_http_get")))
 
 /* How to make requests. Not changed any more once a request has been made with them. */
 #define MORROW_TYPE_HTTP_OPTIONS (morrow_http_options_get_type ())

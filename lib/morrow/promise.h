@@ -16,15 +16,15 @@ GType          morrow_promise_get_type         (void) G_GNUC_CONST;
 MORROW_API
 MorrowPromise *morrow_promise_new              (void) G_GNUC_WARN_UNUSED_RESULT;
 MORROW_API
-MorrowPromise *morrow_promise_new_at           (const gchar *site) G_GNUC_WARN_UNUSED_RESULT;
-#define        morrow_promise_new()            (morrow_promise_new_at (G_STRLOC))
+MorrowPromise *morrow_promise_new_at           (const MorrowSite *site) G_GNUC_WARN_UNUSED_RESULT;
+#define        morrow_promise_new()            (morrow_promise_new_at (MORROW_SITE (NULL)))
 /* Both ends at once. */
 MORROW_API
 MorrowPromise *morrow_promise_new_with_future    (MorrowFuture **ret_future) G_GNUC_WARN_UNUSED_RESULT;
 MORROW_API
-MorrowPromise *morrow_promise_new_with_future_at (MorrowFuture **ret_future, const gchar *site) G_GNUC_WARN_UNUSED_RESULT;
+MorrowPromise *morrow_promise_new_with_future_at (MorrowFuture **ret_future, const MorrowSite *site) G_GNUC_WARN_UNUSED_RESULT;
 #define        morrow_promise_new_with_future(future) \
-                                               (morrow_promise_new_with_future_at ((future), G_STRLOC))
+                                               (morrow_promise_new_with_future_at ((future), MORROW_SITE (NULL)))
 MORROW_API
 MorrowPromise *morrow_promise_ref              (MorrowPromise *self);
 MORROW_API

@@ -16,10 +16,9 @@ MORROW_API
 MorrowFuture *morrow_coroutine_at    (MorrowCoroutineFunc func,
                                       gpointer            data,
                                       GDestroyNotify      data_free,
-                                      const gchar        *func_name,
-                                      const gchar        *site) G_GNUC_WARN_UNUSED_RESULT;
+                                      const MorrowSite   *site) G_GNUC_WARN_UNUSED_RESULT;
 #define       morrow_coroutine(func, data, data_free) \
-                                     (morrow_coroutine_at ((func), (data), (data_free), #func, G_STRLOC))
+                                     (morrow_coroutine_at ((func), (data), (data_free), MORROW_SITE (#func)))
 MORROW_API
 void          morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size);
 
@@ -36,10 +35,9 @@ MORROW_API
 MorrowFuture *morrow_spawn_at        (MorrowCoroutineFunc func,
                                       gpointer            data,
                                       GDestroyNotify      data_free,
-                                      const gchar        *func_name,
-                                      const gchar        *site) G_GNUC_WARN_UNUSED_RESULT;
+                                      const MorrowSite   *site) G_GNUC_WARN_UNUSED_RESULT;
 #define       morrow_spawn(func, data, data_free) \
-                                     (morrow_spawn_at ((func), (data), (data_free), #func, G_STRLOC))
+                                     (morrow_spawn_at ((func), (data), (data_free), MORROW_SITE (#func)))
 
 /* The running task, borrowed; NULL outside any. */
 MORROW_API
@@ -94,9 +92,8 @@ MORROW_API
 MorrowFuture *morrow_to_thread_at    (MorrowCoroutineFunc func,
                                       gpointer            data,
                                       GDestroyNotify      data_free,
-                                      const gchar        *func_name,
-                                      const gchar        *site) G_GNUC_WARN_UNUSED_RESULT;
+                                      const MorrowSite   *site) G_GNUC_WARN_UNUSED_RESULT;
 #define       morrow_to_thread(func, data, data_free) \
-                                     (morrow_to_thread_at ((func), (data), (data_free), #func, G_STRLOC))
+                                     (morrow_to_thread_at ((func), (data), (data_free), MORROW_SITE (#func)))
 
 G_END_DECLS

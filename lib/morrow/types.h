@@ -23,6 +23,33 @@ typedef struct _MorrowFdWatch    MorrowFdWatch;
 typedef struct _MorrowTimeout    MorrowTimeout;
 
 /**
+ * MorrowSite: (skip)
+ * @location: (nullable): where that is, `FILE:LINE`
+ * @func_name: (nullable): what the function is called that a coroutine is made of there
+ *
+ * A place in a program where futures are made, as reports tell of it. MORROW_SITE () gives it.
+ */
+typedef struct
+{
+  const gchar *location;
+  const gchar *func_name;
+} MorrowSite;
+
+/**
+ * MORROW_SITE: (skip)
+ * @func_name: a literal string, or %NULL
+ *
+ * The place where this stands, for a function whose name ends in `_at`. It lives as long as the program.
+ */
+#ifdef __cplusplus
+#define MORROW_SITE(func_name) \
+  ([] () -> const MorrowSite * { static const MorrowSite morrow__site = { G_STRLOC, func_name }; return &morrow__site; } ())
+#else
+#define MORROW_SITE(func_name) \
+  (__extension__ ({ static const MorrowSite morrow__site = { G_STRLOC, func_name }; &morrow__site; }))
+#endif
+
+/**
  * MorrowCoroutineFunc:
  * @data: (nullable): what was given to morrow_coroutine ()
  * @result: an unset value to return a result in, with the morrow_return_ functions; left unset it means no value

@@ -144,7 +144,8 @@ END_TEST
 
 START_TEST (fut_08_error_that_nobody_looks_at_is_reported_when_it_is_dropped)
 {
-  MorrowPromise *promise = morrow_promise_new_at ("there.c:5");
+  static const MorrowSite there = { .location = "there.c:5" };
+  MorrowPromise *promise = morrow_promise_new_at (&there);
   MorrowFuture *future = morrow_promise_get_future (promise);
 
   morrow_promise_reject (promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));

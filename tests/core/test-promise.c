@@ -6,6 +6,8 @@
 
 #include "exec/scene.h"
 
+static const MorrowSite there = { .location = "there.c:9" };
+
 /* --- life -------------------------------------------------------------------------------------- */
 
 START_TEST (promise_and_future_live_as_long_as_either_is_held)
@@ -44,7 +46,7 @@ END_TEST
 START_TEST (promise_with_its_future_knows_where_it_was_made)
 {
   MorrowFuture *future;
-  MorrowPromise *promise = morrow_promise_new_with_future_at (&future, "there.c:9");
+  MorrowPromise *promise = morrow_promise_new_with_future_at (&future, &there);
 
   morrow_future_unref (future);
   morrow_check_expect_warning ("The error of promise, made at there.c:9, was never looked at: The promise was dropped*");
@@ -66,7 +68,7 @@ END_TEST
 
 START_TEST (promise_dropped_unsettled_reports_itself_when_nobody_looks)
 {
-  MorrowPromise *promise = morrow_promise_new_at ("there.c:9");
+  MorrowPromise *promise = morrow_promise_new_at (&there);
 
   morrow_check_expect_warning ("The error of promise, made at there.c:9, was never looked at: The promise was dropped*");
   morrow_promise_unref (promise);
@@ -89,7 +91,7 @@ SCENE (promise_dropped_unsettled_fails_its_waiter)
 
 START_TEST (promise_named_keeps_its_count_and_its_line)
 {
-  MorrowPromise *promise = morrow_promise_new_at ("there.c:9");
+  MorrowPromise *promise = morrow_promise_new_at (&there);
   MorrowFuture *future = morrow_promise_get_future (promise);
 
   morrow_future_set_name (future, "reply");

@@ -583,10 +583,10 @@ SCENE (callback_that_returns_any_true_value_has_succeeded)
   return TRUE;
 }
 
-static const char *
+static const MorrowSite *
 name_it (MorrowFuture *future, const char *name)
 {
-  const char *site = morrow__future_get_site (future);
+  const MorrowSite *site = morrow__future_get_site (future);
 
   morrow_future_set_name (future, name);
   return site;
@@ -596,7 +596,7 @@ SCENE (callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called
 {
   MorrowPromise *promise;
   g_autoptr (MorrowFuture) future = new_pending (&promise);
-  const char *site = name_it (future, "first");
+  const MorrowSite *site = name_it (future, "first");
   g_autoptr (MorrowFuture) called = morrow_future_then (future, say_int, (gpointer) "it", NULL);
   g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (future));
 

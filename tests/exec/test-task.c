@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "exec/models.h"
+#include "exec/task-private.h"
 
 static gboolean
 say_name (gpointer data, GValue *result, GError **error)
@@ -92,10 +93,40 @@ SCENE (coroutine_awaited_twice_runs_once)
 
 START_TEST (coroutine_dropped_warns_with_its_name_and_line)
 {
-  MorrowFuture *coroutine = morrow_coroutine_at (say_data, NULL, NULL, "say_data", "there.c:7");
+  static const MorrowSite there = { "there.c:7", "say_data" };
+  MorrowFuture *coroutine = morrow_coroutine_at (say_data, NULL, NULL, &there);
 
   morrow_check_expect_warning ("coroutine 'say_data' was never awaited, made at there.c:7");
   morrow_future_unref (coroutine);
+}
+END_TEST
+
+/* As a function of others' libraries does, whose macro passes on where it stands. */
+static MorrowFuture *
+make_at (const MorrowSite *site)
+{
+  return morrow_coroutine_at (say_data, NULL, NULL, site);
+}
+
+START_TEST (coroutine_made_by_anothers_macro_knows_its_name_and_line)
+{
+  MorrowFuture *coroutine = make_at (MORROW_SITE ("make"));
+
+  morrow_check_expect_warning ("coroutine 'make' was never awaited, made at *test-task.c:*");
+  morrow_future_unref (coroutine);
+}
+END_TEST
+
+START_TEST (coroutine_made_by_the_function_knows_neither_name_nor_line)
+{
+  static const MorrowSite nowhere = { NULL, NULL };
+  MorrowFuture *coroutines[] = { (morrow_coroutine) (say_data, NULL, NULL), make_at (&nowhere) };
+
+  for (guint i = 0; i < G_N_ELEMENTS (coroutines); i++)
+    {
+      morrow_check_expect_warning ("coroutine '?' was never awaited, made at ?");
+      morrow_future_unref (coroutines[i]);
+    }
 }
 END_TEST
 
@@ -290,6 +321,20 @@ SCENE (tsk_02_default_names_are_numbered_and_differ)
   await_ok (a);
   await_ok (b);
   assert_said (both);
+  return TRUE;
+}
+
+/* More than lie in one word of it. */
+SCENE (number_of_a_task_may_be_larger_than_any_program_reaches)
+{
+  g_autoptr (MorrowFuture) task = morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL);
+  g_autofree char *name = morrow_future_dup_name (task), *larger = NULL, *expected = NULL;
+
+  ((MorrowTask *) task)->id_era = G_MAXUINT16;
+  larger = morrow_future_dup_name (task);
+  expected = g_strdup_printf ("Task-%" G_GUINT64_FORMAT, ((guint64) G_MAXUINT16 << 29) + g_ascii_strtoull (name + strlen ("Task-"), NULL, 10));
+  ck_assert_str_eq (larger, expected);
+  await_ok (task);
   return TRUE;
 }
 
@@ -725,6 +770,8 @@ task_suite (void)
   tcase_add_test (start, coroutine_awaited_twice_runs_once);
   tcase_add_test (start, coroutine_dropped_warns_with_its_name_and_line);
   tcase_add_test (start, coroutine_made_by_the_macro_knows_its_line);
+  tcase_add_test (start, coroutine_made_by_anothers_macro_knows_its_name_and_line);
+  tcase_add_test (start, coroutine_made_by_the_function_knows_neither_name_nor_line);
   tcase_add_test (start, coroutine_dropped_releases_its_data);
   tcase_add_test (start, coroutine_cancelled_before_it_starts_never_runs_and_does_not_warn);
   tcase_add_test (start, data_is_released_when_the_body_has_ended);
@@ -732,6 +779,7 @@ task_suite (void)
   tcase_add_test (start, tasks_in_a_row_have_stacks_of_their_own_sizes);
 
   tcase_add_test (name, tsk_02_default_names_are_numbered_and_differ);
+  tcase_add_test (name, number_of_a_task_may_be_larger_than_any_program_reaches);
   tcase_add_test (name, numbers_of_tasks_that_two_threads_make_differ);
   tcase_add_test (name, tsk_02_names_are_given_and_changed);
   tcase_add_test (name, future_of_another_kind_is_called_by_its_kind);

@@ -581,6 +581,70 @@ START_TEST (coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once)
 }
 END_TEST
 
+/* --- who ends ---------------------------------------------------------------------------------- */
+
+/* A task of the other loop's, whose value fills all that a future has for one. */
+static gboolean
+spin_and_return (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+
+  rendezvous_meet (&race->meeting);
+  spin_a_moment (race->round);
+  g_value_init (result, G_TYPE_STRING);
+  g_value_set_static_string (result, "whole");
+  return TRUE;
+}
+
+/* Asks a task that waits for the other loop's, so that the request is passed on to that. */
+static void
+cancel_as_it_ends (Race *race, MorrowExecutor *other)
+{
+  MorrowFuture *ends = morrow_executor_spawn (other, morrow_coroutine (spin_and_return, race, NULL));
+  g_autoptr (MorrowFuture) waits = morrow_create_task (morrow_coroutine (await_it, ends, NULL));
+  const GValue *value;
+
+  let_run ();
+  rendezvous_meet (&race->meeting);
+  morrow_future_cancel (waits);
+  if (!morrow_future_await (waits, NULL))
+    ck_assert (morrow_future_is_cancelled (waits));   /* where it was too late for the other, too */
+
+  value = morrow_future_await (ends, NULL) ? morrow_future_get_value (ends, NULL) : NULL;
+  if (value != NULL)
+    {
+      ck_assert_str_eq (g_value_get_string (value), "whole");
+      ck_assert_uint_eq (value->data[1].v_uint64, G_VALUE_NOCOPY_CONTENTS);
+    }
+  else
+    ck_assert (morrow_future_is_cancelled (ends));
+  race->here_won |= value != NULL;
+  race->there_won |= value == NULL;
+  morrow_future_unref (ends);
+}
+
+static gboolean
+cancel_each_as_it_ends (gpointer data, GValue *result, GError **error)
+{
+  Race *race = data;
+  MorrowExecutor *other = morrow_loop_pool_new (1);
+
+  for (race->round = 0; rendezvous_take_round (&race->meeting); race->round++)
+    cancel_as_it_ends (race, other);
+  g_object_unref (other);
+  return TRUE;
+}
+
+START_TEST (task_that_is_asked_by_another_loops_as_it_ends_has_its_value_or_is_cancelled)
+{
+  Race race;
+
+  race_init (&race, N_SLOW_ROUNDS);
+  run_scene (cancel_each_as_it_ends, &race);
+  ck_assert (race.here_won && race.there_won);
+}
+END_TEST
+
 /* --- who sleeps -------------------------------------------------------------------------------- */
 
 /* What runs on a pool, two a round, each on a loop of its own: the first keeps its loop until the second has begun, for
@@ -717,6 +781,7 @@ races_suite (void)
   Suite *suite = suite_create ("races");
   TCase *settle = morrow_check_add_case (suite, "settle");
   TCase *start = morrow_check_add_case (suite, "start");
+  TCase *end = morrow_check_add_case (suite, "end");
   TCase *sleep = morrow_check_add_case (suite, "sleep");
   TCase *post = morrow_check_add_case (suite, "post");
 
@@ -732,6 +797,7 @@ races_suite (void)
   tcase_add_test (start, gathers_that_begin_as_their_children_settle_are_told_of_both);
   tcase_add_test (start, coroutine_that_is_cancelled_as_a_thread_begins_to_wait_for_it_ends_once);
   tcase_add_test (start, coroutines_that_a_gather_starts_in_turn_as_it_is_cancelled_end_once);
+  tcase_add_test (end, task_that_is_asked_by_another_loops_as_it_ends_has_its_value_or_is_cancelled);
   tcase_add_loop_test (sleep, two_that_are_given_to_a_pool_as_its_loops_fall_asleep_both_begin, FALSE, TRUE + 1);
   tcase_add_test (post, job_that_is_posted_as_its_loop_closes_is_let_go);
   tcase_add_test (post, sleep_that_is_cancelled_as_it_comes_to_its_loop_is_let_go);
