@@ -57,7 +57,9 @@ morrow_sources = \
   lib/core/relay-private.h \
   lib/core/relay.c \
   lib/core/outcome.c \
+  lib/core/promise-private.h \
   lib/core/promise.c \
+  lib/core/settle.c \
   lib/core/then.c \
   lib/core/combine-private.h \
   lib/core/combine.c \

@@ -108,10 +108,9 @@ future_resolve (guint n, guint argument)
       MorrowFuture *future;
       MorrowPromise *promise = morrow_promise_new_with_future (&future);
 
-      morrow_promise_resolve_int (promise, 1);
+      morrow_resolve_int (promise, 1);
       n_counted += (guint64) morrow_future_get_int (future);
       morrow_future_unref (future);
-      morrow_promise_unref (promise);
     }
 }
 
@@ -131,9 +130,8 @@ future_then (guint n, guint argument)
       MorrowPromise *promise = morrow_promise_new_with_future (&future);
       MorrowFuture *then = morrow_then (future, count_settled, NULL, NULL);
 
-      morrow_promise_resolve_int (promise, 1);
+      morrow_resolve_int (promise, 1);
       must (morrow_await (then, NULL));
-      morrow_promise_unref (promise);
     }
 }
 

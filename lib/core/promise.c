@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The write end. A promise and its future are one object: all write ends together hold one reference of it, and are
- * counted in aux. */
+/* The write end: its life, and who is told of a cancel. Settling is in settle.c. */
 
 #include "config.h"
 
@@ -10,7 +9,7 @@
 #include "base/cache-private.h"
 #include "core/error-private.h"
 #include "core/executor-private.h"
-#include "core/future-private.h"
+#include "core/promise-private.h"
 
 /**
  * MorrowPromise:
@@ -34,12 +33,6 @@ typedef struct
   MorrowExecutor *executor;   /* held */
 } OnCancel;
 
-static inline MorrowFuture *
-future_of (MorrowPromise *self)
-{
-  return (MorrowFuture *) self;
-}
-
 static void
 promise_free (MorrowFuture *self)
 {
@@ -47,6 +40,13 @@ promise_free (MorrowFuture *self)
 }
 
 static MorrowFutureOps promise_ops = { .kind = "promise", .free_kind = promise_free };
+
+void
+morrow__promise_break (MorrowFuture *future)
+{
+  morrow__future_reject (future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_BROKEN_PROMISE,
+                                                      "The promise was dropped before it was settled"));
+}
 
 /* Where morrow__future_take () gives nothing. */
 static G_GNUC_NO_INLINE MorrowPromise *
@@ -63,7 +63,7 @@ new_with_future_and_calls (MorrowFuture **ret_future, const MorrowSite *site)
 {
   MorrowPromise *self = new_with_calls (site);
 
-  *ret_future = morrow__future_ref (future_of (self));
+  *ret_future = morrow__future_ref (morrow__promise_future (self));
   return self;
 }
 
@@ -151,7 +151,7 @@ morrow_promise_ref (MorrowPromise *self)
   g_return_val_if_fail (self != NULL, NULL);
 
   /* Relaxed: as for a future's reference. */
-  morrow__fetch_add (&future_of (self)->aux, 1, memory_order_relaxed);
+  morrow__fetch_add (&morrow__promise_future (self)->aux, 1, memory_order_relaxed);
   return self;
 }
 
@@ -164,26 +164,9 @@ morrow_promise_ref (MorrowPromise *self)
 void
 morrow_promise_unref (MorrowPromise *self)
 {
-  MorrowFuture *future = future_of (self);
-  guint others;
-
   g_return_if_fail (self != NULL);
 
-  /* Acquire and release: the last write end sees what the others did; alone it needs no exchange, as for a future's
-   * reference. */
-  others = atomic_load_explicit (&future->aux, memory_order_acquire) & ~MORROW__NAMED;
-  if (morrow__seldom (others != 1))
-    {
-      others = morrow__fetch_sub (&future->aux, 1, memory_order_acq_rel) & ~MORROW__NAMED;
-      if (others != 1)
-        return;
-    }
-
-  if (morrow__unlikely (!morrow__future_is_settled (future)))
-    morrow__future_reject (future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_BROKEN_PROMISE,
-                                                        "The promise was dropped before it was settled"));
-  if (morrow__future_drop (future))
-    promise_free (future);
+  morrow__promise_drop (morrow__promise_future (self));
 }
 
 /**
@@ -199,186 +182,7 @@ morrow_promise_get_future (MorrowPromise *self)
 {
   g_return_val_if_fail (self != NULL, NULL);
 
-  return morrow__future_ref (future_of (self));
-}
-
-/**
- * morrow_promise_resolve:
- * @self: a promise
- *
- * Settles the future without a value.
- *
- * Returns: whether it was this call that settled it
- */
-gboolean
-morrow_promise_resolve (MorrowPromise *self)
-{
-  g_return_val_if_fail (self != NULL, FALSE);
-
-  return morrow__future_resolve_bare (future_of (self));
-}
-
-/* A value without contents to copy: its type and its word are written as g_value_init () and a setter would. */
-#define DEFINE_RESOLVE(name, ctype, gtype, field)                                  \
-  gboolean                                                                         \
-  morrow_promise_resolve_##name (MorrowPromise *self, ctype v_##name)              \
-  {                                                                                \
-    MorrowFuture *future = future_of (self);                                       \
-    guintptr claimed;                                                              \
-                                                                                   \
-    g_return_val_if_fail (self != NULL, FALSE);                                    \
-                                                                                   \
-    claimed = morrow__future_claim (future);                                       \
-    if (morrow__unlikely (claimed & MORROW__SETTLED))                              \
-      return FALSE;                                                                \
-    future->outcome.value.g_type = gtype;                                          \
-    future->outcome.value.data[0].field = v_##name;                                \
-    morrow__future_publish (future, claimed, 0);                                   \
-    return TRUE;                                                                   \
-  }
-
-/**
- * morrow_promise_resolve_boolean:
- * @self: a promise
- * @v_boolean: the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
-
-/**
- * morrow_promise_resolve_int:
- * @self: a promise
- * @v_int: the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (int, gint, G_TYPE_INT, v_int)
-
-/**
- * morrow_promise_resolve_int64:
- * @self: a promise
- * @v_int64: the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (int64, gint64, G_TYPE_INT64, v_int64)
-
-/**
- * morrow_promise_resolve_uint64:
- * @self: a promise
- * @v_uint64: the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (uint64, guint64, G_TYPE_UINT64, v_uint64)
-
-/**
- * morrow_promise_resolve_double:
- * @self: a promise
- * @v_double: the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (double, gdouble, G_TYPE_DOUBLE, v_double)
-
-/**
- * morrow_promise_resolve_pointer:
- * @self: a promise
- * @v_pointer: (nullable): the value
- *
- * Returns: whether it was this call that settled the future
- */
-DEFINE_RESOLVE (pointer, gpointer, G_TYPE_POINTER, v_pointer)
-
-/**
- * morrow_promise_resolve_string:
- * @self: a promise
- * @v_string: (nullable): the value, which is copied
- *
- * Returns: whether it was this call that settled the future
- */
-gboolean
-morrow_promise_resolve_string (MorrowPromise *self, const gchar *v_string)
-{
-  GValue value = G_VALUE_INIT;
-
-  g_return_val_if_fail (self != NULL, FALSE);
-
-  g_value_init (&value, G_TYPE_STRING);
-  g_value_set_string (&value, v_string);
-  return morrow__future_resolve_move (future_of (self), &value);
-}
-
-/**
- * morrow_promise_resolve_boxed:
- * @self: a promise
- * @type: the boxed type
- * @v_boxed: (nullable): the value, which is copied
- *
- * Returns: whether it was this call that settled the future
- */
-gboolean
-morrow_promise_resolve_boxed (MorrowPromise *self, GType type, gconstpointer v_boxed)
-{
-  GValue value = G_VALUE_INIT;
-
-  g_return_val_if_fail (self != NULL && G_TYPE_IS_BOXED (type), FALSE);
-
-  g_value_init (&value, type);
-  g_value_set_boxed (&value, v_boxed);
-  return morrow__future_resolve_move (future_of (self), &value);
-}
-
-/**
- * morrow_promise_resolve_object:
- * @self: a promise
- * @v_object: (nullable) (type GObject): the value, of which a reference is taken
- *
- * Returns: whether it was this call that settled the future
- */
-gboolean
-morrow_promise_resolve_object (MorrowPromise *self, gpointer v_object)
-{
-  GValue value = G_VALUE_INIT;
-
-  g_return_val_if_fail (self != NULL && (v_object == NULL || G_IS_OBJECT (v_object)), FALSE);
-
-  g_value_init (&value, v_object != NULL ? G_OBJECT_TYPE (v_object) : G_TYPE_OBJECT);
-  g_value_set_object (&value, v_object);
-  return morrow__future_resolve_move (future_of (self), &value);
-}
-
-/**
- * morrow_promise_resolve_value:
- * @self: a promise
- * @value: (nullable): the value, which is copied, or %NULL for none
- *
- * Returns: whether it was this call that settled the future
- */
-gboolean
-morrow_promise_resolve_value (MorrowPromise *self, const GValue *value)
-{
-  g_return_val_if_fail (self != NULL, FALSE);
-
-  return morrow__future_resolve (future_of (self), value);
-}
-
-/**
- * morrow_promise_reject:
- * @self: a promise
- * @error: (transfer full): the error
- *
- * Settles the future with an error.
- *
- * Returns: whether it was this call that settled it
- */
-gboolean
-morrow_promise_reject (MorrowPromise *self, GError *error)
-{
-  g_return_val_if_fail (self != NULL && error != NULL, FALSE);
-
-  return morrow__future_reject (future_of (self), error);
+  return morrow__future_ref (morrow__promise_future (self));
 }
 
 /* --- telling the producer ---------------------------------------------------------------------------------------- */
@@ -448,6 +252,6 @@ morrow_promise_on_cancel (MorrowPromise *self, MorrowWorkFunc func, gpointer dat
     .executor = morrow__executor_hold_for_callback (),
   };
 
-  if (!morrow__future_subscribe_observer (future_of (self), &on_cancel->observer))
-    on_cancel_settled (&on_cancel->observer, future_of (self));
+  if (!morrow__future_subscribe_observer (morrow__promise_future (self), &on_cancel->observer))
+    on_cancel_settled (&on_cancel->observer, morrow__promise_future (self));
 }

@@ -224,8 +224,7 @@ morrow__engine_finish (MorrowSlot *slot)
   morrow__host_release (self, slot->host, &slot->host->n_active[slot->shard->index]);
   slot->host = NULL;
   slot->shard = NULL;
-  morrow_promise_resolve (slot->promise);
-  g_clear_pointer (&slot->promise, morrow_promise_unref);
+  morrow_resolve (g_steal_pointer (&slot->promise));
   give_back_slot (self, slot);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The write end of a future. Settling twice is ignored; dropped unsettled, the future rejects.
- * Every method borrows the promise, and may be called from any thread. */
+ * Methods borrow the promise, verbs take it; each may be called from any thread. */
 
 #pragma once
 
@@ -57,6 +57,32 @@ MORROW_API
 gboolean       morrow_promise_resolve_value    (MorrowPromise *self, const GValue *value);
 MORROW_API
 gboolean       morrow_promise_reject           (MorrowPromise *self, GError *error);
+
+/* Settles, and drops the promise: the same for who has no use for it afterwards. */
+MORROW_API
+gboolean       morrow_resolve                  (MorrowPromise *promise);
+MORROW_API
+gboolean       morrow_resolve_boolean          (MorrowPromise *promise, gboolean v_boolean);
+MORROW_API
+gboolean       morrow_resolve_int              (MorrowPromise *promise, gint v_int);
+MORROW_API
+gboolean       morrow_resolve_int64            (MorrowPromise *promise, gint64 v_int64);
+MORROW_API
+gboolean       morrow_resolve_uint64           (MorrowPromise *promise, guint64 v_uint64);
+MORROW_API
+gboolean       morrow_resolve_double           (MorrowPromise *promise, gdouble v_double);
+MORROW_API
+gboolean       morrow_resolve_string           (MorrowPromise *promise, const gchar *v_string);
+MORROW_API
+gboolean       morrow_resolve_pointer          (MorrowPromise *promise, gpointer v_pointer);
+MORROW_API
+gboolean       morrow_resolve_boxed            (MorrowPromise *promise, GType type, gconstpointer v_boxed);
+MORROW_API
+gboolean       morrow_resolve_object           (MorrowPromise *promise, gpointer v_object);
+MORROW_API
+gboolean       morrow_resolve_value            (MorrowPromise *promise, const GValue *value);
+MORROW_API
+gboolean       morrow_reject                   (MorrowPromise *promise, GError *error);
 
 /* Tells the producer that nobody wants the result any more. */
 MORROW_API

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "core/promise-private.h"
 #include "exec/scene.h"
 
 static const MorrowSite there = { .location = "there.c:9" };
@@ -214,6 +215,120 @@ START_TEST (promise_resolves_with_nothing)
 }
 END_TEST
 
+/* --- settled and dropped ----------------------------------------------------------------------- */
+
+enum
+{
+  NOTHING, BOOLEAN, INT, INT64, UINT64, DOUBLE, POINTER, STRING, BOXED, OBJECT, VALUE, ERROR, N_VERBS
+};
+
+static gboolean
+settle_and_drop (int verb, MorrowPromise *promise)
+{
+  const char *words[] = { "word", NULL };
+  g_auto (GValue) value = G_VALUE_INIT;
+  GCancellable *object;
+  gboolean settled;
+
+  switch (verb)
+    {
+    case NOTHING: return morrow_resolve (promise);
+    case BOOLEAN: return morrow_resolve_boolean (promise, TRUE);
+    case INT:     return morrow_resolve_int (promise, -5);
+    case INT64:   return morrow_resolve_int64 (promise, G_MININT64);
+    case UINT64:  return morrow_resolve_uint64 (promise, G_MAXUINT64);
+    case DOUBLE:  return morrow_resolve_double (promise, 0.25);
+    case POINTER: return morrow_resolve_pointer (promise, (gpointer) &there);
+    case STRING:  return morrow_resolve_string (promise, "word");
+    case BOXED:   return morrow_resolve_boxed (promise, G_TYPE_STRV, words);
+    case OBJECT:
+      object = g_cancellable_new ();
+      settled = morrow_resolve_object (promise, object);
+      g_object_unref (object);
+      return settled;
+    case VALUE:
+      g_value_init (&value, G_TYPE_CHAR);
+      g_value_set_schar (&value, 'v');
+      return morrow_resolve_value (promise, &value);
+    default:
+      return morrow_reject (promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+    }
+}
+
+static void
+assert_settled (int verb, MorrowFuture *future)
+{
+  switch (verb)
+    {
+    case NOTHING: ck_assert (!G_IS_VALUE (morrow_future_get_value (future, NULL))); break;
+    case BOOLEAN: ck_assert (morrow_future_get_boolean (future)); break;
+    case INT:     ck_assert_int_eq (morrow_future_get_int (future), -5); break;
+    case INT64:   ck_assert_int_eq (morrow_future_get_int64 (future), G_MININT64); break;
+    case UINT64:  ck_assert_uint_eq (morrow_future_get_uint64 (future), G_MAXUINT64); break;
+    case DOUBLE:  ck_assert_double_eq (morrow_future_get_double (future), 0.25); break;
+    case POINTER: ck_assert_ptr_eq (morrow_future_get_pointer (future), &there); break;
+    case STRING:  ck_assert_str_eq (morrow_future_get_string (future), "word"); break;
+    case BOXED:   ck_assert_str_eq (((char **) morrow_future_get_boxed (future))[0], "word"); break;
+    case OBJECT:  ck_assert (G_IS_CANCELLABLE (morrow_future_get_object (future))); break;
+    case VALUE:   ck_assert_int_eq (g_value_get_schar (morrow_future_get_value (future, NULL)), 'v'); break;
+    default:      ck_assert_str_eq (morrow_future_get_error (future)->message, "no luck"); break;
+    }
+}
+
+static guint
+count_references (MorrowFuture *future)
+{
+  return atomic_load (&future->ref_count);
+}
+
+/* _i: how. */
+START_TEST (promise_is_settled_and_dropped_at_once)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+
+  ck_assert (settle_and_drop (_i, promise));
+  assert_settled (_i, future);
+  ck_assert_uint_eq (count_references (future), 1);
+}
+END_TEST
+
+START_TEST (promise_that_is_settled_and_dropped_leaves_the_others_of_its_end)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+
+  ck_assert (settle_and_drop (_i, morrow_promise_ref (promise)));
+  ck_assert_uint_eq (count_references (future), 2);
+  ck_assert (!settle_and_drop (_i, promise));
+  assert_settled (_i, future);
+  ck_assert_uint_eq (count_references (future), 1);
+}
+END_TEST
+
+START_TEST (promise_of_a_cancelled_future_is_dropped_all_the_same)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+
+  morrow_future_cancel (future);
+  ck_assert (!settle_and_drop (_i, promise));
+  ck_assert (morrow_future_is_cancelled (future));
+  ck_assert_uint_eq (count_references (future), 1);
+}
+END_TEST
+
+START_TEST (promise_that_nobody_looks_at_is_settled_and_freed)
+{
+  MorrowPromise *promise;
+
+  morrow_future_unref (new_pending (&promise));
+  if (_i == ERROR)
+    morrow_check_expect_warning ("The error of promise, made at *, was never looked at: no luck");
+  ck_assert (settle_and_drop (_i, promise));
+}
+END_TEST
+
 /* --- told of a cancel -------------------------------------------------------------------------- */
 
 static void
@@ -341,6 +456,7 @@ promise_suite (void)
   Suite *suite = suite_create ("promise");
   TCase *life = morrow_check_add_case (suite, "life");
   TCase *value = morrow_check_add_case (suite, "value");
+  TCase *drop = morrow_check_add_case (suite, "drop");
   TCase *cancel = morrow_check_add_case (suite, "cancel");
 
   tcase_add_test (life, promise_and_future_live_as_long_as_either_is_held);
@@ -356,6 +472,11 @@ promise_suite (void)
   tcase_add_test (value, promise_copies_strings_boxed_values_and_values);
   tcase_add_test (value, promise_of_an_object_holds_it_as_long_as_the_future_lives);
   tcase_add_test (value, promise_resolves_with_nothing);
+
+  tcase_add_loop_test (drop, promise_is_settled_and_dropped_at_once, NOTHING, N_VERBS);
+  tcase_add_loop_test (drop, promise_that_is_settled_and_dropped_leaves_the_others_of_its_end, NOTHING, N_VERBS);
+  tcase_add_loop_test (drop, promise_of_a_cancelled_future_is_dropped_all_the_same, NOTHING, N_VERBS);
+  tcase_add_loop_test (drop, promise_that_nobody_looks_at_is_settled_and_freed, NOTHING, N_VERBS);
 
   tcase_add_test (cancel, on_cancel_runs_later_once_and_then_frees);
   tcase_add_test (cancel, on_cancel_does_not_run_when_it_settles_otherwise);
