@@ -177,11 +177,11 @@ touch_pages_n (unsigned n)
   munmap (memory, n * page);
 }
 
-/* Memory of a task of 112 bytes, of its place in a gather and of its handle, written once, and nothing else. */
+/* Memory of a task of 96 bytes, of its place in a gather and of its handle, written once, and nothing else. */
 static double
 write_fresh_tasks (void)
 {
-  const size_t task = 112 + 2 * sizeof (void *);
+  const size_t task = 96 + 2 * sizeof (void *);
   char *memory = map_fresh (BENCH_MANY * task);
   const double start = bench_now ();
   double end;
