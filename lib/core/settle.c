@@ -34,7 +34,7 @@ morrow_promise_resolve (MorrowPromise *self)
  * morrow_resolve:
  * @promise: (transfer full): a promise
  *
- * Settles the future without a value, and drops the promise.
+ * Settles the future without a value, if it has not settled, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -92,7 +92,7 @@ morrow_resolve (MorrowPromise *promise)
  * @promise: (transfer full): a promise
  * @v_boolean: the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_boolean () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -111,7 +111,7 @@ DEFINE_RESOLVE (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
  * @promise: (transfer full): a promise
  * @v_int: the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_int () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -130,7 +130,7 @@ DEFINE_RESOLVE (int, gint, G_TYPE_INT, v_int)
  * @promise: (transfer full): a promise
  * @v_int64: the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_int64 () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -149,7 +149,7 @@ DEFINE_RESOLVE (int64, gint64, G_TYPE_INT64, v_int64)
  * @promise: (transfer full): a promise
  * @v_uint64: the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_uint64 () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -168,7 +168,7 @@ DEFINE_RESOLVE (uint64, guint64, G_TYPE_UINT64, v_uint64)
  * @promise: (transfer full): a promise
  * @v_double: the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_double () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -187,7 +187,7 @@ DEFINE_RESOLVE (double, gdouble, G_TYPE_DOUBLE, v_double)
  * @promise: (transfer full): a promise
  * @v_pointer: (nullable): the value
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_pointer () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -219,7 +219,7 @@ morrow_promise_resolve_string (MorrowPromise *self, const gchar *v_string)
  * @promise: (transfer full): a promise
  * @v_string: (nullable): the value, which is copied
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_string () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -257,7 +257,7 @@ morrow_promise_resolve_boxed (MorrowPromise *self, GType type, gconstpointer v_b
  * @type: the boxed type
  * @v_boxed: (nullable): the value, which is copied
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_boxed () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -293,7 +293,7 @@ morrow_promise_resolve_object (MorrowPromise *self, gpointer v_object)
  * @promise: (transfer full): a promise
  * @v_object: (nullable) (type GObject): the value, of which a reference is taken
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_object () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -325,7 +325,7 @@ morrow_promise_resolve_value (MorrowPromise *self, const GValue *value)
  * @promise: (transfer full): a promise
  * @value: (nullable): the value, which is copied, or %NULL for none
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_resolve_value () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */
@@ -359,7 +359,7 @@ morrow_promise_reject (MorrowPromise *self, GError *error)
  * @promise: (transfer full): a promise
  * @error: (transfer full): the error
  *
- * The same, and drops the promise.
+ * Does what morrow_promise_reject () does, and drops the promise.
  *
  * Returns: whether it was this call that settled the future
  */

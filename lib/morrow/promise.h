@@ -58,7 +58,7 @@ gboolean       morrow_promise_resolve_value    (MorrowPromise *self, const GValu
 MORROW_API
 gboolean       morrow_promise_reject           (MorrowPromise *self, GError *error);
 
-/* Settles, and drops the promise: the same for who has no use for it afterwards. */
+/* The same for who has no use for the promise afterwards: each drops it. */
 MORROW_API
 gboolean       morrow_resolve                  (MorrowPromise *promise);
 MORROW_API
