@@ -116,30 +116,14 @@ struct _MorrowFutureOps
 /* In aux: ops->start is to be called, which may find that nothing is left to be started. */
 #define MORROW__LAZY      (1u << 30)
 
-/* What a task keeps in its outcome's place (exec/task-private.h). Its home's thread alone settles it once it has started. Another thread
- * looks with the future locked, between morrow__future_begin_look () and end_look (). */
+/* What a task that has not started keeps in its outcome's place (exec/task-private.h). Who reads the number, which may be too late, locks
+ * the future, between morrow__future_begin_look () and end_look (): so nobody settles it meanwhile. */
 typedef struct
 {
   GType                   unset;        /* 0, and so it stays where there is no value */
-  union
-  {
-    GDestroyNotify        data_free;    /* before it starts: of its body; immutable */
-    MorrowFuture         *awaiting;     /* once STARTED: the home's thread: what it waits for while parked, borrowed from the awaiting
-                                           call; else NULL */
-    struct _MorrowPause  *pause;        /* the home's thread: while paused; borrowed */
-  };
-  union
-  {
-    guint                 stack_kib;    /* before it starts: the size of its stack, 0 for the default */
-    guint                 passed_on;    /* once STARTED: the home's thread: the number of the newest request that it passed on; 0 for
-                                           none */
-  };
-  union
-  {
-    atomic_uint           pool_number;  /* while POOLED: any thread, relaxed, as who reads it may be too late: where */
-    atomic_uint           request;      /* once STARTED: any thread, relaxed: the number of a request from another thread, which it has
-                                           not looked at; 0 when it has none yet */
-  };
+  GDestroyNotify          data_free;    /* of its body; immutable */
+  guint                   stack_kib;    /* the size of its stack, 0 for the default; whoever has made it, and then immutable */
+  atomic_uint             pool_number;  /* while POOLED: any thread, relaxed: where */
 } MorrowPending;
 
 struct _MorrowFuture
@@ -158,7 +142,7 @@ struct _MorrowFuture
     GValue                value;     /* a resolved future's; unset means no value */
     _Atomic (GError *)    error;     /* a rejected future's; NULL for a cancel without a message, until somebody asks */
     MorrowPending         pending;
-  } outcome;                         /* written under the lock, once; read-only after SETTLED (W1) */
+  } outcome;                         /* but for pending: written under the lock, once; read-only after SETTLED (W1) */
 };
 
 G_STATIC_ASSERT (sizeof (MorrowFuture) == 56 || GLIB_SIZEOF_VOID_P != 8);

@@ -4,7 +4,7 @@
  * calls nest, and puts the rest off to the outermost, which makes them before it returns.
  *
  * What is relayed may release somebody's value, and that may await: the task takes what lies on its stack with it
- * (morrow__task_park_relayed ()), since the calls of others do not. What is put off until then waits for it. */
+ * (await.c:wait_relayed ()), since the calls of others do not. What is put off until then waits for it. */
 
 #pragma once
 

@@ -48,15 +48,20 @@ take_interruption (MorrowTask *self, GError **error)
   return morrow__task_take_cancel (self, error);
 }
 
+static gboolean wait_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error);
+
 /* Returns TRUE when @future has settled; FALSE and the error when a cancel came instead, or when it never can settle. */
 static inline __attribute__ ((always_inline)) gboolean
 wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
 {
+  if (morrow__unlikely (morrow__relay_is_nested ()))
+    return wait_relayed (self, home, future, error);
+
   self->waiter.notify = task_notify;
-  morrow__task_get_pending (self)->awaiting = future;
+  self->wait->awaited = future;
   if (!morrow__future_subscribe (future, &self->waiter))
     {
-      morrow__task_get_pending (self)->awaiting = NULL;
+      self->wait->awaited = NULL;
       return TRUE;
     }
 
@@ -65,12 +70,33 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
 
   if (morrow__unlikely (!morrow__task_park (self, home, future, error)))
     {
-      morrow__task_get_pending (self)->awaiting = NULL;
+      self->wait->awaited = NULL;
       return FALSE;
     }
 
-  morrow__task_get_pending (self)->awaiting = NULL;
+  self->wait->awaited = NULL;
   return !take_interruption (self, error);
+}
+
+/* On a stack that has relayed calls: what happens meanwhile on this thread is none of theirs. */
+static G_GNUC_NO_INLINE gboolean
+wait_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
+{
+  MorrowRelays left = morrow__relay_leave ();
+  gboolean ok = wait_for (self, home, future, error);
+
+  morrow__relay_return (&left);
+  return ok;
+}
+
+/* Likewise, for one that yields. */
+static G_GNUC_NO_INLINE void
+yield_relayed (MorrowTask *self, MorrowHome *home)
+{
+  MorrowRelays left = morrow__relay_leave ();
+
+  morrow__task_yield (self, home);
+  morrow__relay_return (&left);
 }
 
 /* What state a task is in; that of one that runs for any other future. */
@@ -411,6 +437,9 @@ morrow_yield (GError **error)
       return FALSE;
     }
 
-  morrow__task_yield (self, home);
+  if (morrow__usually (!morrow__relay_is_nested ()))
+    morrow__task_yield (self, home);
+  else
+    yield_relayed (self, home);
   return !morrow__task_fail_cancelled (self, error);
 }

@@ -37,7 +37,7 @@ morrow__task_end_round (void)
 static gboolean
 has_passed_on_another (MorrowTask *self)
 {
-  guint passed_on = morrow__task_get_pending (self)->passed_on;
+  guint passed_on = self->wait->passed_on;
 
   return in_round != IN_NO_ROUND && passed_on != 0 && passed_on != morrow__relay.request && (gint) (passed_on - round_began) > 0;
 }
@@ -121,7 +121,7 @@ leave_number (MorrowTask *self)
   if (morrow__task_get_home (self) == NULL || !morrow__future_begin_look (&self->future))
     return;
 
-  atomic_store_explicit (&morrow__task_get_pending (self)->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
+  atomic_store_explicit (&self->wait->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
   morrow__future_end_look (&self->future);
 }
 
@@ -287,7 +287,7 @@ morrow__task_fail_asked (MorrowTask *self, GError **error)
 gboolean
 morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
 {
-  if (!morrow__future_unsubscribe (morrow__task_get_pending (self)->awaiting, &self->waiter, NULL))
+  if (!morrow__future_unsubscribe (self->wait->awaited, &self->waiter, NULL))
     return FALSE;
 
   self->interruption = why;
@@ -300,7 +300,7 @@ morrow__task_interrupt (MorrowTask *self, MorrowInterruption why)
 static void
 number_request (MorrowTask *self)
 {
-  guint number = atomic_exchange_explicit (&morrow__task_get_pending (self)->request, 0, memory_order_relaxed);
+  guint number = atomic_exchange_explicit (&self->wait->request, 0, memory_order_relaxed);
 
   if (morrow__relay.request != 0)
     return;
@@ -314,7 +314,7 @@ number_request (MorrowTask *self)
 static gboolean
 is_old_request (MorrowTask *self)
 {
-  guint passed_on = morrow__task_get_pending (self)->passed_on;
+  guint passed_on = self->wait->passed_on;
 
   return passed_on != 0 && (gint) (morrow__relay.request - passed_on) <= 0;
 }
@@ -329,7 +329,6 @@ static void
 pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
 {
   g_autofree char *message = morrow__task_swap_message (self, NULL);
-  MorrowPending *pending = morrow__task_get_pending (self);
 
   /* Relaxed, as where it is set again: PENDING is given out by this thread alone, and the caller's load has acquired what
    * came with it. */
@@ -340,7 +339,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = TRUE;
   if (!is_old_request (self))
     {
-      pending->passed_on = morrow__relay.request;
+      self->wait->passed_on = morrow__relay.request;
       self->n_passed_on = 0;
     }
   self->n_passed_on++;
@@ -348,7 +347,7 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
     {
       morrow__task_return_message (self, g_steal_pointer (&message));
       atomic_fetch_or_explicit (&self->cancel, cancel & MORROW__CANCEL_PENDING, memory_order_relaxed);
-      pending->passed_on = 0;
+      self->wait->passed_on = 0;
     }
   self->passing_on = FALSE;
 }
@@ -368,7 +367,7 @@ deliver (MorrowFuture *future, gpointer bits)
   if (cancel & MORROW__CANCEL_PENDING)
     cancel_linked (self, cancel);
   if (self->paused)
-    morrow__pause_end (morrow__task_get_pending (self)->pause);   /* it goes on, and finds the request pending */
+    morrow__pause_end (self->wait->awaited);   /* it goes on, and finds the request pending */
   if (awaited == NULL || self->interruption != MORROW_NOT_INTERRUPTED)
     return;
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
@@ -398,12 +397,27 @@ deliver (MorrowFuture *future, gpointer bits)
     }
 }
 
+/* It may have been put off until the task has settled, whose stack may have gone. */
+static void
+deliver_unless_settled (MorrowFuture *future, gpointer bits)
+{
+  if (!morrow__future_is_settled (future))
+    deliver (future, bits);
+}
+
 /* A parked task is asked to stop waiting. When others wait for the same it detaches and goes on at once, else the
  * request is passed on to what it waits for, and it goes on when that has settled. When the request comes back to it,
  * round a circle of tasks that wait for each other, it detaches all the same. One that is not parked, or that has been
  * woken, finds the request pending. */
 void
 morrow__task_deliver_cancel (MorrowTask *self)
+{
+  morrow__relay_call (&morrow__relay, deliver_unless_settled, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING));
+}
+
+/* The same where its thread has blocked, and where nothing puts it off: one that has settled may wait there, too. */
+void
+morrow__task_deliver_blocked (MorrowTask *self)
 {
   morrow__relay_call (&morrow__relay, deliver, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING));
 }
@@ -421,7 +435,7 @@ morrow__task_begin_asked_wait (MorrowTask *self)
 gboolean
 morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator)
 {
-  guint *n_inherited = &self->frame->n_inherited;
+  guint *n_inherited = &morrow__task_get_frame (self)->n_inherited;
   /* Sequentially consistent: T1, as in morrow__task_take_cancel (). */
   guint cancel = atomic_load_explicit (&creator->cancel, memory_order_seq_cst);
   char *message;

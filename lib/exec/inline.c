@@ -61,14 +61,14 @@ inherit_from (MorrowTask *task, MorrowTask *creator)
   if (creator == NULL)
     return FALSE;
 
-  inherit_from (creator, creator->frame->creator);
+  inherit_from (creator, morrow__task_get_frame (creator)->creator);
   return morrow__task_inherit_request (task, creator);
 }
 
 static gboolean
 inherit_request (MorrowTask *task)
 {
-  return inherit_from (task, task->frame->creator);
+  return inherit_from (task, morrow__task_get_frame (task)->creator);
 }
 
 /* For the tasks that wait, and for the one that yields. TRUE when there was something to pass on. */

@@ -17,8 +17,9 @@ struct _MorrowPause
                              gone, or NULL */
 };
 
-/* The two ways of morrow__pause (): with a deadline, and without. */
-gboolean morrow__pause_until (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error);
+/* The rare ways of morrow__pause (): with a deadline, and on a stack that has relayed calls. */
+gboolean morrow__pause_until   (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, gint64 deadline, GError **error);
+gboolean morrow__pause_relayed (MorrowPause *self, gint64 deadline, GError **error);
 
 /* The task whose job is at @node, if that is to go on from a pause; else NULL. */
 static inline __attribute__ ((always_inline)) MorrowTask *
@@ -33,25 +34,31 @@ morrow__pause_task_at (MorrowQueueNode *node)
 
 /* A task is about to wait, and the one at @next, or NULL, to go on. What a poll has woken was brought to the caches at once
  * (morrow__loop_warm ()); but each task calls the kernel, which drives out of them what the later ones will touch. So it is asked
- * for again: of the third task of the queue what its job points to, and of the second, of which that has come by now,
- * what lies behind it. Always inline: gcc leaves out calls of a function that has no other effect. */
+ * for again, one step of the way further for each task that is nearer: of the fourth of the queue its stack's end, of the third
+ * the frames and the pause, of the second who owns that. Always inline: gcc leaves out calls of a function that has no other effect. */
 static inline __attribute__ ((always_inline)) void
 morrow__pause_prefetch_behind (MorrowQueueNode *next)
 {
   MorrowQueueNode *second = next != NULL ? next->next : NULL;
   MorrowQueueNode *third = second != NULL ? second->next : NULL;
+  MorrowQueueNode *fourth = third != NULL ? third->next : NULL;
   MorrowTask *task;
 
   if ((task = morrow__pause_task_at (second)) != NULL)
     {
-      morrow__fiber_prefetch_frames (task->fiber);
-      __builtin_prefetch (morrow__task_get_pending (task)->pause->owner);
+      const MorrowPause *pause = task->wait->awaited;
+
+      __builtin_prefetch (pause->owner);
     }
   if ((task = morrow__pause_task_at (third)) != NULL)
     {
-      morrow__fiber_prefetch (task->fiber);
-      __builtin_prefetch (morrow__task_get_pending (task)->pause);
-      __builtin_prefetch (third->next);
+      morrow__fiber_prefetch_frames (morrow__task_get_fiber (task));
+      __builtin_prefetch (task->wait->awaited);
+    }
+  if ((task = morrow__pause_task_at (fourth)) != NULL)
+    {
+      morrow__fiber_prefetch (morrow__task_get_fiber (task));
+      __builtin_prefetch (fourth->next);
     }
 }
 
@@ -62,11 +69,11 @@ morrow__pause_park (MorrowPause *self, MorrowTask *task, MorrowLoop *loop, GErro
 
   morrow__pause_prefetch_behind (loop->ready.head);
   self->task = task;
-  morrow__task_get_pending (task)->pause = self;
+  task->wait->awaited = self;
   task->paused = TRUE;
   parked = morrow__task_park (task, morrow__home, NULL, error);
   task->paused = FALSE;
-  morrow__task_get_pending (task)->pause = NULL;
+  task->wait->awaited = NULL;
   return morrow__likely (parked) && !morrow__task_fail_cancelled (task, error);
 }
 
@@ -79,6 +86,8 @@ morrow__pause (MorrowPause *self, gint64 deadline, GError **error)
   MorrowLoop *loop = morrow__loop_here ();
   MorrowTask *task = loop->home.current;
 
+  if (morrow__unlikely (morrow__relay_is_nested ()))
+    return morrow__pause_relayed (self, deadline, error);
   if (morrow__task_fail_cancelled (task, error))
     return FALSE;
   if (morrow__seldom (deadline != G_MAXINT64))

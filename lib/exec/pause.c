@@ -14,6 +14,17 @@ morrow__pause_end (MorrowPause *self)
     morrow__task_wake (task);
 }
 
+/* What happens meanwhile on this thread is none of theirs. */
+gboolean
+morrow__pause_relayed (MorrowPause *self, gint64 deadline, GError **error)
+{
+  MorrowRelays left = morrow__relay_leave ();
+  gboolean ok = morrow__pause (self, deadline, error);
+
+  morrow__relay_return (&left);
+  return ok;
+}
+
 /* The time that ends a pause. */
 typedef struct
 {

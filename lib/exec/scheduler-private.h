@@ -22,7 +22,6 @@ void         morrow__loop_check_context (MorrowLoop *self, MorrowTask *task);
 #endif
 MorrowJob   *morrow__loop_pop_pool_job  (MorrowLoop *self);
 MorrowNext   morrow__loop_next_on_new   (MorrowLoop *self, MorrowTask *task);
-gboolean     morrow__task_park_relayed  (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error);
 
 static inline MorrowLoop *
 morrow__loop_of_home (MorrowHome *home)
@@ -54,7 +53,7 @@ static inline MorrowFiber *
 morrow__loop_resume_task (MorrowLoop *self, MorrowJob *job)
 {
   self->home.current = morrow__task_of_job (job);
-  return self->home.current->fiber;
+  return morrow__task_get_fiber (self->home.current);
 }
 
 /* @next takes over from @task. Where hundreds do so one after the other, a stack is in no first cache, nor its page in the first table of
@@ -68,7 +67,7 @@ morrow__loop_prefetch_after (MorrowTask *task, MorrowJob *next)
   if (after != NULL && after != &task->job && after->run == morrow__loop_resume_run)
     {
       __builtin_prefetch (after->node.next);   /* NULL does no harm once at the end of a queue */
-      morrow__fiber_prefetch (morrow__task_of_job (after)->fiber);
+      morrow__fiber_prefetch (morrow__task_get_fiber (morrow__task_of_job (after)));
     }
 }
 
@@ -150,21 +149,21 @@ static inline __attribute__ ((always_inline)) void
 morrow__task_give_way (MorrowTask *self, MorrowHome *home, gboolean is_prepared)
 {
   int saved_errno = *home->errno_at;
+  MorrowFiber *fiber = morrow__task_get_fiber (self);
   MorrowNext next = morrow__loop_next (morrow__loop_of_home (home), self);
 
-  if (next.fiber != self->fiber && is_prepared)
-    morrow__fiber_switch_prepared (self->fiber, next.fiber, next.job);
-  else if (next.fiber != self->fiber)
-    morrow__fiber_switch (self->fiber, next.fiber, next.job);
+  if (next.fiber != fiber && is_prepared)
+    morrow__fiber_switch_prepared (fiber, next.fiber, next.job);
+  else if (next.fiber != fiber)
+    morrow__fiber_switch (fiber, next.fiber, next.job);
   *home->errno_at = saved_errno;
 }
 
-/* In @self: waits until wake () was called for it. FALSE and an error when that can never be. */
+/* In @self, whose stack has no relayed calls, or has left them: waits until wake () was called for it. FALSE and an error when that can
+ * never be. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
 {
-  if (morrow__unlikely (morrow__relay_is_nested ()))
-    return morrow__task_park_relayed (self, home, awaited, error);
   if (morrow__seldom (!morrow__home_is_loop (home)))
     return home->klass->park (home, self, awaited, error);
 
@@ -183,7 +182,7 @@ morrow__task_yield (MorrowTask *self, MorrowHome *home)
       return;
     }
 
-  morrow__fiber_prepare_switch (self->fiber);
+  morrow__fiber_prepare_switch (morrow__task_get_fiber (self));
   morrow__loop_queue_task (morrow__loop_of_home (home), self);
   morrow__task_give_way (self, home, TRUE);
 }

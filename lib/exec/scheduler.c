@@ -74,8 +74,7 @@ adopt (MorrowLoop *self, MorrowResident *resident, MorrowTask *task, MorrowFiber
     enlist_newest (self);
   resident->task = task;
   self->newest = resident;
-  body = morrow__task_set_home (task, &self->home);
-  task->fiber = fiber;
+  body = morrow__task_set_home (task, &self->home, &fiber->wait);
   if (morrow__unlikely (morrow__loop_is_sweeping (self)))
     morrow__task_sweep (task);
   return body;
@@ -243,17 +242,6 @@ morrow__loop_next_on_new (MorrowLoop *self, MorrowTask *task)
   return fiber != NULL ? (MorrowNext) { fiber, NULL } : morrow__loop_next_on_own_stack (self, NULL);
 }
 
-/* In @self, whose stack has calls that are relayed: what runs meanwhile on this thread has none. */
-gboolean
-morrow__task_park_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GError **error)
-{
-  MorrowRelays left = morrow__relay_leave ();
-  gboolean ok = morrow__task_park (self, home, awaited, error);
-
-  morrow__relay_return (&left);
-  return ok;
-}
-
 static void
 loop_wake (MorrowHome *home, MorrowTask *task)
 {
@@ -315,7 +303,7 @@ morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
 {
   MorrowTask *task = ((MorrowLoop *) fiber->user)->home.current;
 
-  if (task == NULL || task->fiber != fiber)
+  if (task == NULL || morrow__task_get_fiber (task) != fiber)
     return;
   if (atomic_load_explicit (&task->future.aux, memory_order_relaxed) & MORROW__NAMED)
     {
@@ -357,9 +345,9 @@ morrow__loop_warm (MorrowLoop *self)
   guint n = peek_tasks (self, tasks, G_N_ELEMENTS (tasks));
 
   for (guint i = 0; i < n; i++)
-    morrow__fiber_prefetch (tasks[i]->fiber);
+    morrow__fiber_prefetch (morrow__task_get_fiber (tasks[i]));
   for (guint i = 0; i < n; i++)
-    morrow__fiber_prefetch_frames (tasks[i]->fiber);
+    morrow__fiber_prefetch_frames (morrow__task_get_fiber (tasks[i]));
 }
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@
  *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
  *
  * 96 BYTES: a hundred thousand tasks are made in fresh memory, where each byte costs. So what is not used at the same time lies in the
- * same place, and what few have beside them. What nobody has a use for once it has settled lies where its outcome will be (MorrowPending).
+ * same place, and what few have beside them. What is of use before it starts lies where its outcome will be (MorrowPending), and what is of use
+ * from then on with its stack (MorrowWait).
  *   The body is what is run. Whoever has claimed the task takes it onto his own stack before he says STARTED or IN_PLACE, and
  *   what lies in its place is valid from then on. Who settles a task that he will not run finds the body in it.
  *   The waiter is in a future's list until it is taken out, by who settles that or by who ends the wait, and he then wakes
@@ -104,6 +105,7 @@ typedef struct
 /* What a task on a thread keeps on the stack. */
 typedef struct
 {
+  MorrowWait  wait;
   MorrowTask *creator;       /* immutable: the task below it on the stack, which goes on when it has ended, or NULL; borrowed */
   guint       n_inherited;   /* the home's thread: on MorrowInline, how many requests its creator had when one was last passed on to it */
 } MorrowThreadFrame;
@@ -111,15 +113,14 @@ typedef struct
 struct _MorrowTask
 {
   MorrowFuture             future;          /* its outcome's place holds a MorrowPending until then */
-  atomic_uint              cancel;          /* any thread: see "Cancelling" */
-  _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
-  guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
-  guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
-  guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
-  guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
-  guint16                  id_era;          /* immutable: the upper bits of its id */
+  union
+  {
+    gpointer               data;            /* before it starts: the body's, as is data_free; immutable */
+    MorrowHome            *home;            /* once STARTED: immutable; see T1 */
+    MorrowTask            *host;            /* once IN_PLACE: immutable; borrowed (T2) */
+  };
 
-  /* What a yield touches, and its switch, up to the fiber. */
+  /* What a yield touches, and its switch, which lies in one line of the caches. */
   union
   {
     MorrowJob              job;             /* a loop's, while queued to start or to go on; MorrowInline's, while queued to start */
@@ -128,25 +129,18 @@ struct _MorrowTask
   };
   union
   {
-    struct
-    {
-      MorrowCoroutineFunc  func;            /* before it starts: the body's, as is data_free; immutable */
-      gpointer             data;
-    };
-    struct
-    {
-      union
-      {
-        MorrowFiber       *fiber;           /* the home's thread: its stack, on a loop */
-        MorrowThreadFrame *frame;           /* the home's thread: on a thread, on its stack */
-      };
-      union
-      {
-        MorrowHome        *home;            /* once STARTED: immutable; see T1 */
-        MorrowTask        *host;            /* once IN_PLACE: immutable; borrowed (T2) */
-      };
-    };
+    MorrowCoroutineFunc    func;            /* before it starts: the body's; immutable */
+    MorrowWait            *wait;            /* once STARTED: immutable: in the MorrowFiber whose stack it has, or in the MorrowThreadFrame
+                                               on that. There as long as it has not settled, to who locks the future; to the home's
+                                               thread, while it runs or is parked */
   };
+  atomic_uint              cancel;          /* any thread: see "Cancelling" */
+  _Atomic (guint8)         state;           /* any thread: MorrowTaskState */
+  guint8                   paused : 1;      /* the home's thread: it is parked on a pause, not on a future */
+  guint8                   passing_on : 1;  /* the home's thread: it cancels what it awaits, at this moment */
+  guint8                   n_passed_on : 2; /* the home's thread: how often it has passed on the request passed_on, or older ones after it */
+  guint8                   interruption : 4; /* the home's thread: MorrowInterruption; up to the byte's end, so that it is set at once */
+  guint16                  id_era;          /* immutable: the upper bits of its id */
 };
 
 G_STATIC_ASSERT (sizeof (MorrowTask) == 96 || GLIB_SIZEOF_VOID_P != 8);
@@ -173,6 +167,7 @@ void     morrow__pause_end            (MorrowPause *self);
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
 MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
+void     morrow__task_deliver_blocked (MorrowTask *self);
 void     morrow__task_begin_asked_wait (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator);
 void     morrow__task_begin_round     (gboolean is_sweep);
@@ -246,17 +241,17 @@ morrow__task_get_state (MorrowTask *self)
   return atomic_load_explicit (&self->state, memory_order_seq_cst);
 }
 
-/* It starts: from now on it lives in @home. Gives what it is to run there, which is not in the task any more. */
+/* It starts: from now on it lives in @home, and has the stack of @wait. Gives what it is to run there, which is not in the task any more. */
 static inline MorrowTaskBody
-morrow__task_set_home (MorrowTask *self, MorrowHome *home)
+morrow__task_set_home (MorrowTask *self, MorrowHome *home, MorrowWait *wait)
 {
   MorrowTaskBody body = morrow__task_get_body (self);
-  MorrowPending *pending = morrow__task_get_pending (self);
 
+  wait->awaited = NULL;
+  wait->passed_on = 0;
+  atomic_init (&wait->request, 0);
   self->home = home;
-  pending->awaiting = NULL;
-  pending->passed_on = 0;
-  atomic_store_explicit (&pending->request, 0, memory_order_relaxed);
+  self->wait = wait;
 
   /* Sequentially consistent: T1, pairs with the load in morrow__task_get_state (). */
   morrow__store_seq_cst (&self->state, MORROW_TASK_STARTED);
@@ -278,11 +273,25 @@ morrow__task_get_host (MorrowTask *self)
 }
 
 /* What it waits for while parked; NULL when that is no future. The home's thread, or who looks at it while that is at rest; for one that
- * has started. */
+ * has started, and whose stack is there. */
 static inline MorrowFuture *
 morrow__task_get_awaited (MorrowTask *self)
 {
-  return self->paused || morrow__future_is_settled (&self->future) ? NULL : morrow__task_get_pending (self)->awaiting;
+  return self->paused ? NULL : self->wait->awaited;
+}
+
+/* Its stack, on a loop. */
+static inline MorrowFiber *
+morrow__task_get_fiber (MorrowTask *self)
+{
+  return morrow__container_of (self->wait, MorrowFiber, wait);
+}
+
+/* What it has on its stack, on a thread. */
+static inline MorrowThreadFrame *
+morrow__task_get_frame (MorrowTask *self)
+{
+  return morrow__container_of (self->wait, MorrowThreadFrame, wait);
 }
 
 static inline MorrowTask *

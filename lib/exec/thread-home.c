@@ -20,6 +20,7 @@
 
 #include "base/clock-private.h"
 #include "base/fork-private.h"
+#include "core/relay-private.h"
 #include "exec/task-run-private.h"
 #include "exec/thread-home-private.h"
 
@@ -47,7 +48,7 @@ deliver_cancels (MorrowThreadHome *self)
 {
   morrow__task_begin_round (FALSE);
   for (guint i = 0; i < self->parked->len; i++)
-    morrow__task_deliver_cancel (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
+    morrow__task_deliver_blocked (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
   morrow__task_end_round ();
 }
 
@@ -81,8 +82,8 @@ thread_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError *
 
   g_ptr_array_add (self->parked, task);
   if (self->blocking->before != NULL && !self->blocking->before (self, task, awaited, &hopeless) &&
-      !morrow__future_unsubscribe (awaited, &task->waiter, NULL))
-    g_clear_error (&hopeless);               /* it has settled after all */
+      (is_woken (task) || !morrow__future_unsubscribe (awaited, &task->waiter, NULL)))
+    g_clear_error (&hopeless);               /* it has settled after all, or a cancel has taken the task off it */
 
   if (hopeless == NULL)
     sleep_until_woken (self, task);
@@ -123,6 +124,7 @@ poll_until_over (MorrowThreadHome *self, MorrowTask *task, const MorrowPoll *wai
 gboolean
 morrow__thread_home_poll (MorrowThreadHome *self, const MorrowPoll *wait, GError **error)
 {
+  MorrowRelays left = morrow__relay_leave ();
   MorrowTask *task = self->home.current;
   gboolean ok;
 
@@ -131,6 +133,7 @@ morrow__thread_home_poll (MorrowThreadHome *self, const MorrowPoll *wait, GError
     self->blocking->before (self, task, NULL, NULL);
   ok = poll_until_over (self, task, wait, error);
   finish_wait (self, task);
+  morrow__relay_return (&left);
   return ok;
 }
 
@@ -240,9 +243,8 @@ void
 morrow__thread_home_run (MorrowThreadHome *self, MorrowTask *task)
 {
   MorrowThreadFrame frame = { .creator = self->home.current };
-  MorrowTaskBody body = morrow__task_set_home (task, &self->home);
+  MorrowTaskBody body = morrow__task_set_home (task, &self->home, &frame.wait);
 
-  task->frame = &frame;
   thread_inherit (&self->home, task);
   self->home.current = task;
   morrow__task_run (task, &body);

@@ -17,6 +17,8 @@
 
 #pragma once
 
+#include <stdatomic.h>
+
 #include <gio/gio.h>
 
 #include "fiber/context-private.h"
@@ -37,12 +39,27 @@ typedef struct _MorrowStackSlab MorrowStackSlab;
 /* Runs on the fiber's own stack.  Never returns: ends with morrow__fiber_exit (). */
 typedef void (*MorrowFiberEntry) (MorrowFiber *self);
 
-/* All of it is touched by the fiber's thread only; reports of overflows read it, on the same thread. */
+/* What a stack keeps of the task that has it (exec/task-private.h), which may wait even when it has settled: what it has settled with
+ * may be released then, and that may await.  Here it costs no memory. */
+typedef struct
+{
+  gpointer    awaited;    /* The home's thread: the MorrowFuture that it waits for while parked, borrowed from the awaiting call, or the
+                             MorrowPause while paused; else NULL. */
+  guint       passed_on;  /* The home's thread: the number of the newest request that it passed on; 0 for none. */
+  atomic_uint request;    /* Any thread that locks the future, so that this is there, relaxed: the number of a request from another thread,
+                             which it has not looked at; 0 when it has none yet. */
+} MorrowWait;
+
+/* Nearly all of it is touched by the fiber's thread only; reports of overflows read it, on the same thread. */
 struct _MorrowFiber
 {
   MorrowContext     context;    /* Valid while it does not run.  First: the entry gets a pointer to it. */
   gpointer          user;       /* Whoever made the fiber. */
-  MorrowFiber      *next_free;  /* The pool, while the stack is free. */
+  union
+  {
+    MorrowFiber    *next_free;  /* The pool, while the stack is free. */
+    MorrowWait      wait;       /* The task that runs on it. */
+  };
   MorrowStackSlab  *slab;       /* Immutable; NULL for a thread's own stack. */
   guint8           *low;        /* Immutable: the lowest byte that may be used. */
   gpointer          watch;      /* Immutable, of a thread's own stack: see overflow.c. */

@@ -353,5 +353,7 @@ morrow_http_get_at (const gchar *uri, MorrowHttpOptions *options, const MorrowSi
 MorrowFuture *
 (morrow_http_get) (const gchar *uri, MorrowHttpOptions *options)
 {
-  return morrow_http_get_at (uri, options, NULL);
+  static const MorrowSite site = { .func_name = "morrow_http_get" };
+
+  return morrow_http_get_at (uri, options, &site);
 }

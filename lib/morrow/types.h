@@ -39,7 +39,8 @@ typedef struct
  * MORROW_SITE: (skip)
  * @func_name: a literal string, or %NULL
  *
- * The place where this stands, for a function whose name ends in `_at`. It lives as long as the program.
+ * The place where this stands, for a function whose name ends in `_at`. It lives as long as the program. In C++ it has a lambda, and
+ * so, before C++20, may not stand where nothing is evaluated, as in `decltype`.
  */
 #ifdef __cplusplus
 #define MORROW_SITE(func_name) \
