@@ -82,6 +82,7 @@ test_programs += \
   tests/exec/test-loop-pool \
   tests/exec/test-message \
   tests/exec/test-overflow \
+  tests/exec/test-relayed \
   tests/exec/test-run \
   tests/exec/test-scheduling \
   tests/exec/test-thread-pool \

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is released in the middle of a settling may wait itself: on a stack that has relayed calls,
+ * and in a task that has settled.
+ */
+#include "config.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/relay-private.h"
+#include "exec/models.h"
+
+static gboolean
+wait_for_ever (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_sleep (1e6), error);
+}
+
+/* --- in a task that has settled ---------------------------------------------------------------- */
+
+enum
+{
+  GIVES_INT,
+  GIVES_STRING,
+  GIVES_OBJECT,
+  N_GIVES
+};
+
+typedef struct
+{
+  int            gives;
+  MorrowPromise *go;           /* the task settles after it */
+  MorrowFuture  *gone;
+  MorrowFuture  *task;
+  GObject       *object;
+  MorrowCoroutineFunc awaited; /* what is awaited in the settling is a task of this */
+  _Atomic guint  n_waits;      /* of the task, when it had settled */
+} Settling;
+
+static gboolean
+give_after (gpointer data, GValue *result, GError **error)
+{
+  Settling *self = data;
+
+  if (!morrow_future_await (self->gone, error))
+    return FALSE;
+  switch (self->gives)
+    {
+    case GIVES_INT:    return morrow_return_int (result, 4711);
+    case GIVES_STRING: return morrow_return_string (result, "a value of its own");
+    default:           return morrow_return_object (result, self->object);
+    }
+}
+
+static void
+assert_given (Settling *self)
+{
+  switch (self->gives)
+    {
+    case GIVES_INT:    ck_assert_int_eq (morrow_future_get_int (self->task), 4711); break;
+    case GIVES_STRING: ck_assert_str_eq (morrow_future_get_string (self->task), "a value of its own"); break;
+    default:           ck_assert_ptr_eq (morrow_future_get_object (self->task), self->object); break;
+    }
+}
+
+/* Releases the data of a coroutine that nobody will start. */
+static void
+wait_in_the_settling (gpointer data)
+{
+  Settling *self = data;
+
+  ck_assert_ptr_eq (morrow_current_task (), self->task);
+  ck_assert (morrow_future_is_settled (self->task));
+  for (guint i = 0; i < 3; i++)
+    {
+      ck_assert (morrow_await (morrow_spawn (self->awaited, NULL, NULL), NULL));
+      assert_given (self);
+      atomic_fetch_add (&self->n_waits, 1);
+    }
+}
+
+/* Has a task settle whose settling cancels a gather, and with it a coroutine that the gather has not started. */
+static gboolean
+settle_and_wait (gpointer data, GValue *result, GError **error)
+{
+  Settling *self = data;
+  MorrowFuture *gathered[] = { morrow_coroutine (wait_for_ever, NULL, NULL), morrow_coroutine (return_int, self, wait_in_the_settling) };
+  MorrowFuture *any;
+
+  self->gone = new_pending (&self->go);
+  self->task = morrow_create_task (morrow_coroutine (give_after, self, NULL));
+  any = morrow_any (morrow_future_ref (self->task), morrow_gather_full (gathered, 2, MORROW_GATHER_DEFAULT, 1), NULL);
+  let_run ();
+  morrow_resolve (self->go);
+
+  await_ok (self->task);
+  assert_given (self);
+  await_ok (any);
+  assert_given (self);
+  ck_assert_uint_eq (atomic_load (&self->n_waits), 3);
+
+  morrow_future_unref (any);
+  morrow_future_unref (self->task);
+  morrow_future_unref (self->gone);
+  return TRUE;
+}
+
+static gboolean
+pass (gpointer data, GValue *result, GError **error)
+{
+  return morrow_yield (error);
+}
+
+static void
+settle_and_wait_on (MorrowExecutor *executor, int gives, MorrowCoroutineFunc awaited)
+{
+  Settling settling = { .gives = gives, .awaited = awaited, .object = g_object_new (G_TYPE_OBJECT, NULL) };
+
+  run_scene_on (executor, settle_and_wait, &settling);
+  g_object_unref (executor);
+  g_object_unref (settling.object);
+}
+
+/* _i: the model, and what the task gives. */
+START_TEST (task_that_waits_when_it_has_settled_keeps_its_value)
+{
+  settle_and_wait_on (make_model (_i / N_GIVES), _i % N_GIVES, pass);
+}
+END_TEST
+
+/* Which only it can run. */
+START_TEST (task_that_has_settled_waits_on_the_only_worker_for_what_is_queued)
+{
+  settle_and_wait_on (morrow_thread_pool_new (1), GIVES_INT, pass);
+}
+END_TEST
+
+/* --- on a stack that has relayed calls --------------------------------------------------------- */
+
+/* Calls @func in the middle of a settling. */
+static void
+call_in_a_settling (GWeakNotify func, gpointer data)
+{
+  MorrowPromise *one, *two;
+  g_autoptr (MorrowFuture) all = morrow_all (new_pending (&one), new_pending (&two), NULL);
+  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_weak_ref (object, func, data);
+  morrow_resolve_object (one, object);
+  g_object_unref (object);
+  morrow_reject (two, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+  await_failed (all, "no luck");
+}
+
+/* A future that settles as one does after more others than may nest. */
+static MorrowFuture *
+new_chain (MorrowPromise **ret_promise)
+{
+  MorrowFuture *last = new_pending (ret_promise);
+
+  for (guint i = 0; i < 2 * MORROW__RELAY_MAX; i++)
+    last = morrow_shield (last);
+  return last;
+}
+
+typedef struct
+{
+  MorrowPromise *promise;
+  MorrowFuture  *last;
+  MorrowFd      *fd;
+} Chain;
+
+static gboolean
+resolve_chain (gpointer data, GValue *result, GError **error)
+{
+  morrow_resolve (((Chain *) data)->promise);
+  return TRUE;
+}
+
+static void
+yield_until_it_has_settled (gpointer data, GObject *object)
+{
+  Chain *self = data;
+  g_autoptr (MorrowFuture) task = morrow_spawn (resolve_chain, self, NULL);
+
+  ck_assert_uint_gt (morrow__relay.depth, 0);
+  let_run ();
+  ck_assert (morrow_future_is_settled (task));
+  ck_assert (morrow_future_is_settled (self->last));
+  ck_assert_uint_gt (morrow__relay.depth, 0);
+}
+
+SCENE (what_settles_while_a_task_yields_in_a_settling_is_not_put_off)
+{
+  Chain chain;
+
+  chain.last = new_chain (&chain.promise);
+  call_in_a_settling (yield_until_it_has_settled, &chain);
+  morrow_future_unref (chain.last);
+  return TRUE;
+}
+
+static gboolean
+resolve_chain_later (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return resolve_chain (data, result, error);
+}
+
+static gboolean
+write_to_fd (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  const guint64 one = 1;
+
+  return write (morrow_fd_get_fd (((Chain *) data)->fd), &one, sizeof one) == sizeof one;
+}
+
+/* On MorrowInline, where callbacks run while this waits. */
+static void
+read_until_it_has_settled (gpointer data, GObject *object)
+{
+  Chain *self = data;
+  g_autoptr (MorrowFuture) now = new_int (1);
+  g_autoptr (MorrowFuture) resolved = morrow_future_then (now, resolve_chain_later, self, NULL);
+  g_autoptr (MorrowFuture) written = morrow_future_then (self->last, write_to_fd, self, NULL);
+  guint64 number;
+
+  ck_assert_uint_gt (morrow__relay.depth, 0);
+  ck_assert_int_eq (morrow_fd_read (self->fd, &number, sizeof number, g_get_monotonic_time () + 20 * G_USEC_PER_SEC, NULL),
+                    sizeof number);
+  ck_assert (morrow_future_is_settled (self->last));
+}
+
+static gboolean
+read_in_a_settling (gpointer data, GValue *result, GError **error)
+{
+  Chain chain = { .fd = morrow_fd_new (eventfd (0, EFD_CLOEXEC)) };
+
+  chain.last = new_chain (&chain.promise);
+  call_in_a_settling (read_until_it_has_settled, &chain);
+  morrow_future_unref (chain.last);
+  morrow_fd_unref (chain.fd);
+  return TRUE;
+}
+
+START_TEST (what_settles_while_a_thread_waits_for_a_descriptor_in_a_settling_is_not_put_off)
+{
+  MorrowExecutor *executor = morrow_inline_new ();
+
+  run_scene_on (executor, read_in_a_settling, NULL);
+  g_object_unref (executor);
+}
+END_TEST
+
+/* As deep as calls may nest. */
+static void
+wait_with_a_request (gpointer data, GObject *object)
+{
+  MorrowRelay before = morrow__relay;
+  GError *error = NULL;
+
+  morrow_future_cancel (morrow_current_task ());
+  morrow__relay.depth = MORROW__RELAY_MAX;
+  ck_assert (!morrow_await (morrow_spawn (wait_for_ever, NULL, NULL), &error));
+  ck_assert_uint_eq (morrow__relay.depth, MORROW__RELAY_MAX);
+  morrow__relay = before;
+  assert_cancelled (error);
+  g_error_free (error);
+  ck_assert_uint_eq (morrow_future_uncancel (morrow_current_task ()), 0);
+}
+
+SCENE (request_to_a_task_that_begins_to_wait_in_a_settling_is_passed_on)
+{
+  call_in_a_settling (wait_with_a_request, NULL);
+  return TRUE;
+}
+
+static Suite *
+relayed_suite (void)
+{
+  Suite *suite = suite_create ("relayed");
+  TCase *settled = morrow_check_add_case (suite, "settled");
+  TCase *nested = morrow_check_add_case (suite, "nested");
+
+  tcase_add_loop_test (settled, task_that_waits_when_it_has_settled_keeps_its_value, 0, MODEL_INLINE * N_GIVES);
+  tcase_add_test (settled, task_that_has_settled_waits_on_the_only_worker_for_what_is_queued);
+
+  tcase_add_test (nested, what_settles_while_a_task_yields_in_a_settling_is_not_put_off);
+  tcase_add_test (nested, what_settles_while_a_thread_waits_for_a_descriptor_in_a_settling_is_not_put_off);
+  tcase_add_test (nested, request_to_a_task_that_begins_to_wait_in_a_settling_is_passed_on);
+
+  return suite;
+}
+
+MORROW_CHECK_MAIN (relayed_suite)
