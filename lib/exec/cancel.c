@@ -415,13 +415,6 @@ morrow__task_deliver_cancel (MorrowTask *self)
   morrow__relay_call (&morrow__relay, deliver_unless_settled, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING));
 }
 
-/* The same where its thread has blocked, and where nothing puts it off: one that has settled may wait there, too. */
-void
-morrow__task_deliver_blocked (MorrowTask *self)
-{
-  morrow__relay_call (&morrow__relay, deliver, &self->future, GUINT_TO_POINTER (MORROW__CANCEL_PENDING));
-}
-
 /* In @self, which begins to wait: the same, also where it is STICKY. That is passed on once for each wait, and not whenever
  * somebody looks. */
 void

@@ -147,6 +147,9 @@ G_STATIC_ASSERT (sizeof (MorrowTask) == 96 || GLIB_SIZEOF_VOID_P != 8);
 
 extern G_GNUC_INTERNAL MorrowFutureOps morrow__task_ops;
 
+/* How many ids threads have taken. */
+extern G_GNUC_INTERNAL atomic_uintptr_t morrow__task_ids_taken;
+
 static inline gboolean
 morrow__future_is_task (MorrowFuture *self)
 {
@@ -167,7 +170,6 @@ void     morrow__pause_end            (MorrowPause *self);
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
 MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
-void     morrow__task_deliver_blocked (MorrowTask *self);
 void     morrow__task_begin_asked_wait (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator);
 void     morrow__task_begin_round     (gboolean is_sweep);

@@ -15,7 +15,7 @@
  * exchange with other threads. */
 #define IDS_AT_A_TIME 64
 
-static atomic_uintptr_t ids_taken;    /* any thread: relaxed, an index is all that it hands out */
+atomic_uintptr_t morrow__task_ids_taken;   /* any thread: relaxed, an index is all that it hands out */
 static __thread guint next_id;        /* this thread: the lower bits */
 static __thread guint16 id_era;       /* this thread: the upper bits */
 
@@ -24,7 +24,7 @@ __thread MorrowHome *morrow__home;
 static G_GNUC_NO_INLINE void
 take_ids (void)
 {
-  guintptr taken = atomic_fetch_add_explicit (&ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
+  guintptr taken = atomic_fetch_add_explicit (&morrow__task_ids_taken, IDS_AT_A_TIME, memory_order_relaxed);
 
   next_id = taken & MORROW_TASK_ID_MASK;
   id_era = taken >> MORROW_TASK_ID_BITS;

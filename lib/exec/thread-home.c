@@ -48,7 +48,7 @@ deliver_cancels (MorrowThreadHome *self)
 {
   morrow__task_begin_round (FALSE);
   for (guint i = 0; i < self->parked->len; i++)
-    morrow__task_deliver_blocked (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
+    morrow__task_deliver_cancel (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
   morrow__task_end_round ();
 }
 

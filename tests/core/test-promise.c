@@ -55,6 +55,20 @@ START_TEST (promise_with_its_future_knows_where_it_was_made)
 }
 END_TEST
 
+START_TEST (promise_made_by_the_macro_knows_its_line)
+{
+  MorrowFuture *future;
+  MorrowPromise *promises[] = { morrow_promise_new (), morrow_promise_new_with_future (&future) };
+
+  morrow_future_unref (future);
+  for (guint i = 0; i < G_N_ELEMENTS (promises); i++)
+    {
+      morrow_check_expect_warning ("The error of promise, made at *test-promise.c:*, was never looked at: The promise was dropped*");
+      morrow_promise_unref (promises[i]);
+    }
+}
+END_TEST
+
 START_TEST (promise_dropped_unsettled_rejects_its_future)
 {
   MorrowPromise *promise = morrow_promise_ref (morrow_promise_new ());
@@ -462,6 +476,7 @@ promise_suite (void)
   tcase_add_test (life, promise_and_future_live_as_long_as_either_is_held);
   tcase_add_test (life, promise_gives_both_of_its_ends_at_once);
   tcase_add_test (life, promise_with_its_future_knows_where_it_was_made);
+  tcase_add_test (life, promise_made_by_the_macro_knows_its_line);
   tcase_add_test (life, promise_dropped_unsettled_rejects_its_future);
   tcase_add_test (life, promise_dropped_unsettled_reports_itself_when_nobody_looks);
   tcase_add_test (life, promise_dropped_unsettled_fails_its_waiter);

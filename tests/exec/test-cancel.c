@@ -391,6 +391,70 @@ SCENE (can_07_self_cancel_takes_effect_at_a_yield)
   return TRUE;
 }
 
+/* What has been awaited is gone, and what is made now may lie in its place. */
+static void
+assert_own_cancel_reaches_none (void)
+{
+  MorrowPromise *promises[64];
+  MorrowFuture *futures[G_N_ELEMENTS (promises)], *coroutines[G_N_ELEMENTS (promises)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (promises); i++)
+    {
+      promises[i] = morrow_promise_new_with_future (&futures[i]);
+      coroutines[i] = morrow_coroutine (return_int, NULL, NULL);
+    }
+  ck_assert (morrow_future_cancel (morrow_current_task ()));
+  ck_assert_uint_eq (morrow_future_uncancel (morrow_current_task ()), 0);
+  for (guint i = 0; i < G_N_ELEMENTS (promises); i++)
+    {
+      ck_assert (!morrow_future_is_settled (futures[i]) && !morrow_future_is_settled (coroutines[i]));
+      morrow_resolve (promises[i]);
+      morrow_future_unref (futures[i]);
+      await_ok (coroutines[i]);
+      morrow_future_unref (coroutines[i]);
+    }
+}
+
+SCENE (can_07_self_cancel_reaches_nothing_that_was_awaited_before)
+{
+  ck_assert (morrow_await (morrow_sleep (0), NULL));
+  assert_own_cancel_reaches_none ();
+  ck_assert (morrow_await (start (return_int, NULL), NULL));
+  assert_own_cancel_reaches_none ();
+  return TRUE;
+}
+
+static gboolean
+cancel_oneself_first (gpointer data, GValue *result, GError **error)
+{
+  assert_own_cancel_reaches_none ();
+  return morrow_yield (error);
+}
+
+/* More at once than a loop keeps stacks for, twice. */
+SCENE (can_07_self_cancel_on_a_used_stack_reaches_nothing)
+{
+  MorrowFuture *tasks[64];
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (tasks); i++)
+    {
+      MorrowFuture **task = &tasks[i % G_N_ELEMENTS (tasks)];
+
+      if (i >= G_N_ELEMENTS (tasks))
+        {
+          await_ok (*task);
+          morrow_future_unref (*task);
+        }
+      *task = start (cancel_oneself_first, NULL);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (tasks); i++)
+    {
+      await_ok (tasks[i]);
+      morrow_future_unref (tasks[i]);
+    }
+  return TRUE;
+}
+
 static gboolean
 cancel_oneself_then_return (gpointer data, GValue *result, GError **error)
 {
@@ -1046,6 +1110,8 @@ cancel_suite (void)
 
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_the_next_wait_and_reaches_what_is_awaited);
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_a_yield);
+  tcase_add_test (self, can_07_self_cancel_reaches_nothing_that_was_awaited_before);
+  tcase_add_test (self, can_07_self_cancel_on_a_used_stack_reaches_nothing);
   tcase_add_test (self, can_08_self_cancel_then_return_ends_cancelled);
   tcase_add_test (self, can_08_self_cancel_then_failure_ends_with_the_failure);
   tcase_add_test (self, can_08_awaiting_what_is_done_does_not_take_the_cancel);

@@ -114,6 +114,12 @@ START_TEST (callback_that_is_left_over_runs_at_the_end_of_the_run)
 END_TEST
 
 static gboolean
+ignore (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
 await_main (gpointer data, GValue *result, GError **error)
 {
   g_autoptr (GError) why = NULL;
@@ -122,6 +128,62 @@ await_main (gpointer data, GValue *result, GError **error)
   assert_error (why, MORROW_ERROR, MORROW_ERROR_DEADLOCK);
   return TRUE;
 }
+
+/* Of which nothing is left afterwards. */
+static gboolean
+await_below_then_cancel_oneself (gpointer below, GValue *result, GError **error)
+{
+  ck_assert (await_main (below, result, error));
+  ck_assert (morrow_future_cancel (morrow_current_task ()));
+  ck_assert_uint_eq (morrow_future_uncancel (morrow_current_task ()), 0);
+  ck_assert_uint_eq (morrow_future_get_cancelling (below), 0);
+  return TRUE;
+}
+
+static gboolean
+create_who_cancels_itself (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (await_below_then_cancel_oneself, morrow_current_task (), NULL)), error);
+}
+
+/* _i: on a worker. */
+START_TEST (task_that_was_told_of_a_hopeless_wait_can_be_cancelled)
+{
+  MorrowExecutor *executor = _i ? morrow_thread_pool_new (1) : morrow_inline_new ();
+
+  run_scene_on (executor, create_who_cancels_itself, NULL);
+  g_object_unref (executor);
+}
+END_TEST
+
+/* The request takes it off the wait, since others wait too, before that is found to be hopeless. */
+static gboolean
+await_below_when_cancelled (gpointer below, GValue *result, GError **error)
+{
+  ck_assert (morrow_future_cancel (morrow_current_task ()));
+  return morrow_future_await (below, error);
+}
+
+static gboolean
+await_who_is_cancelled (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) other = morrow_future_then (morrow_current_task (), ignore, NULL, NULL);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_below_when_cancelled, morrow_current_task (), NULL));
+
+  await_cancelled (task);
+  ck_assert (morrow_future_is_cancelled (task));
+  return TRUE;
+}
+
+/* _i: on a worker. */
+START_TEST (task_that_is_cancelled_as_it_begins_a_hopeless_wait_is_cancelled)
+{
+  MorrowExecutor *executor = _i ? morrow_thread_pool_new (1) : morrow_inline_new ();
+
+  run_scene_on (executor, await_who_is_cancelled, NULL);
+  g_object_unref (executor);
+}
+END_TEST
 
 static gboolean
 create_who_awaits_me (gpointer data, GValue *result, GError **error)
@@ -542,6 +604,8 @@ inline_suite (void)
   tcase_add_test (order, callback_runs_when_the_thread_would_sleep);
   tcase_add_test (order, callback_that_is_left_over_runs_at_the_end_of_the_run);
   tcase_add_test (order, task_that_awaits_one_below_it_on_the_stack_is_told_that_it_is_hopeless);
+  tcase_add_loop_test (order, task_that_was_told_of_a_hopeless_wait_can_be_cancelled, FALSE, TRUE + 1);
+  tcase_add_loop_test (order, task_that_is_cancelled_as_it_begins_a_hopeless_wait_is_cancelled, FALSE, TRUE + 1);
   tcase_add_test (order, callback_may_create_a_task_that_waits_for_the_next_callback);
 
   tcase_add_test (cancelled, can_04_cancel_goes_up_to_what_the_task_has_created_and_comes_back);

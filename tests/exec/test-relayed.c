@@ -275,6 +275,50 @@ SCENE (request_to_a_task_that_begins_to_wait_in_a_settling_is_passed_on)
   return TRUE;
 }
 
+/* A task that is asked, asks itself, too, and fails before it is given that. */
+static gboolean
+fail_when_asked (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow_future_await (data, NULL));
+  morrow_future_cancel (morrow_current_task ());
+  return fail_with ((gpointer) "no luck", result, error);
+}
+
+/* The request is put off until the task has ended, and another waits on its stack. */
+static void
+ask_and_yield (gpointer data, GObject *object)
+{
+  MorrowRelay before = morrow__relay;
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) pending = new_pending (&promise);
+  g_autoptr (MorrowFuture) asked = morrow_spawn (fail_when_asked, pending, NULL);
+  MorrowFuture **waits = data;
+
+  let_run ();
+  morrow__relay.depth = MORROW__RELAY_MAX;
+  morrow_future_cancel (asked);
+  ck_assert_ptr_nonnull (morrow__relay.rest);
+  morrow_resolve (promise);
+  let_run ();
+  await_failed (asked, "no luck");
+  *waits = morrow_spawn (wait_for_ever, NULL, NULL);
+  let_run ();
+  before.rest = morrow__relay.rest;
+  morrow__relay = before;
+}
+
+SCENE (request_that_is_put_off_until_its_task_has_ended_is_forgotten)
+{
+  MorrowFuture *waits;
+
+  call_in_a_settling (ask_and_yield, &waits);
+  ck_assert (!morrow_future_is_settled (waits));
+  morrow_future_cancel (waits);
+  await_cancelled (waits);
+  morrow_future_unref (waits);
+  return TRUE;
+}
+
 static Suite *
 relayed_suite (void)
 {
@@ -287,6 +331,7 @@ relayed_suite (void)
 
   tcase_add_test (nested, what_settles_while_a_task_yields_in_a_settling_is_not_put_off);
   tcase_add_test (nested, what_settles_while_a_thread_waits_for_a_descriptor_in_a_settling_is_not_put_off);
+  tcase_add_test (nested, request_that_is_put_off_until_its_task_has_ended_is_forgotten);
   tcase_add_test (nested, request_to_a_task_that_begins_to_wait_in_a_settling_is_passed_on);
 
   return suite;

@@ -324,17 +324,51 @@ SCENE (tsk_02_default_names_are_numbered_and_differ)
   return TRUE;
 }
 
-/* More than lie in one word of it. */
-SCENE (number_of_a_task_may_be_larger_than_any_program_reaches)
+/* Where the lower bits of a number begin anew. */
+SCENE (number_of_a_task_may_be_larger_than_lies_in_one_place_of_it)
 {
-  g_autoptr (MorrowFuture) task = morrow_coroutine (return_int, GINT_TO_POINTER (1), NULL);
-  g_autofree char *name = morrow_future_dup_name (task), *larger = NULL, *expected = NULL;
+  const guint64 last = (guint64) 1 << MORROW_TASK_ID_BITS, jump = last - 64 + 1;
+  guint64 before = 0;
 
-  ((MorrowTask *) task)->id_era = G_MAXUINT16;
-  larger = morrow_future_dup_name (task);
-  expected = g_strdup_printf ("Task-%" G_GUINT64_FORMAT, ((guint64) G_MAXUINT16 << 29) + g_ascii_strtoull (name + strlen ("Task-"), NULL, 10));
-  ck_assert_str_eq (larger, expected);
-  await_ok (task);
+  atomic_store (&morrow__task_ids_taken, last - 64);
+  for (guint i = 0; i < 200; i++)
+    {
+      g_autoptr (MorrowFuture) task = morrow_coroutine (return_int, NULL, NULL);
+      g_autofree char *name = morrow_future_dup_name (task), *expected = NULL;
+      guint64 number = morrow__task_get_number ((MorrowTask *) task);
+
+      expected = g_strdup_printf ("Task-%" G_GUINT64_FORMAT, number);
+      ck_assert_str_eq (name, expected);
+      ck_assert (before == 0 || number == before + 1 || (before < jump && number == jump));
+      ck_assert (!(atomic_load (&task->aux) & MORROW_TASK_HAS_MESSAGE));
+      before = number;
+      await_ok (task);
+    }
+  ck_assert_uint_gt (before, last);
+  return TRUE;
+}
+
+/* Which leaves something in all of a value's words. */
+static gboolean
+return_full_value (gpointer data, GValue *result, GError **error)
+{
+  (void) morrow_return_int (result, 1);
+  result->data[1].v_uint64 = G_MAXUINT64;
+  return TRUE;
+}
+
+SCENE (coroutine_in_the_place_of_another_has_a_stack_of_the_usual_size)
+{
+  for (guint i = 0; i < 200; i++)
+    {
+      MorrowFuture *coroutine;
+
+      ck_assert (morrow_await (morrow_spawn (return_full_value, NULL, NULL), NULL));
+      coroutine = morrow_coroutine (return_int, NULL, NULL);
+      ck_assert (morrow__task_is_of_usual_size ((MorrowTask *) coroutine));
+      await_ok (coroutine);
+      morrow_future_unref (coroutine);
+    }
   return TRUE;
 }
 
@@ -770,6 +804,7 @@ task_suite (void)
   tcase_add_test (start, coroutine_awaited_twice_runs_once);
   tcase_add_test (start, coroutine_dropped_warns_with_its_name_and_line);
   tcase_add_test (start, coroutine_made_by_the_macro_knows_its_line);
+  tcase_add_test (start, coroutine_in_the_place_of_another_has_a_stack_of_the_usual_size);
   tcase_add_test (start, coroutine_made_by_anothers_macro_knows_its_name_and_line);
   tcase_add_test (start, coroutine_made_by_the_function_knows_neither_name_nor_line);
   tcase_add_test (start, coroutine_dropped_releases_its_data);
@@ -779,7 +814,7 @@ task_suite (void)
   tcase_add_test (start, tasks_in_a_row_have_stacks_of_their_own_sizes);
 
   tcase_add_test (name, tsk_02_default_names_are_numbered_and_differ);
-  tcase_add_test (name, number_of_a_task_may_be_larger_than_any_program_reaches);
+  tcase_add_test (name, number_of_a_task_may_be_larger_than_lies_in_one_place_of_it);
   tcase_add_test (name, numbers_of_tasks_that_two_threads_make_differ);
   tcase_add_test (name, tsk_02_names_are_given_and_changed);
   tcase_add_test (name, future_of_another_kind_is_called_by_its_kind);

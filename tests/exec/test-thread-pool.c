@@ -8,6 +8,7 @@
 #include "core/future-private.h"
 #include "exec/circle.h"
 #include "exec/models.h"
+#include "exec/thread-pool-private.h"
 
 #include <pthread.h>
 
@@ -664,6 +665,119 @@ START_TEST (wait_for_the_task_of_another_pool_is_not_hopeless)
 }
 END_TEST
 
+/* Two pools of one worker each: that of the second holds on to its thread until it is let go. */
+typedef struct
+{
+  MorrowExecutor *second;
+  MorrowFuture   *queued;      /* on the second */
+  _Atomic (GThread *) holder, runner;
+  atomic_bool     let_go;
+} TwoPools;
+
+static gboolean
+hold_the_second (gpointer data, GValue *result, GError **error)
+{
+  TwoPools *self = data;
+
+  atomic_store (&self->holder, g_thread_self ());
+  while (!atomic_load (&self->let_go))
+    g_thread_yield ();
+  return TRUE;
+}
+
+static gboolean
+note_runner (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&((TwoPools *) data)->runner, g_thread_self ());
+  return TRUE;
+}
+
+static gboolean
+await_what_is_queued (gpointer data, GValue *result, GError **error)
+{
+  return morrow_future_await (((TwoPools *) data)->queued, error);
+}
+
+/* Whether a task of @pool waits, which may have looked around by now. */
+static gboolean
+has_waited (MorrowExecutor *executor)
+{
+  MorrowThreadPool *pool = MORROW_THREAD_POOL (executor);
+  gboolean waits;
+
+  pthread_mutex_lock (&pool->lock);
+  waits = g_hash_table_size (pool->waiting) > 0;
+  pthread_mutex_unlock (&pool->lock);
+  let_run ();
+  return waits;
+}
+
+static gboolean
+wait_for_the_second (gpointer data, GValue *result, GError **error)
+{
+  TwoPools *self = data;
+  g_autoptr (MorrowFuture) holder = morrow_executor_spawn (self->second, morrow_coroutine (hold_the_second, self, NULL));
+  g_autoptr (MorrowFuture) waits = NULL;
+
+  self->queued = morrow_executor_spawn (self->second, morrow_coroutine (note_runner, self, NULL));
+  waits = morrow_create_task (morrow_coroutine (await_what_is_queued, self, NULL));
+  while (!has_waited (morrow_executor_get_current ()) || atomic_load (&self->holder) == NULL)
+    ;
+  let_run ();
+  ck_assert (atomic_load (&self->runner) == NULL);
+  atomic_store (&self->let_go, TRUE);
+  await_ok (waits);
+  await_ok (holder);
+  ck_assert_ptr_eq (atomic_load (&self->runner), atomic_load (&self->holder));
+  morrow_future_unref (self->queued);
+  return TRUE;
+}
+
+START_TEST (worker_that_waits_for_what_another_pool_has_queued_leaves_it_there)
+{
+  g_autoptr (MorrowExecutor) first = morrow_thread_pool_new (1);
+  TwoPools pools = { .second = morrow_thread_pool_new (1) };
+
+  run_scene_on (first, wait_for_the_second, &pools);
+  g_object_unref (pools.second);
+}
+END_TEST
+
+static gboolean
+let_go (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&((TwoPools *) data)->let_go, TRUE);
+  return TRUE;
+}
+
+/* What lets go of the second's worker is queued behind who waits for that. */
+static gboolean
+wait_for_the_second_to_be_let_go (gpointer data, GValue *result, GError **error)
+{
+  TwoPools *self = data;
+  g_autoptr (MorrowFuture) holder = morrow_executor_spawn (self->second, morrow_coroutine (hold_the_second, self, NULL));
+  g_autoptr (MorrowFuture) waits = NULL, goes = NULL;
+
+  self->queued = morrow_executor_spawn (self->second, morrow_coroutine (note_runner, self, NULL));
+  waits = morrow_create_task (morrow_coroutine (await_what_is_queued, self, NULL));
+  goes = morrow_create_task (morrow_coroutine (let_go, self, NULL));
+  await_ok (waits);
+  await_ok (goes);
+  await_ok (holder);
+  morrow_future_unref (self->queued);
+  return TRUE;
+}
+
+START_TEST (worker_that_waits_for_what_another_pool_has_queued_is_stood_in_for)
+{
+  g_autoptr (MorrowExecutor) first = morrow_thread_pool_new (1);
+  TwoPools pools = { .second = morrow_thread_pool_new (1) };
+
+  run_scene_on (first, wait_for_the_second_to_be_let_go, &pools);
+  g_object_unref (pools.second);
+}
+END_TEST
+
 static gboolean
 await_self (gpointer data, GValue *result, GError **error)
 {
@@ -902,6 +1016,8 @@ thread_pool_suite (void)
   tcase_add_test (hopeless, wait_for_a_task_below_on_the_same_stack_is_hopeless);
   tcase_add_test (hopeless, wait_for_what_a_thread_outside_settles_is_not_hopeless);
   tcase_add_test (hopeless, wait_for_the_task_of_another_pool_is_not_hopeless);
+  tcase_add_test (hopeless, worker_that_waits_for_what_another_pool_has_queued_leaves_it_there);
+  tcase_add_test (hopeless, worker_that_waits_for_what_another_pool_has_queued_is_stood_in_for);
   tcase_add_test (hopeless, task_that_awaits_itself_is_told_so);
 
   tcase_add_test (end, task_that_blocks_its_worker_can_be_cancelled_and_one_that_is_queued_too);

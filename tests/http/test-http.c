@@ -157,6 +157,18 @@ START_TEST (http_get_sends_the_headers_that_were_added)
 }
 END_TEST
 
+/* Never made --------------------------------------------------------------------------------- */
+
+START_TEST (http_get_that_nobody_awaits_is_reported_by_name)
+{
+  morrow_check_expect_warning ("coroutine 'morrow_http_get' was never awaited, made at *test-http.c:*");
+  morrow_future_unref (morrow_http_get ("http://localhost/", NULL));
+  morrow_check_expect_warning ("coroutine 'morrow_http_get' was never awaited, made at ?");
+  morrow_future_unref ((morrow_http_get) ("http://localhost/", NULL));
+  ck_assert_uint_eq (morrow_check_n_expected (), 0);
+}
+END_TEST
+
 /* Connections -------------------------------------------------------------------------------- */
 
 typedef struct
@@ -673,6 +685,7 @@ http_suite (void)
   add_test (tcase, http_get_uses_a_connection_again);
   add_test (tcase, http_get_makes_fresh_connections_when_told_to);
   add_test (tcase, http_get_does_not_charge_the_queue_to_the_timeout);
+  tcase_add_test (tcase, http_get_that_nobody_awaits_is_reported_by_name);
   add_test (tcase, http_get_follows_redirects);
   add_test (tcase, http_get_gives_the_redirect_itself_when_none_is_to_be_followed);
   add_test (tcase, http_get_ends_a_redirect_loop);
