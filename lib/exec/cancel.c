@@ -352,27 +352,6 @@ pass_on (MorrowTask *self, MorrowFuture *awaited, guint cancel)
   self->passing_on = FALSE;
 }
 
-/* The request that is under way has come to a task that goes on once @self has ended, which lies above it on a stack. Where @self has
- * passed it on, that is another way round the same circle. */
-void
-morrow__task_come_round (MorrowTask *self)
-{
-  if (self->wait->passed_on == morrow__relay.request && self->interruption == MORROW_NOT_INTERRUPTED &&
-      morrow__task_get_awaited (self) != NULL)
-    morrow__task_interrupt (self, MORROW_INTERRUPTED_BY_CANCEL);
-}
-
-/* It is not parked any more. */
-static void
-deliver_to_woken (MorrowTask *self, guint cancel)
-{
-  if (!(cancel & MORROW__CANCEL_PENDING) || self->home->klass->come_round == NULL)
-    return;
-
-  number_request (self);
-  self->home->klass->come_round (self->home, self);
-}
-
 /* @bits: of PENDING and STICKY, for which of them. */
 static void
 deliver (MorrowFuture *future, gpointer bits)
@@ -390,10 +369,7 @@ deliver (MorrowFuture *future, gpointer bits)
   if (self->paused)
     morrow__pause_end (self->wait->awaited);   /* it goes on, and finds the request pending */
   if (awaited == NULL || self->interruption != MORROW_NOT_INTERRUPTED)
-    {
-      deliver_to_woken (self, cancel);
-      return;
-    }
+    return;
   if (!(cancel & MORROW__CANCEL_PENDING) && morrow__future_is_shield (awaited))
     return;
 
@@ -417,7 +393,6 @@ deliver (MorrowFuture *future, gpointer bits)
 
     case MORROW_TOO_LATE:
     default:
-      deliver_to_woken (self, cancel);
       break;
     }
 }

@@ -31,10 +31,6 @@ struct _MorrowHomeClass
   /* Another thread: has the home call morrow__task_deliver_cancel (), soon. */
   void     (*poke) (MorrowHome *self, MorrowTask *task);
 
-  /* The home's thread: calls morrow__task_come_round () for each task that has to end before @task, which is woken, can go on. NULL
-   * where there are none. */
-  void     (*come_round) (MorrowHome *self, MorrowTask *task);
-
   /* The home's thread, in @task: has it asked for what the tasks are asked that it is a part of. NULL where it is a part of
    * none. */
   void     (*inherit) (MorrowHome *self, MorrowTask *task);

@@ -170,7 +170,6 @@ void     morrow__pause_end            (MorrowPause *self);
 gboolean morrow__task_cancel          (MorrowFuture *future, const char *message);
 MorrowTask *morrow__task_ref_host     (MorrowTask *self);
 void     morrow__task_deliver_cancel  (MorrowTask *self);
-void     morrow__task_come_round      (MorrowTask *self);
 void     morrow__task_begin_asked_wait (MorrowTask *self);
 gboolean morrow__task_inherit_request (MorrowTask *self, MorrowTask *creator);
 void     morrow__task_begin_round     (gboolean is_sweep);

@@ -152,18 +152,6 @@ thread_poke (MorrowHome *home, MorrowTask *task)
 }
 
 static void
-thread_come_round (MorrowHome *home, MorrowTask *task)
-{
-  GPtrArray *parked = of_home (home)->parked;
-  guint above;
-
-  if (!g_ptr_array_find (parked, task, &above))
-    return;
-  while (++above < parked->len)
-    morrow__task_come_round (g_ptr_array_index (parked, above));
-}
-
-static void
 thread_inherit (MorrowHome *home, MorrowTask *task)
 {
   const MorrowBlocking *blocking = of_home (home)->blocking;
@@ -185,7 +173,6 @@ static const MorrowHomeClass thread_home_class = {
   .park = thread_park,
   .wake = thread_wake,
   .poke = thread_poke,
-  .come_round = thread_come_round,
   .inherit = thread_inherit,
   .yield = thread_yield,
 };

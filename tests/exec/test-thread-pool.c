@@ -778,87 +778,6 @@ START_TEST (worker_that_waits_for_what_another_pool_has_queued_is_stood_in_for)
 }
 END_TEST
 
-/* A task, below, that waits for another, which is above it on the stack of the only worker, and for which somebody waits beside; and one of
- * another executor's, for which that one waits, and which waits for the first. */
-typedef struct
-{
-  MorrowExecutor *other;
-  MorrowFuture   *below, *above, *across;
-} Round;
-
-static gboolean
-await_the_below (gpointer data, GValue *result, GError **error)
-{
-  return morrow_future_await (((Round *) data)->below, error);
-}
-
-static gboolean
-await_the_across (gpointer data, GValue *result, GError **error)
-{
-  Round *self = data;
-
-  self->across = morrow_executor_spawn (self->other, morrow_coroutine (await_the_below, self, NULL));
-  return morrow_future_await (self->across, error);
-}
-
-static gboolean
-ignore (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
-{
-  return TRUE;
-}
-
-static gboolean
-await_the_above (gpointer data, GValue *result, GError **error)
-{
-  Round *self = data;
-  g_autoptr (MorrowFuture) beside = NULL;
-
-  self->above = morrow_create_task (morrow_coroutine (await_the_across, self, NULL));
-  beside = morrow_future_then (self->above, ignore, NULL, NULL);
-  return morrow_future_await (self->above, error);
-}
-
-/* Of which an outsider knows by the waiter that it has. */
-static gboolean
-has_waiter (MorrowFuture *future)
-{
-  return (morrow__future_peek (future) & MORROW__WAITERS) != 0;
-}
-
-static gboolean
-cancel_each_of_the_round (gpointer data, GValue *result, GError **error)
-{
-  Round *self = data;
-
-  self->below = morrow_create_task (morrow_coroutine (await_the_above, self, NULL));
-  while (!has_waiter (self->below))
-    let_run ();
-  morrow_future_cancel (self->below);
-  while (morrow__task_get_state ((MorrowTask *) self->below) != MORROW_TASK_WOKEN)
-    let_run ();
-  ck_assert (!morrow_future_is_settled (self->above));
-  morrow_future_cancel (self->above);
-  while (!morrow_future_is_settled (self->below))
-    let_run ();                /* to await it would be one more who waits for it */
-  await_cancelled (self->below);
-  await_cancelled (self->above);
-  await_cancelled (self->across);
-  morrow_future_unref (self->below);
-  morrow_future_unref (self->above);
-  morrow_future_unref (self->across);
-  return TRUE;
-}
-
-START_TEST (cancel_that_comes_round_to_a_task_below_ends_the_one_above)
-{
-  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (1);
-  Round round = { .other = morrow_loop_pool_new (1) };
-
-  run_scene_on (pool, cancel_each_of_the_round, &round);
-  g_object_unref (round.other);
-}
-END_TEST
-
 static gboolean
 await_self (gpointer data, GValue *result, GError **error)
 {
@@ -1099,7 +1018,6 @@ thread_pool_suite (void)
   tcase_add_test (hopeless, wait_for_the_task_of_another_pool_is_not_hopeless);
   tcase_add_test (hopeless, worker_that_waits_for_what_another_pool_has_queued_leaves_it_there);
   tcase_add_test (hopeless, worker_that_waits_for_what_another_pool_has_queued_is_stood_in_for);
-  tcase_add_test (hopeless, cancel_that_comes_round_to_a_task_below_ends_the_one_above);
   tcase_add_test (hopeless, task_that_awaits_itself_is_told_so);
 
   tcase_add_test (end, task_that_blocks_its_worker_can_be_cancelled_and_one_that_is_queued_too);
