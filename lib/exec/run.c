@@ -9,6 +9,7 @@
 #include <morrow/error.h>
 #include <morrow/run.h>
 
+#include "core/relay-private.h"
 #include "exec/task-private.h"
 
 /* A run cannot begin inside another on the same thread, nor in the child of the process that made the executor. */
@@ -129,6 +130,7 @@ gboolean
 morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GError **error)
 {
   gboolean interrupted = FALSE, ok;
+  MorrowRelays left;
 
   g_return_val_if_fail (MORROW_IS_EXECUTOR (executor), FALSE);
   g_return_val_if_fail (main != NULL, FALSE);
@@ -142,8 +144,10 @@ morrow_run_on (MorrowExecutor *executor, MorrowFuture *main, GValue *result, GEr
 
   main = as_coroutine (main);
   g_object_ref (executor);
+  left = morrow__relay_leave ();   /* a release may have a run of its own */
   ok = MORROW_EXECUTOR_GET_CLASS (executor)->run (executor, main, &interrupted, error);
   end_run (executor);
+  morrow__relay_return (&left);
   g_object_unref (executor);
 
   if (ok)

@@ -171,7 +171,7 @@ morrow__task_park (MorrowTask *self, MorrowHome *home, MorrowFuture *awaited, GE
   return TRUE;
 }
 
-/* In @self: lets the other ready tasks run. The switch is nearly all of it, and begins at once: that takes 0.91 of the time. A wait would
+/* In @self, likewise: lets the other ready tasks run. The switch is nearly all of it, and begins at once: that takes 0.91 of the time. A wait would
  * gain nothing by it. */
 static inline __attribute__ ((always_inline)) void
 morrow__task_yield (MorrowTask *self, MorrowHome *home)

@@ -352,12 +352,10 @@ morrow__loop_warm (MorrowLoop *self)
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
-/* On the loop's own stack, where no task is current, and which may have calls that are relayed when somebody turns a main context in
- * one: runs up to @fuel jobs. */
+/* On the loop's own stack, where no task is current: runs up to @fuel jobs. */
 void
 morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 {
-  MorrowRelays left = morrow__relay_leave ();
   MorrowJob *job;
 
   begin_checks (self);
@@ -379,7 +377,6 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
       if (job == NULL)
         job = morrow__loop_next_job (self);
     }
-  morrow__relay_return (&left);
 }
 
 /* Asks every task that lives here to end, and those that will. */

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include "base/clock-private.h"
+#include "core/relay-private.h"
 #include "exec/reactor-private.h"
 #include "exec/turn-private.h"
 
@@ -207,11 +208,13 @@ static gboolean
 loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
   MorrowLoop *self = ((MorrowLoopSource *) source)->loop;
+  MorrowRelays left;
   MorrowOuter outer;
 
   if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     return G_SOURCE_CONTINUE;   /* a source that was dispatched just before has forked */
 
+  left = morrow__relay_leave ();   /* a release may turn a main context */
   g_object_ref (self);
   morrow__loop_enter (self, &outer);
   if (turn_hosted (self))
@@ -220,6 +223,7 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
     turn_in_child (self);
   morrow__loop_leave (&outer);
   g_object_unref (self);
+  morrow__relay_return (&left);
 
   return G_SOURCE_CONTINUE;
 }

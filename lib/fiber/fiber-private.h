@@ -43,8 +43,8 @@ typedef void (*MorrowFiberEntry) (MorrowFiber *self);
  * may be released then, and that may await.  Here it costs no memory. */
 typedef struct
 {
-  gpointer    awaited;    /* The home's thread: the MorrowFuture that it waits for while parked, borrowed from the awaiting call, or the
-                             MorrowPause while paused; else NULL. */
+  gpointer    awaited;    /* The home's thread, or who looks at it while that is at rest: the MorrowFuture that it waits for while parked,
+                             borrowed from the awaiting call, or the MorrowPause while paused; else NULL. */
   guint       passed_on;  /* The home's thread: the number of the newest request that it passed on; 0 for none. */
   atomic_uint request;    /* Any thread that locks the future, so that this is there, relaxed: the number of a request from another thread,
                              which it has not looked at; 0 when it has none yet. */

@@ -166,7 +166,10 @@ set_pending_error (guint sides, const char *where, GError **error)
 static G_GNUC_NO_INLINE gboolean
 give_turn (MorrowLoop *here, MorrowTask *task, GError **error)
 {
+  MorrowRelays left = morrow__relay_leave ();
+
   morrow__task_yield (task, &here->home);
+  morrow__relay_return (&left);
   morrow__loop_burn (here);
   return !morrow__task_fail_cancelled (task, error);
 }

@@ -319,6 +319,74 @@ SCENE (request_that_is_put_off_until_its_task_has_ended_is_forgotten)
   return TRUE;
 }
 
+/* More than a loop does before others have their turn. */
+#define N_READS 20000
+
+static gboolean
+look_at_depth (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!morrow__relay_is_nested ());
+  atomic_fetch_add ((_Atomic guint *) data, 1);
+  return TRUE;
+}
+
+static void
+read_what_is_there (gpointer data, GObject *object)
+{
+  MorrowFd *fd = morrow_fd_new (eventfd (N_READS, EFD_SEMAPHORE | EFD_CLOEXEC));
+  _Atomic guint n_looks = 0;
+  g_autoptr (MorrowFuture) task = morrow_spawn (look_at_depth, &n_looks, NULL);
+  const guint depth = morrow__relay.depth;
+  guint64 number;
+
+  for (guint i = 0; i < N_READS; i++)
+    ck_assert_int_eq (morrow_fd_read (fd, &number, sizeof number, G_MAXINT64, NULL), sizeof number);
+  ck_assert_uint_eq (n_looks, 1);
+  ck_assert_uint_eq (morrow__relay.depth, depth);
+  morrow_fd_unref (fd);
+}
+
+SCENE (task_that_never_waits_for_its_reads_in_a_settling_gives_others_their_turn)
+{
+  call_in_a_settling (read_what_is_there, NULL);
+  ck_assert (!morrow__relay_is_nested ());
+  return TRUE;
+}
+
+/* A timer, and what it settles. */
+static gboolean
+await_sleeps (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_gather (morrow_sleep (0.001), morrow_sleep (0.001), NULL), error);
+}
+
+/* _i: the model.  As deep as calls may nest. */
+START_TEST (run_in_a_settling_ends)
+{
+  MorrowExecutor *executor = make_model (_i);
+
+  morrow__relay.depth = MORROW__RELAY_MAX;
+  run_scene_on (executor, await_sleeps, NULL);
+  ck_assert_uint_eq (morrow__relay.depth, MORROW__RELAY_MAX);
+  morrow__relay.depth = 0;
+  g_object_unref (executor);
+}
+END_TEST
+
+START_TEST (main_context_that_is_turned_in_a_settling_goes_on)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (MorrowExecutor) guest = morrow_loop_new (context);
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (guest, morrow_coroutine (await_sleeps, NULL, NULL));
+
+  morrow__relay.depth = MORROW__RELAY_MAX;
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  morrow__relay.depth = 0;
+  ck_assert (morrow_future_wait (task, NULL));
+}
+END_TEST
+
 static Suite *
 relayed_suite (void)
 {
@@ -332,6 +400,9 @@ relayed_suite (void)
   tcase_add_test (nested, what_settles_while_a_task_yields_in_a_settling_is_not_put_off);
   tcase_add_test (nested, what_settles_while_a_thread_waits_for_a_descriptor_in_a_settling_is_not_put_off);
   tcase_add_test (nested, request_that_is_put_off_until_its_task_has_ended_is_forgotten);
+  tcase_add_test (nested, task_that_never_waits_for_its_reads_in_a_settling_gives_others_their_turn);
+  tcase_add_loop_test (nested, run_in_a_settling_ends, 0, N_MODELS);
+  tcase_add_test (nested, main_context_that_is_turned_in_a_settling_goes_on);
   tcase_add_test (nested, request_to_a_task_that_begins_to_wait_in_a_settling_is_passed_on);
 
   return suite;
