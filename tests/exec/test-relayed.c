@@ -32,6 +32,8 @@ typedef struct
   int            gives;
   MorrowPromise *go;           /* the task settles after it */
   MorrowFuture  *gone;
+  MorrowPromise *end;          /* the first of the gather ends after it, whatever cancels it */
+  MorrowFuture  *ended;
   MorrowFuture  *task;
   GObject       *object;
   MorrowCoroutineFunc awaited; /* what is awaited in the settling is a task of this */
@@ -64,6 +66,16 @@ assert_given (Settling *self)
     }
 }
 
+static gboolean
+hold_on (gpointer data, GValue *result, GError **error)
+{
+  Settling *self = data;
+
+  while (!morrow_future_is_settled (self->ended))
+    (void) !morrow_await (morrow_shield (morrow_future_ref (self->ended)), NULL);
+  return TRUE;
+}
+
 /* Releases the data of a coroutine that nobody will start. */
 static void
 wait_in_the_settling (gpointer data)
@@ -85,24 +97,30 @@ static gboolean
 settle_and_wait (gpointer data, GValue *result, GError **error)
 {
   Settling *self = data;
-  MorrowFuture *gathered[] = { morrow_coroutine (wait_for_ever, NULL, NULL), morrow_coroutine (return_int, self, wait_in_the_settling) };
+  MorrowFuture *gathered[] = { morrow_coroutine (hold_on, self, NULL), morrow_coroutine (return_int, self, wait_in_the_settling) };
   MorrowFuture *any;
 
   self->gone = new_pending (&self->go);
+  self->ended = new_pending (&self->end);
   self->task = morrow_create_task (morrow_coroutine (give_after, self, NULL));
   any = morrow_any (morrow_future_ref (self->task), morrow_gather_full (gathered, 2, MORROW_GATHER_DEFAULT, 1), NULL);
   let_run ();
   morrow_resolve (self->go);
 
   await_ok (self->task);
-  assert_given (self);
+  while (atomic_load (&self->n_waits) < 3)
+    {
+      assert_given (self);
+      let_run ();
+    }
+  morrow_resolve (self->end);
   await_ok (any);
   assert_given (self);
-  ck_assert_uint_eq (atomic_load (&self->n_waits), 3);
 
   morrow_future_unref (any);
   morrow_future_unref (self->task);
   morrow_future_unref (self->gone);
+  morrow_future_unref (self->ended);
   return TRUE;
 }
 
