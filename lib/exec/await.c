@@ -58,13 +58,10 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
     return wait_relayed (self, home, future, error);
 
   self->waiter.notify = task_notify;
-  self->wait->awaited = future;
   if (!morrow__future_subscribe (future, &self->waiter))
-    {
-      self->wait->awaited = NULL;
-      return TRUE;
-    }
+    return TRUE;
 
+  self->wait->awaited = future;
   if (morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)))
     morrow__task_begin_asked_wait (self);
 
