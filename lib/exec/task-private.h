@@ -112,7 +112,7 @@ typedef struct
 
 struct _MorrowTask
 {
-  MorrowFuture             future;          /* its outcome's place holds a MorrowPending until then */
+  MorrowFuture             future;          /* its outcome's place holds a MorrowPending before it starts */
   union
   {
     gpointer               data;            /* before it starts: the body's, as is data_free; immutable */
