@@ -220,17 +220,7 @@ await_as_it_goes (gpointer data, GObject *object)
 static gboolean
 drop_in_a_settling (gpointer data, GValue *result, GError **error)
 {
-  MorrowPromise *one, *two;
-  g_autoptr (MorrowFuture) all = morrow_all (new_pending (&one), new_pending (&two), NULL);
-  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
-
-  g_object_weak_ref (object, await_as_it_goes, data);
-  morrow_promise_resolve_object (one, object);
-  g_object_unref (object);
-  morrow_promise_unref (one);
-  morrow_promise_reject (two, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
-  morrow_promise_unref (two);
-  await_failed (all, "no luck");
+  call_in_a_settling (await_as_it_goes, data);
   return TRUE;
 }
 

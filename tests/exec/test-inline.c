@@ -136,6 +136,15 @@ await_task_of (gpointer func, GValue *result, GError **error)
   return morrow_await (morrow_create_task (morrow_coroutine ((MorrowCoroutineFunc) func, NULL, NULL)), error);
 }
 
+static void
+run_in_task (gboolean on_worker, MorrowCoroutineFunc func)
+{
+  MorrowExecutor *executor = on_worker ? morrow_thread_pool_new (1) : morrow_inline_new ();
+
+  run_scene_on (executor, await_task_of, (gpointer) func);
+  g_object_unref (executor);
+}
+
 /* Of which nothing is left afterwards. */
 static gboolean
 await_below_then_cancel_oneself (gpointer below, GValue *result, GError **error)
@@ -156,10 +165,7 @@ create_who_cancels_itself (gpointer data, GValue *result, GError **error)
 /* _i: on a worker. */
 START_TEST (task_that_was_told_of_a_hopeless_wait_can_be_cancelled)
 {
-  MorrowExecutor *executor = _i ? morrow_thread_pool_new (1) : morrow_inline_new ();
-
-  run_scene_on (executor, await_task_of, (gpointer) create_who_cancels_itself);
-  g_object_unref (executor);
+  run_in_task (_i, create_who_cancels_itself);
 }
 END_TEST
 
@@ -185,10 +191,7 @@ await_who_is_cancelled (gpointer data, GValue *result, GError **error)
 /* _i: on a worker. */
 START_TEST (task_that_is_cancelled_as_it_begins_a_hopeless_wait_is_cancelled)
 {
-  MorrowExecutor *executor = _i ? morrow_thread_pool_new (1) : morrow_inline_new ();
-
-  run_scene_on (executor, await_task_of, (gpointer) await_who_is_cancelled);
-  g_object_unref (executor);
+  run_in_task (_i, await_who_is_cancelled);
 }
 END_TEST
 

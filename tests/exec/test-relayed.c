@@ -156,21 +156,6 @@ END_TEST
 
 /* --- on a stack that has relayed calls --------------------------------------------------------- */
 
-/* Calls @func in the middle of a settling. */
-static void
-call_in_a_settling (GWeakNotify func, gpointer data)
-{
-  MorrowPromise *one, *two;
-  g_autoptr (MorrowFuture) all = morrow_all (new_pending (&one), new_pending (&two), NULL);
-  GObject *object = g_object_new (G_TYPE_OBJECT, NULL);
-
-  g_object_weak_ref (object, func, data);
-  morrow_resolve_object (one, object);
-  g_object_unref (object);
-  morrow_reject (two, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
-  await_failed (all, "no luck");
-}
-
 /* A future that settles as one does after more others than may nest. */
 static MorrowFuture *
 new_chain (MorrowPromise **ret_promise)

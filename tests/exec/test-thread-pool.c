@@ -698,7 +698,7 @@ await_what_is_queued (gpointer data, GValue *result, GError **error)
   return morrow_future_await (((TwoPools *) data)->queued, error);
 }
 
-/* Whether a task of @pool waits, which may have looked around by now. */
+/* Whether a task of @executor waits, which may have looked around by now. */
 static gboolean
 has_waited (MorrowExecutor *executor)
 {
