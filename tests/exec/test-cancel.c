@@ -8,6 +8,7 @@
 
 #include "core/future-private.h"
 #include "exec/scene.h"
+#include "exec/task-private.h"
 
 /* A pending future, and a task that does something with it. */
 typedef struct
@@ -452,6 +453,20 @@ SCENE (can_07_self_cancel_on_a_used_stack_reaches_nothing)
       await_ok (tasks[i]);
       morrow_future_unref (tasks[i]);
     }
+  return TRUE;
+}
+
+/* As one from another thread, which has found it pending just before it ended. Its stack is the next task's by now. */
+SCENE (request_that_comes_to_a_task_that_has_ended_leaves_no_number_on_its_stack)
+{
+  g_autoptr (MorrowFuture) task = start (return_int, NULL);
+  MorrowWait *wait;
+
+  await_ok (task);
+  wait = ((MorrowTask *) task)->wait;
+  atomic_store (&wait->request, 77);
+  morrow__task_cancel (task, NULL);
+  ck_assert_uint_eq (atomic_exchange (&wait->request, 0), 77);
   return TRUE;
 }
 
@@ -1112,6 +1127,7 @@ cancel_suite (void)
   tcase_add_test (self, can_07_self_cancel_takes_effect_at_a_yield);
   tcase_add_test (self, can_07_self_cancel_reaches_nothing_that_was_awaited_before);
   tcase_add_test (self, can_07_self_cancel_on_a_used_stack_reaches_nothing);
+  tcase_add_test (self, request_that_comes_to_a_task_that_has_ended_leaves_no_number_on_its_stack);
   tcase_add_test (self, can_08_self_cancel_then_return_ends_cancelled);
   tcase_add_test (self, can_08_self_cancel_then_failure_ends_with_the_failure);
   tcase_add_test (self, can_08_awaiting_what_is_done_does_not_take_the_cancel);

@@ -583,7 +583,7 @@ END_TEST
 
 /* --- who ends ---------------------------------------------------------------------------------- */
 
-/* A task of the other loop's, whose value fills all that a future has for one. */
+/* A task of the other loop's. */
 static gboolean
 spin_and_return (gpointer data, GValue *result, GError **error)
 {
