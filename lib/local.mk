@@ -60,6 +60,7 @@ morrow_sources = \
   lib/core/promise-private.h \
   lib/core/promise.c \
   lib/core/settle.c \
+  lib/core/then-private.h \
   lib/core/then.c \
   lib/core/combine-private.h \
   lib/core/combine.c \

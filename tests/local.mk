@@ -74,6 +74,7 @@ tests_compare_test_testserver_LDADD = compare/libmorrow-launch.la $(LDADD) $(CUR
 # Executors and runs.
 test_programs += \
   tests/exec/test-end \
+  tests/exec/test-in-place \
   tests/exec/test-inline \
   tests/exec/test-interrupt \
   tests/exec/test-fairness \

@@ -274,6 +274,22 @@ run_repeated (const char *name)
       run_on_loop (g_str_has_prefix (name, "timer") ? repeat_beside_pending : repeat_in_task, (gpointer) &repeated[i]);
 }
 
+/* Another row of the same, by another function. */
+static void
+run_variant (const char *name, const char *suffix, MorrowCoroutineFunc func)
+{
+  const gsize length = strlen (name) - strlen (suffix);
+
+  for (guint i = 0; i < G_N_ELEMENTS (repeated); i++)
+    if (strlen (repeated[i].name) == length && strncmp (repeated[i].name, name, length) == 0)
+      {
+        Repeated op = repeated[i];
+
+        op.name = name;
+        run_on_loop (func, &op);
+      }
+}
+
 /* The same in a process that has another thread: the library counts without a lock prefix where there is none. */
 static gpointer
 sleep_for_ever (gpointer data)
@@ -286,17 +302,24 @@ sleep_for_ever (gpointer data)
 static void
 run_beside_thread (const char *name)
 {
-  const gsize length = strlen (name) - strlen ("_beside_thread");
-
   g_thread_unref (g_thread_new ("beside", sleep_for_ever, NULL));
-  for (guint i = 0; i < G_N_ELEMENTS (repeated); i++)
-    if (strlen (repeated[i].name) == length && strncmp (repeated[i].name, name, length) == 0)
-      {
-        Repeated op = repeated[i];
+  run_variant (name, "_beside_thread", repeat_in_task);
+}
 
-        op.name = name;
-        run_on_loop (repeat_in_task, &op);
-      }
+/* The same in a task on whose stack no callback runs in place, since there is no room for it. */
+static gboolean
+repeat_on_small_stack (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *task = morrow_coroutine (repeat_in_task, data, NULL);
+
+  morrow_future_set_stack_size (task, 64 * 1024);
+  return morrow_await (morrow_create_task (task), error);
+}
+
+static void
+run_on_small_stack (const char *name)
+{
+  run_variant (name, "_small_stack", repeat_on_small_stack);
 }
 
 /* --- many tasks -------------------------------------------------------------------------------- */
@@ -844,6 +867,7 @@ static const BenchOp ops[] =
 {
   { "future_resolve", run_repeated },
   { "future_then", run_repeated },
+  { "future_then_small_stack", run_on_small_stack },
   { "await_settled", run_repeated },
   { "await_settled_taking", run_repeated },
   { "fiber_yield", run_repeated },

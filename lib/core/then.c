@@ -11,46 +11,21 @@
 
 #include "config.h"
 
-#include <morrow/combine.h>
 #include <morrow/error.h>
 
 #include "base/cache-private.h"
-#include "core/executor-private.h"
-#include "core/future-private.h"
 #include "core/relay-private.h"
-
-typedef enum
-{
-  ON_RESOLVED = 1 << 0,
-  ON_REJECTED = 1 << 1,
-  PASS_ON     = 1 << 2    /* the callback's result is ignored, the source's outcome goes on; its error is not */
-} ThenFlags;
-
-typedef struct
-{
-  MorrowFuture       future;
-  ThenFlags          flags;      /* immutable */
-  union
-  {
-    MorrowWaiter     waiter;     /* the source's, while waiting */
-    MorrowJob        job;        /* the executor's, while queued */
-  };
-  MorrowFuture      *source;     /* owned, until after this has settled */
-  MorrowExecutor    *executor;   /* held */
-  MorrowContinueFunc func;       /* immutable, as are the rest */
-  gpointer           data;
-  GDestroyNotify     data_free;
-} Then;
+#include "core/then-private.h"
 
 static void
 then_free (MorrowFuture *future)
 {
-  morrow__future_free (future, sizeof (Then));
+  morrow__future_free (future, sizeof (MorrowThen));
 }
 
 /* Where the callback ran, or would have run: the last that is done with the data. */
 static inline void
-then_release (Then *self)
+then_release (MorrowThen *self)
 {
   if (morrow__seldom (self->data_free != NULL))
     self->data_free (self->data);
@@ -60,7 +35,7 @@ then_release (Then *self)
 }
 
 static void
-complain_of_callback (Then *self, gboolean ok, GError **error)
+complain_of_callback (MorrowThen *self, gboolean ok, GError **error)
 {
   const char *location = morrow__future_get_location (&self->future);
 
@@ -71,7 +46,7 @@ complain_of_callback (Then *self, gboolean ok, GError **error)
 
 /* What the callback has made is an error, or is to be ignored. */
 static G_GNUC_NO_INLINE void
-settle_without (Then *self, gboolean ok, GValue *result, GError *error)
+settle_without (MorrowThen *self, gboolean ok, GValue *result, GError *error)
 {
   if (!ok != (error != NULL))
     complain_of_callback (self, ok, &error);
@@ -85,17 +60,17 @@ settle_without (Then *self, gboolean ok, GValue *result, GError *error)
 }
 
 static inline void
-then_call (Then *self)
+then_call (MorrowThen *self)
 {
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
   gboolean ok;
 
-  if (self->flags == ON_REJECTED)
+  if (self->flags == MORROW_ON_REJECTED)
     morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
   ok = self->func (self->source, self->data, &result, &error);
 
-  if (morrow__usually (ok && error == NULL && !(self->flags & PASS_ON)))
+  if (morrow__usually (ok && error == NULL && !(self->flags & MORROW_PASS_ON)))
     morrow__future_resolve_move (&self->future, &result);
   else
     settle_without (self, ok, &result, error);
@@ -103,7 +78,7 @@ then_call (Then *self)
 
 /* Cancelled while it was queued, or what it was queued on has been closed. */
 static G_GNUC_NO_INLINE void
-settle_uncalled (Then *self)
+settle_uncalled (MorrowThen *self)
 {
   if (!morrow__future_is_settled (&self->future))
     morrow__future_reject (&self->future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The callback's executor has been closed"));
@@ -112,12 +87,12 @@ settle_uncalled (Then *self)
 static void
 then_run (MorrowJob *job, gboolean closed)
 {
-  Then *self = G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (Then, job));
+  MorrowThen *self = G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (MorrowThen, job));
   gboolean rejected = (morrow__future_peek (self->source) & MORROW__REJECTED) != 0;
 
   if (morrow__unlikely (closed || morrow__future_is_settled (&self->future)))
     settle_uncalled (self);
-  else if (morrow__usually (self->flags & (rejected ? ON_REJECTED : ON_RESOLVED)))
+  else if (morrow__usually (self->flags & (rejected ? MORROW_ON_REJECTED : MORROW_ON_RESOLVED)))
     then_call (self);
   else
     morrow__future_settle_like (&self->future, self->source);
@@ -128,14 +103,14 @@ then_run (MorrowJob *job, gboolean closed)
 static void
 post_run (MorrowFuture *source, gpointer data)
 {
-  Then *self = data;
+  MorrowThen *self = data;
 
   morrow__executor_post (self->executor, &self->job);
 }
 
 /* By the relay: where the executor has been closed, this settles at once. */
 static G_GNUC_NO_INLINE void
-post_elsewhere (Then *self)
+post_elsewhere (MorrowThen *self)
 {
   morrow__relay_call (&morrow__relay, post_run, self->source, self);
 }
@@ -143,7 +118,7 @@ post_elsewhere (Then *self)
 static void
 then_notify (MorrowWaiter *waiter, MorrowFuture *source)
 {
-  Then *self = morrow__container_of (waiter, Then, waiter);
+  MorrowThen *self = morrow__container_of (waiter, MorrowThen, waiter);
 
   self->job.run = then_run;
   if (morrow__unlikely (!morrow__executor_post_here (self->executor, &self->job)))
@@ -159,7 +134,7 @@ cancel_source (MorrowFuture *source, gpointer message)
 
 /* It has settled as cancelled. Nobody but this waited for the source: then nobody wants it any more, and the cancel is passed on. */
 static void
-leave_source (Then *self, MorrowFuture *source, const char *message)
+leave_source (MorrowThen *self, MorrowFuture *source, const char *message)
 {
   gboolean was_last;
 
@@ -175,7 +150,7 @@ leave_source (Then *self, MorrowFuture *source, const char *message)
 static gboolean
 then_cancel (MorrowFuture *future, const char *message)
 {
-  Then *self = (Then *) future;
+  MorrowThen *self = (MorrowThen *) future;
   MorrowFuture *source = morrow__future_ref_held (future, self->source);   /* once this has settled the job may drop its own */
   gboolean settled;
 
@@ -192,7 +167,7 @@ then_cancel (MorrowFuture *future, const char *message)
 static gboolean
 then_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *awaited, gpointer data), gpointer data)
 {
-  MorrowFuture *source = morrow__future_ref_held (future, ((Then *) future)->source);
+  MorrowFuture *source = morrow__future_ref_held (future, ((MorrowThen *) future)->source);
   gboolean answer;
 
   if (source == NULL)
@@ -202,7 +177,7 @@ then_visit_awaited (MorrowFuture *future, gboolean (*visit) (MorrowFuture *await
   return answer;
 }
 
-static MorrowFutureOps then_ops = {
+MorrowFutureOps morrow__then_ops = {
   .kind = "callback",
   .cancel = then_cancel,
   .free_kind = then_free,
@@ -211,11 +186,11 @@ static MorrowFutureOps then_ops = {
 
 /* Takes a reference of the source, and the executor's hold. */
 static inline __attribute__ ((always_inline)) void
-then_init (Then *self, const MorrowSite *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
-           gpointer data, GDestroyNotify data_free, ThenFlags flags)
+then_init (MorrowThen *self, const MorrowSite *site, MorrowExecutor *executor, MorrowFuture *source, MorrowContinueFunc func,
+           gpointer data, GDestroyNotify data_free, MorrowThenFlags flags)
 {
   /* The references are the caller's, and the list's. */
-  morrow__future_init_with (&self->future, &then_ops, site, 2, 0);
+  morrow__future_init_with (&self->future, &morrow__then_ops, site, 2, 0);
   self->waiter.notify = then_notify;
   self->source = source;
   self->executor = executor;
@@ -227,9 +202,9 @@ then_init (Then *self, const MorrowSite *site, MorrowExecutor *executor, MorrowF
 
 /* Where it takes a call to find something out, or to make something. It takes the source. */
 static G_GNUC_NO_INLINE MorrowFuture *
-then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
+then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, MorrowThenFlags flags)
 {
-  Then *self = morrow__future_alloc (sizeof (Then), &then_ops);
+  MorrowThen *self = morrow__future_alloc (sizeof (MorrowThen), &morrow__then_ops);
 
   then_init (self, morrow__future_get_site (source), morrow__executor_hold_for_callback (), source, func,
              data, data_free, flags);
@@ -240,7 +215,7 @@ then_new_with_calls (MorrowFuture *source, MorrowContinueFunc func, gpointer dat
 
 /* The source has settled, or somebody holds its lock. */
 static G_GNUC_NO_INLINE MorrowFuture *
-then_push_busy (Then *self)
+then_push_busy (MorrowThen *self)
 {
   if (!morrow__future_push_busy (self->source, &self->waiter))
     then_notify (&self->waiter, self->source);
@@ -249,13 +224,13 @@ then_push_busy (Then *self)
 
 /* What it calls it calls last. It takes the source. */
 static inline __attribute__ ((always_inline)) MorrowFuture *
-then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, ThenFlags flags)
+then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroyNotify data_free, MorrowThenFlags flags)
 {
   MorrowExecutor *executor = morrow__executor_current;
-  Then *self;
+  MorrowThen *self;
 
   if (morrow__seldom (executor == NULL || !morrow__future_is_plain (source)) ||
-      morrow__unlikely ((self = morrow__future_take (sizeof (Then), &then_ops)) == NULL))
+      morrow__unlikely ((self = morrow__future_take (sizeof (MorrowThen), &morrow__then_ops)) == NULL))
     return then_new_with_calls (source, func, data, data_free, flags);
 
   morrow__executor_hold (executor);
@@ -277,6 +252,9 @@ then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroy
  * thread-default #GMainContext; never inside the call that attaches or settles. Those of one future start in the order in which
  * they were attached there; but on a pool, which may run several at the same time, in any.
  *
+ * A task of a #MorrowLoop with a context of its own that awaits one which is the next to run has it called on the task's stack, if
+ * 128 KiB of that are left, and goes on when it has returned.
+ *
  * When that has been closed by then, or the #GMainContext has gone, @func is not called, and the future returned rejects
  * with %MORROW_ERROR_CLOSED. @data is released at once then, by whoever closes it or settles @self: its @data_free must not
  * await.
@@ -290,7 +268,7 @@ morrow_future_then (MorrowFuture *self, MorrowContinueFunc func, gpointer data, 
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (morrow__future_ref (self), func, data, data_free, ON_RESOLVED);
+  return then_new (morrow__future_ref (self), func, data, data_free, MORROW_ON_RESOLVED);
 }
 
 /**
@@ -310,7 +288,7 @@ morrow_then (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDest
 {
   g_return_val_if_fail (future != NULL && func != NULL, NULL);
 
-  return then_new (future, func, data, data_free, ON_RESOLVED);
+  return then_new (future, func, data, data_free, MORROW_ON_RESOLVED);
 }
 
 /**
@@ -330,7 +308,7 @@ morrow_future_catch (MorrowFuture *self, MorrowContinueFunc func, gpointer data,
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (morrow__future_ref (self), func, data, data_free, ON_REJECTED);
+  return then_new (morrow__future_ref (self), func, data, data_free, MORROW_ON_REJECTED);
 }
 
 /**
@@ -349,7 +327,7 @@ morrow_catch (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GDes
 {
   g_return_val_if_fail (future != NULL && func != NULL, NULL);
 
-  return then_new (future, func, data, data_free, ON_REJECTED);
+  return then_new (future, func, data, data_free, MORROW_ON_REJECTED);
 }
 
 /**
@@ -369,7 +347,7 @@ morrow_future_finally (MorrowFuture *self, MorrowContinueFunc func, gpointer dat
 {
   g_return_val_if_fail (self != NULL && func != NULL, NULL);
 
-  return then_new (morrow__future_ref (self), func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
+  return then_new (morrow__future_ref (self), func, data, data_free, MORROW_ON_RESOLVED | MORROW_ON_REJECTED | MORROW_PASS_ON);
 }
 
 /**
@@ -388,5 +366,5 @@ morrow_finally (MorrowFuture *future, MorrowContinueFunc func, gpointer data, GD
 {
   g_return_val_if_fail (future != NULL && func != NULL, NULL);
 
-  return then_new (future, func, data, data_free, ON_RESOLVED | ON_REJECTED | PASS_ON);
+  return then_new (future, func, data, data_free, MORROW_ON_RESOLVED | MORROW_ON_REJECTED | MORROW_PASS_ON);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Waiting inside a task.
  *
- * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place.
- * Anything else is waited for: the task hooks its waiter onto the future and asks its home to park it; when the
- * future settles, on whatever thread, the waiter asks the home to wake it. */
+ * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, and so does a
+ * callback that is the next to run on the task's loop. Anything else is waited for: the task hooks its waiter onto the future and
+ * asks its home to park it; when the future settles, on whatever thread, the waiter asks the home to wake it. */
 
 #include "config.h"
 
@@ -11,6 +11,7 @@
 #include <morrow/error.h>
 #include <morrow/inline.h>
 
+#include "core/then-private.h"
 #include "exec/scheduler-private.h"
 
 static void
@@ -132,8 +133,19 @@ await_other (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **
   return wait_for (self, home, future, error);
 }
 
+/* The outcome of what was awaited, unless the wait was not @ok. It drops the reference for who gives it one. */
+static inline __attribute__ ((always_inline)) gboolean
+finish (MorrowFuture *future, gboolean ok, gboolean take, GError **error)
+{
+  if (morrow__likely (ok))
+    ok = morrow__future_propagate (future, error);
+  if (morrow__usually (take))
+    morrow__future_unref_last (future);
+  return ok;
+}
+
 /* The function that a task is in while it waits: who calls it does so last, for the sake of the processor (see
- * MorrowHomeClass). It drops the reference for who gives it one. */
+ * MorrowHomeClass). */
 static G_GNUC_NO_INLINE gboolean
 await_pending (MorrowFuture *future, gboolean take, GError **error)
 {
@@ -145,12 +157,51 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
     ok = fail_unawaitable (self, error);
   else
     ok = await_other (self, home, future, error);
+  return finish (future, ok, take, error);
+}
 
-  if (morrow__likely (ok))
-    ok = morrow__future_propagate (future, error);
-  if (morrow__usually (take))
-    morrow__future_unref_last (future);
-  return ok;
+/* A callback has run in place, and has made others ready. */
+static G_GNUC_NO_INLINE void
+let_others_go_first (MorrowTask *self, MorrowHome *home)
+{
+  morrow__task_yield (self, home);
+}
+
+/* Calls what is next on the loop, and which is there. */
+static inline __attribute__ ((always_inline)) void
+call_in_place (MorrowTask *self, MorrowLoop *loop)
+{
+  MorrowHome *home = &loop->home;
+  int saved_errno = *home->errno_at;
+  MorrowJob *job = morrow__loop_pop_ready (loop);
+
+#ifdef MORROW_ENABLE_DEBUG
+  morrow__loop_check_context (loop, self);
+#endif
+  loop->tick++;
+  loop->below = self;
+  home->current = NULL;
+  job->run (job, FALSE);
+  home->current = self;
+  loop->below = NULL;
+  if (morrow__seldom (!morrow__queue_is_empty (&loop->ready)))
+    let_others_go_first (self, home);
+  *home->errno_at = saved_errno;
+}
+
+/* Likewise for a callback. One that is the next to run anyway, and after which the task would go on, runs in place, on the task's
+ * stack: that takes no switch. Nobody but the stack can tell, since it is no task's, as anywhere, and what is ready goes first. */
+static G_GNUC_NO_INLINE gboolean
+await_callback (MorrowFuture *future, gboolean take, GError **error)
+{
+  MorrowLoop *loop = morrow__loop_here ();
+  MorrowTask *self = loop != NULL ? loop->home.current : NULL;
+
+  if (morrow__seldom (self == NULL || !morrow__loop_may_call_in_place (loop, self, &((MorrowThen *) future)->job)))
+    return await_pending (future, take, error);
+
+  call_in_place (self, loop);
+  return finish (future, !morrow__task_take_cancel (self, error), take, error);
 }
 
 static G_GNUC_NO_INLINE gboolean
@@ -168,7 +219,7 @@ await_any (MorrowFuture *future, gboolean take, GError **error)
   guintptr word = morrow__future_peek (future);
 
   if (morrow__usually (!(word & MORROW__SETTLED)))
-    return await_pending (future, take, error);
+    return morrow__future_is_then (future) ? await_callback (future, take, error) : await_pending (future, take, error);
   if (morrow__unlikely (word & MORROW__REJECTED))
     return await_rejected (future, take, error);
 

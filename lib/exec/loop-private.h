@@ -113,7 +113,8 @@ struct _MorrowLoop
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */
-  MorrowFiber      main_fiber;     /* the thread's own stack */
+  MorrowFiber      main_fiber;     /* the thread's own stack; while something turns the loop's context on a task's, that */
+  MorrowTask      *below;          /* on whose stack the callback that runs does so; NULL outside of those that run in place; borrowed */
   MorrowStackPool *stacks;
 #ifdef MORROW_ENABLE_DEBUG
   GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */

@@ -143,6 +143,16 @@ morrow__task_wake (MorrowTask *self)
     home->klass->wake (home, self);
 }
 
+/* In @task, which is about to wait for what @job settles: whether that is the next to run, by a loop that needs nothing done beside it
+ * and that has no reason to look at anything else first, and may run on the task's stack. */
+static inline gboolean
+morrow__loop_may_call_in_place (MorrowLoop *self, MorrowTask *task, MorrowJob *job)
+{
+  return self->ready.head == &job->node && !self->is_special && self->tick != self->out_of_fuel && !morrow__relay_is_nested () &&
+         !(atomic_load_explicit (&task->cancel, memory_order_relaxed) & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) &&
+         morrow__fiber_may_stand_in (morrow__task_get_fiber (task), &self->main_fiber);
+}
+
 /* In @self: what comes next runs, and this returns when @self goes on. errno is kept first, since what comes next may need a new
  * stack. To ask the C library where errno is would cost an eighth of it. */
 static inline __attribute__ ((always_inline)) void

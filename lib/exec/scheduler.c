@@ -12,7 +12,10 @@
  * a yield costs. Fuel bounds how many jobs run before the loop looks at descriptors and timers again.
  *
  * A fiber is a loop over tasks: when one ends, and the next job is a task that has not started, that runs on the same
- * stack. With nothing to run, it becomes a spare, to be taken by the next task that starts. */
+ * stack. With nothing to run, it becomes a spare, to be taken by the next task that starts.
+ *
+ * A callback is called by the loop's own stack, but for one that is next when a task awaits it: that one calls it in place (await.c).
+ * It is no task's all the same, and may turn the loop's context: then that stack is the loop's own meanwhile (source.c). */
 
 #include "config.h"
 
@@ -298,23 +301,34 @@ append_number (char *buffer, gsize size, guint64 number)
   g_strlcat (buffer, digit, size);
 }
 
-void
-morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
+static void
+append_task (MorrowTask *task, char *buffer, gsize size)
 {
-  MorrowTask *task = ((MorrowLoop *) fiber->user)->home.current;
-
-  if (task == NULL || morrow__task_get_fiber (task) != fiber)
-    return;
   if (atomic_load_explicit (&task->future.aux, memory_order_relaxed) & MORROW__NAMED)
     {
-      g_strlcpy (buffer, task->future.name, size);
+      g_strlcat (buffer, task->future.name, size);
       return;
     }
 
-  g_strlcpy (buffer, "Task-", size);
+  g_strlcat (buffer, "Task-", size);
   append_number (buffer, size, morrow__task_get_number (task));
   g_strlcat (buffer, ", ", size);
   g_strlcat (buffer, morrow__task_func_name (task), size);
+}
+
+void
+morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
+{
+  MorrowLoop *self = fiber->user;
+  MorrowTask *task = self->home.current != NULL ? self->home.current : self->below;
+
+  if (task == NULL || morrow__task_get_fiber (task) != fiber)
+    return;
+
+  *buffer = '\0';
+  append_task (task, buffer, size);
+  if (task == self->below)
+    g_strlcat (buffer, ", a callback that it awaits", size);
 }
 
 /* --- what a poll has woken ----------------------------------------------------------------------------------------- */

@@ -204,6 +204,20 @@ turn_in_child (MorrowLoop *self)
     }
 }
 
+/* Where a callback that runs in place, on a task's stack, turns the context: the loop's own, which it is called for, has been left in a
+ * switch, and is gone back to afterwards. */
+static gboolean
+turn_on_task (MorrowLoop *self)
+{
+  MorrowFiber own = self->main_fiber;
+  MorrowTask *below = g_steal_pointer (&self->below);
+  gboolean used_up = turn_hosted (self);
+
+  self->below = below;
+  self->main_fiber = own;
+  return used_up;
+}
+
 static gboolean
 loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
@@ -217,7 +231,7 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
   left = morrow__relay_leave ();   /* a release may turn a main context */
   g_object_ref (self);
   morrow__loop_enter (self, &outer);
-  if (turn_hosted (self))
+  if (morrow__seldom (self->below != NULL) ? turn_on_task (self) : turn_hosted (self))
     morrow__rest_begin (self->rest);
   if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     turn_in_child (self);

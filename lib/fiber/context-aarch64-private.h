@@ -38,6 +38,16 @@ morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 {
 }
 
+static inline gboolean
+morrow__context_deals_like (MorrowContext       *self G_GNUC_UNUSED,
+                            const MorrowContext *other)
+{
+  guint64 fpcr;
+
+  __asm__ volatile ("mrs %0, fpcr" : "=r" (fpcr));
+  return fpcr == other->fpcr;
+}
+
 /* Where its innermost frame is. */
 static inline gpointer
 morrow__context_get_frame (MorrowContext *self)

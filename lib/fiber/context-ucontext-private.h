@@ -29,6 +29,14 @@ morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 {
 }
 
+/* What the C library keeps of that is its own. */
+static inline gboolean
+morrow__context_deals_like (MorrowContext       *self G_GNUC_UNUSED,
+                            const MorrowContext *other G_GNUC_UNUSED)
+{
+  return FALSE;
+}
+
 /* Where its innermost frame is: the C library knows; near, at any rate. */
 static inline gpointer
 morrow__context_get_frame (MorrowContext *self)

@@ -44,6 +44,14 @@ morrow__context_save_control (MorrowContext *self)
                     : "=m" (self->mxcsr), "=m" (self->x87));
 }
 
+static inline __attribute__ ((always_inline)) gboolean
+morrow__context_deals_like (MorrowContext       *self,
+                            const MorrowContext *other)
+{
+  morrow__context_save_control (self);
+  return ((self->mxcsr ^ other->mxcsr) & MORROW__MXCSR_CONTROL) == 0 && self->x87 == other->x87;
+}
+
 /* @self arrives in @entry as its first argument, in rdi: see the switch.  @top is a multiple of 16. */
 static inline void
 morrow__context_init (MorrowContext *self,

@@ -32,6 +32,9 @@ G_BEGIN_DECLS
 #define MORROW_FIBER_MIN_STACK_SIZE     ((gsize) 32 * 1024)
 #define MORROW_FIBER_MAX_STACK_SIZE     ((gsize) 1024 * 1024 * 1024)
 
+/* Of a stack of the default size, for what is not the task's own and runs on it all the same. */
+#define MORROW_FIBER_ROOM               ((gsize) 128 * 1024)
+
 typedef struct _MorrowFiber     MorrowFiber;
 typedef struct _MorrowStackPool MorrowStackPool;
 typedef struct _MorrowStackSlab MorrowStackSlab;
@@ -123,6 +126,17 @@ morrow__fiber_prefetch_frames (MorrowFiber *self)
 
   for (guint i = 0; i < 6; i++)
     __builtin_prefetch (frame + i * 64);
+}
+
+/* Whether what may be called on the stack of @other, which does not run, may just as well be called here, on that of @self, which does:
+ * there is room for MORROW_FIBER_ROOM, and floating-point numbers are dealt with in the same way. */
+static inline __attribute__ ((always_inline)) gboolean
+morrow__fiber_may_stand_in (MorrowFiber *self,
+                            MorrowFiber *other)
+{
+  const guint8 *here = __builtin_frame_address (0);
+
+  return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_deals_like (&self->context, &other->context);
 }
 
 /* The first half of a switch from @self, which runs: for who has something to do before the second, which the processor then does

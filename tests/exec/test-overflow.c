@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fiber/fiber-private.h"
+
 /* --- too small --------------------------------------------------------------------------------- */
 
 static int
@@ -88,6 +90,31 @@ START_TEST (overflow_of_a_task_without_a_name_is_reported_with_its_number_and_fu
 }
 END_TEST
 
+#ifndef MORROW_USE_UCONTEXT
+
+static gboolean
+overflow_in_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return overflow (NULL, result, error);
+}
+
+static gboolean
+await_overflowing_callback (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_set_name (morrow_current_task (), "the patient one");
+  return morrow_await (morrow_then (new_int (1), overflow_in_callback, NULL, NULL), error);
+}
+
+START_TEST (overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is)
+{
+  g_autofree char *said = last_words (await_overflowing_callback, NULL);
+
+  ck_assert_msg (strstr (said, "morrow: stack overflow in task the patient one, a callback that it awaits (stack of 256 KiB)") != NULL, "%s", said);
+}
+END_TEST
+
+#endif
+
 /* What the library reports, and the way that GLib's writer puts such a message on a terminal. */
 static gboolean
 report (gpointer data, GValue *result, GError **error)
@@ -152,6 +179,9 @@ overflow_suite (void)
 
   tcase_add_test (small, overflow_is_reported_with_the_name_of_the_task);
   tcase_add_test (small, overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function);
+#ifndef MORROW_USE_UCONTEXT
+  tcase_add_test (small, overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is);
+#endif
   tcase_add_test (small, reports_fit_on_the_smallest_stack);
 
   tcase_add_test (none, task_that_can_have_no_stack_is_rejected);
