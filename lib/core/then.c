@@ -29,7 +29,7 @@ then_release (MorrowThen *self)
 {
   if (morrow__seldom (self->data_free != NULL))
     self->data_free (self->data);
-  morrow__future_unref (self->source);
+  morrow__future_unref_last (self->source);
   morrow__executor_release (self->executor);
   morrow__future_unref (&self->future);
 }
@@ -66,8 +66,6 @@ then_call (MorrowThen *self)
   GError *error = NULL;
   gboolean ok;
 
-  if (self->flags == MORROW_ON_REJECTED)
-    morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
   ok = self->func (self->source, self->data, &result, &error);
 
   if (morrow__usually (ok && error == NULL && !(self->flags & MORROW_PASS_ON)))
@@ -84,18 +82,34 @@ settle_uncalled (MorrowThen *self)
     morrow__future_reject (&self->future, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_CLOSED, "The callback's executor has been closed"));
 }
 
+static inline void
+call_or_pass_on (MorrowThen *self, MorrowThenFlags when)
+{
+  if (morrow__usually (self->flags & when))
+    then_call (self);
+  else
+    morrow__future_settle_like (&self->future, self->source);
+}
+
+static G_GNUC_NO_INLINE void
+run_rejected (MorrowThen *self)
+{
+  if (self->flags == MORROW_ON_REJECTED)
+    morrow__future_mark_read (self->source);   /* to catch it is to deal with it, whether one looks at it or not */
+  call_or_pass_on (self, MORROW_ON_REJECTED);
+}
+
 static void
 then_run (MorrowJob *job, gboolean closed)
 {
   MorrowThen *self = G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (MorrowThen, job));
-  gboolean rejected = (morrow__future_peek (self->source) & MORROW__REJECTED) != 0;
 
   if (morrow__unlikely (closed || morrow__future_is_settled (&self->future)))
     settle_uncalled (self);
-  else if (morrow__usually (self->flags & (rejected ? MORROW_ON_REJECTED : MORROW_ON_RESOLVED)))
-    then_call (self);
+  else if (morrow__seldom (morrow__future_peek (self->source) & MORROW__REJECTED))
+    run_rejected (self);
   else
-    morrow__future_settle_like (&self->future, self->source);
+    call_or_pass_on (self, MORROW_ON_RESOLVED);
 
   then_release (self);
 }
@@ -252,14 +266,16 @@ then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroy
  * thread-default #GMainContext; never inside the call that attaches or settles. Those of one future start in the order in which
  * they were attached there; but on a pool, which may run several at the same time, in any.
  *
- * A task of a #MorrowLoop with a context of its own that awaits one which is the next to run has it called on the task's stack, if
- * 128 KiB of that are left, and goes on when it has returned.
- *
  * When that has been closed by then, or the #GMainContext has gone, @func is not called, and the future returned rejects
  * with %MORROW_ERROR_CLOSED. @data is released at once then, by whoever closes it or settles @self: its @data_free must not
  * await.
  *
  * Cancelling the future returned detaches it, and is passed on to @self when nobody else waits for that.
+ *
+ * On a #MorrowLoop with a context of its own, a task that awaits the future returned calls @func itself where that is the next to run, and 128
+ * KiB of the task's stack are left; what @func does then with more of it belongs on a larger stack
+ * (morrow_future_set_stack_size ()), and so does a main loop in it, which may call anything. That is no difference otherwise, but that
+ * the task cannot go on before @func has returned, whatever cancels it meanwhile. @func leaves as it was how numbers are rounded.
  *
  * Returns: (transfer full): a future of what @func returns
  */

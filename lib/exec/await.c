@@ -160,49 +160,71 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
   return finish (future, ok, take, error);
 }
 
-/* A callback has run in place, and has made others ready. */
-static G_GNUC_NO_INLINE void
-let_others_go_first (MorrowTask *self, MorrowHome *home)
-{
-  morrow__task_yield (self, home);
-}
+/* --- callbacks in place ------------------------------------------------------------------------------------------ */
 
-/* Calls what is next on the loop, and which is there. */
+/* The callback that @self awaits is the next to run, and is called by @self. It is no task's, as anywhere. */
 static inline __attribute__ ((always_inline)) void
-call_in_place (MorrowTask *self, MorrowLoop *loop)
+call_in_place (MorrowTask *self, MorrowLoop *loop, MorrowJob *job)
 {
-  MorrowHome *home = &loop->home;
-  int saved_errno = *home->errno_at;
-  MorrowJob *job = morrow__loop_pop_ready (loop);
-
 #ifdef MORROW_ENABLE_DEBUG
   morrow__loop_check_context (loop, self);
 #endif
+  morrow__queue_pop (&loop->ready);
   loop->tick++;
   loop->below = self;
-  home->current = NULL;
+  loop->home.current = NULL;
   job->run (job, FALSE);
-  home->current = self;
+  loop->home.current = self;
   loop->below = NULL;
-  if (morrow__seldom (!morrow__queue_is_empty (&loop->ready)))
-    let_others_go_first (self, home);
-  *home->errno_at = saved_errno;
 }
 
-/* Likewise for a callback. One that is the next to run anyway, and after which the task would go on, runs in place, on the task's
- * stack: that takes no switch. Nobody but the stack can tell, since it is no task's, as anywhere, and what is ready goes first. */
+/* What has become ready before @self was woken goes first. If that was in a turn of its callback, that has gone. */
+static G_GNUC_NO_INLINE void
+let_others_go_first (MorrowTask *self, MorrowLoop *loop)
+{
+  if (loop->below_is_woken)
+    loop->below_is_woken = FALSE;
+  else
+    morrow__task_give_way (self, &loop->home, FALSE);
+}
+
+/* wait_for () where the loop may call in place. */
+static inline __attribute__ ((always_inline)) gboolean
+wait_in_place (MorrowTask *self, MorrowLoop *loop, MorrowThen *then, GError **error)
+{
+  int saved_errno = *loop->home.errno_at;
+
+  self->waiter.notify = task_notify;
+  if (!morrow__future_push_waiter (&then->future, &self->waiter))
+    return TRUE;
+
+  self->wait->awaited = &then->future;
+  call_in_place (self, loop, &then->job);
+  if (morrow__usually (loop->ready.head == &self->job.node))
+    morrow__queue_pop (&loop->ready);
+  else
+    let_others_go_first (self, loop);
+  self->wait->awaited = NULL;
+  *loop->home.errno_at = saved_errno;
+  return !take_interruption (self, error);
+}
+
+/* await_pending () for a callback. One that is next is called by the task, on its own stack, which takes no switch. The task waits for it
+ * all the same, and goes on when its turn has come: nobody but that stack can tell. */
 static G_GNUC_NO_INLINE gboolean
 await_callback (MorrowFuture *future, gboolean take, GError **error)
 {
+  MorrowThen *then = (MorrowThen *) future;
   MorrowLoop *loop = morrow__loop_here ();
   MorrowTask *self = loop != NULL ? loop->home.current : NULL;
 
-  if (morrow__seldom (self == NULL || !morrow__loop_may_call_in_place (loop, self, &((MorrowThen *) future)->job)))
+  if (morrow__seldom (self == NULL || !morrow__loop_may_call_in_place (loop, self, &then->job)))
     return await_pending (future, take, error);
 
-  call_in_place (self, loop);
-  return finish (future, !morrow__task_take_cancel (self, error), take, error);
+  return finish (future, wait_in_place (self, loop, then, error), take, error);
 }
+
+/* --- any future -------------------------------------------------------------------------------------------------- */
 
 static G_GNUC_NO_INLINE gboolean
 await_rejected (MorrowFuture *future, gboolean take, GError **error)

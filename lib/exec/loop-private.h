@@ -68,6 +68,17 @@ typedef struct
   MorrowLoop     *loop;
 } MorrowOuter;
 
+/* A turn of the loop's context in a callback in place, on the stack of the task that awaits that. In it others may do the same. It lives
+ * on that stack, and is touched by the loop's thread. */
+typedef struct _MorrowTurn MorrowTurn;
+
+struct _MorrowTurn
+{
+  MorrowTask *below;
+  gboolean    is_woken;   /* it was, and is in no queue, since it cannot go on before the callback has returned */
+  MorrowTurn *outer;
+};
+
 struct _MorrowLoop
 {
   MorrowExecutor   parent_instance;
@@ -114,7 +125,10 @@ struct _MorrowLoop
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack; while something turns the loop's context on a task's, that */
-  MorrowTask      *below;          /* on whose stack the callback that runs does so; NULL outside of those that run in place; borrowed */
+  MorrowTask      *below;          /* the task on whose stack the callback that runs does so in place, NULL where none does; borrowed */
+  gboolean         below_is_woken; /* it was, in a turn that is over, and is in no queue */
+  MorrowTurn      *turn;           /* the innermost in which a callback in place turns the context, NULL for none */
+  gboolean         in_order;       /* what has been ready for the longest is next: it is no part of a pool, and has no such turn */
   MorrowStackPool *stacks;
 #ifdef MORROW_ENABLE_DEBUG
   GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */

@@ -504,6 +504,7 @@ morrow_loop_init (MorrowLoop *self)
   morrow__deque_init (&self->deque);
   morrow__list_init (&self->peer_link);
   self->sweeping = &self->own_sweeping;
+  self->in_order = TRUE;
   morrow__peers_init (&self->alone, FALSE);
   morrow__peers_join (&self->alone, self);
 }
@@ -542,6 +543,7 @@ morrow__loop_new (MorrowExecutor *executor, MorrowLoopPool *pool)
       self->pool = pool;
       self->sweeping = &pool->sweeping;
       self->is_special = TRUE;
+      self->in_order = FALSE;
     }
   return self;
 }

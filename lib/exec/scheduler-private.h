@@ -20,7 +20,7 @@ void         morrow__loop_resume_run    (MorrowJob *job, gboolean closed);
 #ifdef MORROW_ENABLE_DEBUG
 void         morrow__loop_check_context (MorrowLoop *self, MorrowTask *task);
 #endif
-MorrowJob   *morrow__loop_pop_pool_job  (MorrowLoop *self);
+MorrowJob   *morrow__loop_pop_out_of_order (MorrowLoop *self);
 MorrowNext   morrow__loop_next_on_new   (MorrowLoop *self, MorrowTask *task);
 
 static inline MorrowLoop *
@@ -45,7 +45,7 @@ morrow__loop_next_job (MorrowLoop *self)
     return NULL;
 
   self->tick++;
-  return morrow__usually (self->pool == NULL) ? morrow__loop_pop_ready (self) : morrow__loop_pop_pool_job (self);
+  return morrow__usually (self->in_order) ? morrow__loop_pop_ready (self) : morrow__loop_pop_out_of_order (self);
 }
 
 /* The stack of a task that goes on. */

@@ -38,8 +38,8 @@ take_oldest (MorrowLoop *self)
  * starves, every 64th job is one that has not started, and the oldest if there has been a look at descriptors and timers since the
  * last: each grows a tree of its own over those that are under way, so that cheap tasks, of which there are thousands between two
  * looks, would be alive by the hundred otherwise. */
-MorrowJob *
-morrow__loop_pop_pool_job (MorrowLoop *self)
+static MorrowJob *
+pop_of_pool (MorrowLoop *self)
 {
   gboolean is_usual = (self->tick & 63) != 0;
   MorrowJob *job = is_usual ? morrow__loop_pop_ready (self) : NULL;
@@ -50,6 +50,36 @@ morrow__loop_pop_pool_job (MorrowLoop *self)
 
   task = is_usual || !self->has_looked ? morrow__deque_pop (&self->deque) : take_oldest (self);
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
+}
+
+/* A task on whose stack a callback in place turns the loop's context cannot go on before that has returned, woken or not. */
+static gboolean
+put_aside (MorrowLoop *self, MorrowJob *job)
+{
+  for (MorrowTurn *turn = self->turn; turn != NULL; turn = turn->outer)
+    if (job == &turn->below->job)
+      {
+        turn->is_woken = TRUE;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+static MorrowJob *
+pop_but_for_those_below (MorrowLoop *self)
+{
+  MorrowJob *job;
+
+  do
+    job = morrow__loop_pop_ready (self);
+  while (job != NULL && put_aside (self, job));
+  return job;
+}
+
+MorrowJob *
+morrow__loop_pop_out_of_order (MorrowLoop *self)
+{
+  return self->pool != NULL ? pop_of_pool (self) : pop_but_for_those_below (self);
 }
 
 gboolean
@@ -316,18 +346,28 @@ append_task (MorrowTask *task, char *buffer, gsize size)
   g_strlcat (buffer, morrow__task_func_name (task), size);
 }
 
+/* The task on whose stack a callback is, NULL for none. */
+static MorrowTask *
+get_below (MorrowLoop *self)
+{
+  if (self->below == NULL && self->turn != NULL)
+    return self->turn->below;
+  return self->below;
+}
+
 void
 morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
 {
   MorrowLoop *self = fiber->user;
-  MorrowTask *task = self->home.current != NULL ? self->home.current : self->below;
+  gboolean in_place = self->home.current == NULL;
+  MorrowTask *task = in_place ? get_below (self) : self->home.current;
 
   if (task == NULL || morrow__task_get_fiber (task) != fiber)
     return;
 
   *buffer = '\0';
   append_task (task, buffer, size);
-  if (task == self->below)
+  if (in_place)
     g_strlcat (buffer, ", a callback that it awaits", size);
 }
 

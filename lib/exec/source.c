@@ -204,17 +204,42 @@ turn_in_child (MorrowLoop *self)
     }
 }
 
-/* Where a callback that runs in place, on a task's stack, turns the context: the loop's own, which it is called for, has been left in a
- * switch, and is gone back to afterwards. */
 static gboolean
-turn_on_task (MorrowLoop *self)
+turn (MorrowLoop *self)
 {
-  MorrowFiber own = self->main_fiber;
-  MorrowTask *below = g_steal_pointer (&self->below);
   gboolean used_up = turn_hosted (self);
 
-  self->below = below;
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
+    turn_in_child (self);
+  return used_up;
+}
+
+/* A callback in place turns the context: the loop's own stack has been left in a switch, and the task's takes its place until it is gone
+ * back to. */
+static gboolean
+turn_in_place (MorrowLoop *self)
+{
+  MorrowTurn turned = { .below = self->below, .is_woken = self->below_is_woken, .outer = self->turn };
+  const MorrowFiber own = self->main_fiber;
+  gboolean used_up;
+#ifdef MORROW_ENABLE_DEBUG
+  GMainContext *found_context = self->found_context;
+#endif
+
+  self->below = NULL;
+  self->below_is_woken = FALSE;
+  self->turn = &turned;
+  self->in_order = FALSE;
+  used_up = turn (self);
+  self->in_order = turned.outer == NULL;
+  self->turn = turned.outer;
+  self->below_is_woken = turned.is_woken;
+  self->below = turned.below;
+
   self->main_fiber = own;
+#ifdef MORROW_ENABLE_DEBUG
+  self->found_context = found_context;
+#endif
   return used_up;
 }
 
@@ -231,10 +256,8 @@ loop_dispatch (GSource *source, GSourceFunc callback, gpointer data)
   left = morrow__relay_leave ();   /* a release may turn a main context */
   g_object_ref (self);
   morrow__loop_enter (self, &outer);
-  if (morrow__seldom (self->below != NULL) ? turn_on_task (self) : turn_hosted (self))
+  if (morrow__seldom (self->below != NULL) ? turn_in_place (self) : turn (self))
     morrow__rest_begin (self->rest);
-  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
-    turn_in_child (self);
   morrow__loop_leave (&outer);
   g_object_unref (self);
   morrow__relay_return (&left);

@@ -39,8 +39,7 @@ morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 }
 
 static inline gboolean
-morrow__context_deals_like (MorrowContext       *self G_GNUC_UNUSED,
-                            const MorrowContext *other)
+morrow__context_rounds_like (const MorrowContext *other)
 {
   guint64 fpcr;
 

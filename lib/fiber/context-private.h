@@ -7,8 +7,8 @@
  *   morrow__context_init ()          makes @entry start on the stack that ends at @top, when it is first switched to
  *   morrow__context_save_control ()  keeps what a function may change and has to put back, of the one that runs: how floating-point
  *                                    numbers are dealt with
- *   morrow__context_deals_like ()    whether floating-point numbers are dealt with, by what runs, in one context, as they were in another
- *                                    when that was left; FALSE where that cannot be told
+ *   morrow__context_rounds_like ()   whether what runs has numbers rounded as another context had when it was left; FALSE where that
+ *                                    cannot be told
  *   morrow__context_switch ()        leaves one context, of which that has been kept, for another, where it returns @value: in a
  *                                    register, if it can, which is there sooner than what is written and read again
  *
@@ -27,6 +27,8 @@
 #include <errno.h>
 #include <glib.h>
 #include <stddef.h>
+
+#include "base/likely-private.h"
 
 /* fiber.c.  Not G_GNUC_NORETURN: what does not return need not be thought to write. */
 void morrow__context_lost (void);

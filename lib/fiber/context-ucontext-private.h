@@ -8,8 +8,6 @@
 
 #include <ucontext.h>
 
-#include "base/likely-private.h"
-
 typedef struct
 {
   /* Both: the thread of all contexts that it switches between. */
@@ -31,8 +29,7 @@ morrow__context_save_control (MorrowContext *self G_GNUC_UNUSED)
 
 /* What the C library keeps of that is its own. */
 static inline gboolean
-morrow__context_deals_like (MorrowContext       *self G_GNUC_UNUSED,
-                            const MorrowContext *other G_GNUC_UNUSED)
+morrow__context_rounds_like (const MorrowContext *other G_GNUC_UNUSED)
 {
   return FALSE;
 }

@@ -129,14 +129,14 @@ morrow__fiber_prefetch_frames (MorrowFiber *self)
 }
 
 /* Whether what may be called on the stack of @other, which does not run, may just as well be called here, on that of @self, which does:
- * there is room for MORROW_FIBER_ROOM, and floating-point numbers are dealt with in the same way. */
+ * there is MORROW_FIBER_ROOM, and numbers are rounded in the same way. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__fiber_may_stand_in (MorrowFiber *self,
                             MorrowFiber *other)
 {
   const guint8 *here = __builtin_frame_address (0);
 
-  return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_deals_like (&self->context, &other->context);
+  return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_rounds_like (&other->context);
 }
 
 /* The first half of a switch from @self, which runs: for who has something to do before the second, which the processor then does

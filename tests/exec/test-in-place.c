@@ -112,13 +112,21 @@ SCENE (a_callback_does_not_run_in_the_middle_of_a_settling)
   return TRUE;
 }
 
+/* Not in its first step, which on a loop that others turn is all of a batch. */
+static gboolean
+find_out_later (gpointer data, GValue *result, GError **error)
+{
+  let_run ();
+  return find_out (data, result, error);
+}
+
 START_TEST (a_callback_of_a_pool_of_loops_does_not_run_on_a_tasks_stack)
 {
   g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
-  g_auto (GValue) in_place = G_VALUE_INIT;
+  g_autoptr (MorrowFuture) found = morrow_executor_spawn (pool, morrow_coroutine (find_out_later, NULL, NULL));
 
-  ck_assert (morrow_run_on (pool, morrow_coroutine (find_out, NULL, NULL), &in_place, NULL));
-  ck_assert (!g_value_get_boolean (&in_place));
+  ck_assert (morrow_future_wait (found, NULL));
+  ck_assert (!morrow_future_get_boolean (found));
 }
 END_TEST
 
@@ -126,8 +134,9 @@ START_TEST (a_callback_of_an_application_runs_on_the_stack_of_its_main_loop)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
-  g_autoptr (MorrowFuture) found = morrow_executor_spawn (loop, morrow_coroutine (find_out, NULL, NULL));
+  g_autoptr (MorrowFuture) found = morrow_executor_spawn (loop, morrow_coroutine (find_out_later, NULL, NULL));
 
+  morrow__clock_set_virtual (TRUE);   /* steps are cheap */
   while (!morrow_future_is_settled (found))
     g_main_context_iteration (context, TRUE);
   ck_assert (!morrow_future_get_boolean (found));
@@ -244,6 +253,39 @@ SCENE (who_awaited_a_callback_before_goes_on_before_the_task_for_which_it_runs_i
   return morrow_future_await (another, error);
 }
 
+static void
+submit_its_work (gpointer data)
+{
+  submit_here ("released");
+}
+
+static gboolean
+attach_another (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture **then = data;
+
+  then[1] = morrow_future_then (then[0], say_and_submit, NULL, NULL);
+  return TRUE;
+}
+
+SCENE (the_task_goes_before_what_comes_when_its_callback_has_settled_or_is_attached_in_that)
+{
+  MorrowFuture *then[2];
+
+  ck_assert (morrow_await (morrow_then (new_int (1), say_and_submit, NULL, submit_its_work), error));
+  say ("the task");
+  let_run ();
+  assert_said ("callback; its work; the task; released");
+
+  then[0] = morrow_then (new_int (1), attach_another, then, NULL);
+  ck_assert (morrow_future_await (then[0], error));
+  say ("the task");
+  ck_assert (morrow_await (then[1], error));
+  assert_said ("the task; callback; its work");
+  morrow_future_unref (then[0]);
+  return TRUE;
+}
+
 /* data: a gboolean to set. */
 static void
 set_it (gpointer data)
@@ -314,7 +356,42 @@ SCENE (a_task_that_is_cancelled_by_the_callback_that_it_awaits_is_given_that)
 
   await_cancelled (then);
   ck_assert_uint_eq (morrow_future_uncancel (task), 0);
-  ck_assert (morrow_future_is_settled (then));
+  ck_assert (morrow_future_is_cancelled (then));
+  return TRUE;
+}
+
+typedef struct
+{
+  MorrowFuture *then;
+  MorrowFuture *another;   /* that awaits it, too, or is attached to it */
+} Shared;
+
+static gboolean
+cancel_another (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Shared *self = data;
+
+  morrow_future_cancel (self->another);
+  return morrow_return_int (result, 4711);
+}
+
+SCENE (a_task_whose_callback_cancels_another_that_awaits_it_is_not_cancelled_by_that)
+{
+  for (guint attached = 0; attached < 2; attached++)
+    {
+      MorrowPromise *promise;
+      Shared shared;
+
+      shared.then = morrow_then (new_pending (&promise), cancel_another, &shared, NULL);
+      shared.another = attached ? morrow_future_then (shared.then, say_and_submit, NULL, NULL) : morrow_spawn (await_it, shared.then, NULL);
+      let_run ();
+      morrow_resolve (promise);
+      await_ok (shared.then);
+      ck_assert_int_eq (morrow_future_get_int (shared.then), 4711);
+      await_cancelled (shared.another);
+      morrow_future_unref (shared.then);
+      morrow_future_unref (shared.another);
+    }
   return TRUE;
 }
 
@@ -332,6 +409,36 @@ SCENE (a_request_that_came_before_is_passed_on_to_the_callback)
   ck_assert_uint_eq (place.n_calls, 0);
   return TRUE;
 }
+
+/* data: a Place, of whose callback nothing is called. */
+static gboolean
+await_when_swept (gpointer data, GValue *result, GError **error)
+{
+  Place *place = data;
+  GError *why = NULL;
+
+  ck_assert (!morrow_await (morrow_sleep (1000), NULL));
+  ck_assert (!morrow_await (morrow_then (new_int (1), find_place, place, NULL), &why));
+  assert_cancelled (why);
+  g_error_free (why);
+  return TRUE;
+}
+
+static gboolean
+leave_one_over (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_unref (morrow_spawn (await_when_swept, data, NULL));
+  return morrow_yield (error);
+}
+
+START_TEST (a_callback_that_a_task_awaits_which_is_left_over_is_not_called)
+{
+  Place place = { .n_calls = 0 };
+
+  run_scene (leave_one_over, &place);
+  ck_assert_uint_eq (place.n_calls, 0);
+}
+END_TEST
 
 /* --- a main context in it ---------------------------------------------------------------------- */
 
@@ -407,6 +514,88 @@ SCENE (a_callback_in_place_may_turn_the_loops_context_in_which_other_tasks_go_on
   return morrow_future_await (beside, error);
 }
 
+/* Turns the context until a task of its own has ended. */
+static void
+turn_for (MorrowCoroutineFunc func, gpointer data)
+{
+  GMainContext *context = morrow_loop_get_context (morrow_loop_get_current ());
+  g_autoptr (MorrowFuture) task = morrow_spawn (func, data, NULL);
+
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+}
+
+typedef struct
+{
+  MorrowFuture *task;      /* that awaits the callback */
+  gboolean      has_gone_on;
+} Host;
+
+static gboolean
+cancel_host_and_turn (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Host *host = data;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      morrow_future_cancel (host->task);
+      turn_for (wait_about, NULL);
+      turn_until_idle (g_main_context_get_thread_default ());
+      ck_assert (!host->has_gone_on);
+    }
+  submit_here ("behind");
+  return TRUE;
+}
+
+static gboolean
+await_as_host (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) then = morrow_then (new_int (1), cancel_host_and_turn, data, NULL);
+  Host *host = data;
+
+  host->task = morrow_current_task ();
+  await_cancelled (then);
+  host->has_gone_on = TRUE;
+  say ("the task");
+  ck_assert_uint_eq (morrow_future_uncancel (host->task), 1);
+  ck_assert_uint_eq (morrow_future_uncancel (host->task), 0);
+  return morrow_yield (error);
+}
+
+#ifndef MORROW_USE_UCONTEXT
+
+/* Where its callback does not run in place, it goes on in the turn. */
+SCENE (a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first)
+{
+  Host host = { .task = NULL };
+  g_autoptr (MorrowFuture) task = morrow_spawn (await_as_host, &host, NULL);
+
+  await_ok (task);
+  assert_said ("the task; behind");
+  return TRUE;
+}
+
+#endif
+
+static gboolean
+turn_with_context_pushed (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  GMainContext *context = g_main_context_new ();
+
+  g_main_context_push_thread_default (context);
+  turn_for (return_int, GINT_TO_POINTER (1));
+  g_main_context_pop_thread_default (context);
+  g_main_context_unref (context);
+  return TRUE;
+}
+
+/* Builds with checks would say that the task did. */
+SCENE (a_callback_in_place_may_turn_the_context_with_another_one_pushed)
+{
+  ck_assert (morrow_await (morrow_then (new_int (1), turn_with_context_pushed, NULL, NULL), error));
+  return morrow_yield (error);
+}
+
 static Suite *
 in_place_suite (void)
 {
@@ -426,13 +615,20 @@ in_place_suite (void)
   tcase_add_test (how, a_callback_has_the_rounding_mode_of_the_loop);
   tcase_add_test (how, what_is_ready_before_a_callback_and_what_it_makes_ready_goes_before_the_task);
   tcase_add_test (how, who_awaited_a_callback_before_goes_on_before_the_task_for_which_it_runs_in_place);
+  tcase_add_test (how, the_task_goes_before_what_comes_when_its_callback_has_settled_or_is_attached_in_that);
   tcase_add_test (how, a_task_whose_callbacks_are_always_next_does_not_keep_the_loop_from_looking_around);
   tcase_add_test (how, the_outcome_of_a_callback_in_place_is_what_the_task_gets);
   tcase_add_test (how, a_task_that_is_cancelled_by_the_callback_that_it_awaits_is_given_that);
+  tcase_add_test (how, a_task_whose_callback_cancels_another_that_awaits_it_is_not_cancelled_by_that);
   tcase_add_test (how, a_request_that_came_before_is_passed_on_to_the_callback);
+  tcase_add_test (how, a_callback_that_a_task_awaits_which_is_left_over_is_not_called);
 
   tcase_add_checked_fixture (turning, use_virtual_clock, NULL);
   tcase_add_test (turning, a_callback_in_place_may_turn_the_loops_context_in_which_other_tasks_go_on);
+#ifndef MORROW_USE_UCONTEXT
+  tcase_add_test (turning, a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first);
+#endif
+  tcase_add_test (turning, a_callback_in_place_may_turn_the_context_with_another_one_pushed);
 
   return suite;
 }

@@ -113,6 +113,48 @@ START_TEST (overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stac
 }
 END_TEST
 
+static gboolean
+turn_and_overflow (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  MorrowLoop *loop = morrow_loop_get_current ();
+
+  morrow_future_unref (morrow_then (new_int (1), overflow_in_callback, NULL, NULL));
+  while (morrow_loop_get_current () == loop)
+    g_main_context_iteration (morrow_loop_get_context (loop), TRUE);
+  return TRUE;
+}
+
+static gboolean
+await_turning_callback (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_set_name (morrow_current_task (), "the host");
+  return morrow_await (morrow_then (new_int (1), turn_and_overflow, NULL, NULL), error);
+}
+
+START_TEST (overflow_of_another_callback_on_a_stack_where_one_in_place_turns_the_context_is_reported_with_its_task)
+{
+  g_autofree char *said = last_words (await_turning_callback, NULL);
+
+  ck_assert_msg (strstr (said, "morrow: stack overflow in task the host, a callback that it awaits (stack of 256 KiB)") != NULL, "%s", said);
+}
+END_TEST
+
+static gboolean
+overflow_after_callback (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_set_name (morrow_current_task (), "the next one");
+  ck_assert (!morrow_await (morrow_then (new_failed ("no luck"), overflow_in_callback, NULL, NULL), NULL));
+  return overflow (NULL, result, error);
+}
+
+START_TEST (overflow_after_a_callback_in_place_is_the_tasks)
+{
+  g_autofree char *said = last_words (overflow_after_callback, NULL);
+
+  ck_assert_msg (strstr (said, "morrow: stack overflow in task the next one (stack of 256 KiB)") != NULL, "%s", said);
+}
+END_TEST
+
 #endif
 
 /* What the library reports, and the way that GLib's writer puts such a message on a terminal. */
@@ -181,6 +223,8 @@ overflow_suite (void)
   tcase_add_test (small, overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function);
 #ifndef MORROW_USE_UCONTEXT
   tcase_add_test (small, overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is);
+  tcase_add_test (small, overflow_of_another_callback_on_a_stack_where_one_in_place_turns_the_context_is_reported_with_its_task);
+  tcase_add_test (small, overflow_after_a_callback_in_place_is_the_tasks);
 #endif
   tcase_add_test (small, reports_fit_on_the_smallest_stack);
 

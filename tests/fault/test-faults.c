@@ -333,6 +333,58 @@ START_TEST (task_that_forks_in_a_main_loop_may_sleep_in_the_child)
 }
 END_TEST
 
+/* data: the child's number, 0 in the child. */
+static gboolean
+fork_and_sleep (gpointer data, GValue *result, GError **error)
+{
+  pid_t *child = data;
+
+  ck_assert (morrow_yield (error));
+  *child = fork ();
+  ck_assert_int_ge (*child, 0);
+  if (*child == 0)
+    morrow_check_limit_child ();
+  return morrow_await (morrow_sleep (0.01), error);
+}
+
+static gboolean
+turn_for_a_fork (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFuture) task = morrow_spawn (fork_and_sleep, data, NULL);
+
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  return TRUE;
+}
+
+/* Its callback runs in place. */
+static gboolean
+await_a_fork (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *promise;
+  MorrowFuture *then = morrow_then (new_pending (&promise), turn_for_a_fork, data, NULL);
+  pid_t *child = data;
+  int status;
+
+  morrow_resolve (promise);
+  ck_assert (morrow_await (then, error));
+  if (*child == 0)
+    morrow_check_end_child (morrow_await (morrow_sleep (0.01), NULL) && morrow_yield (NULL) ? 0 : 1);
+
+  ck_assert_int_eq (waitpid (*child, &status, 0), *child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  return morrow_await (morrow_sleep (0.01), error);
+}
+
+START_TEST (task_goes_on_in_the_child_where_another_has_forked_in_a_turn_of_its_callback)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  pid_t child = -1;
+
+  run_scene_on (loop, await_a_fork, &child);
+}
+END_TEST
+
 static gboolean
 fork_here (gpointer data, GValue *result, GError **error)
 {
@@ -1240,6 +1292,7 @@ faults_suite (void)
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
   tcase_add_test (forks, task_spawned_in_the_child_of_a_task_that_forks_is_refused);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
+  tcase_add_test (forks, task_goes_on_in_the_child_where_another_has_forked_in_a_turn_of_its_callback);
   tcase_add_loop_test (forks, task_that_forks_in_one_of_inline_may_wait_in_the_child, 0, 2);
   tcase_add_test (forks, task_that_forks_in_the_child_of_another_that_forked_goes_on_there);
   tcase_add_test (forks, other_loop_of_a_context_is_left_alone_in_a_child);
