@@ -168,6 +168,7 @@ SCENE (a_callback_in_place_is_no_tasks)
   ck_assert (morrow_await (morrow_then (new_int (1), look_around, morrow_executor_get_current (), NULL), error));
   ck_assert_int_eq (errno, EDOM);
   ck_assert_ptr_eq (morrow_current_task (), task);
+  ck_assert_ptr_null (morrow__task_get_awaited ((MorrowTask *) task));
   return TRUE;
 }
 
@@ -360,6 +361,22 @@ SCENE (a_task_that_is_cancelled_by_the_callback_that_it_awaits_is_given_that)
   return TRUE;
 }
 
+SCENE (a_task_that_is_cancelled_by_a_callback_that_another_awaits_too_leaves_it_to_that)
+{
+  MorrowFuture *task = morrow_current_task ();
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) then = morrow_then (new_pending (&promise), cancel_task, task, NULL);
+  g_autoptr (MorrowFuture) another = morrow_spawn (await_it, then, NULL);
+
+  let_run ();
+  morrow_resolve (promise);
+  await_cancelled (then);
+  ck_assert_uint_eq (morrow_future_uncancel (task), 0);
+  await_ok (another);
+  ck_assert_int_eq (morrow_future_get_int (another), 4711);
+  return TRUE;
+}
+
 typedef struct
 {
   MorrowFuture *then;
@@ -525,23 +542,73 @@ turn_for (MorrowCoroutineFunc func, gpointer data)
     g_main_context_iteration (context, TRUE);
 }
 
+/* When a task is cancelled whose callback turns the context. */
+typedef enum
+{
+  BEFORE_A_TURN,
+  IN_A_TURN_OF_ANOTHER_CALLBACK,   /* within that, on the same stack */
+  IN_A_TURN_IN_PLACE,              /* within that, on another task's */
+  AFTER_A_TURN_IN_PLACE,
+  N_MOMENTS
+} Moment;
+
 typedef struct
 {
-  MorrowFuture *task;      /* that awaits the callback */
+  MorrowFuture *task;
+  Moment        moment;
   gboolean      has_gone_on;
 } Host;
 
-static gboolean
-cancel_host_and_turn (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+static void
+cancel_host (Host *self, Moment moment)
 {
-  Host *host = data;
+  if (self->moment == moment)
+    morrow_future_cancel (self->task);
+}
 
+static gboolean
+turn_within (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Host *self = data;
+  gboolean in_place = morrow_loop_get_current ()->below != NULL;
+
+  cancel_host (self, in_place ? IN_A_TURN_IN_PLACE : IN_A_TURN_OF_ANOTHER_CALLBACK);
+  turn_for (wait_about, NULL);
+  return TRUE;
+}
+
+/* Also keeps the order of its own. */
+static gboolean
+await_turns_within (gpointer data, GValue *result, GError **error)
+{
+  Host *self = data;
+
+  let_run ();
+  ck_assert (morrow_await (morrow_then (new_int (1), turn_within, self, NULL), error));
+  cancel_host (self, AFTER_A_TURN_IN_PLACE);
+  let_run ();
+
+  forget_said ();
+  ck_assert (morrow_await (morrow_then (new_int (1), say_and_submit, NULL, NULL), error));
+  say ("another");
+  assert_said ("callback; its work; another");
+  return TRUE;
+}
+
+static gboolean
+turn_as_host (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Host *self = data;
+
+  cancel_host (self, BEFORE_A_TURN);
   for (guint i = 0; i < 2; i++)
     {
-      morrow_future_cancel (host->task);
-      turn_for (wait_about, NULL);
+      g_autoptr (MorrowFuture) then = morrow_then (new_int (1), turn_within, self, NULL);
+
+      turn_for (await_it, then);
+      turn_for (await_turns_within, self);
       turn_until_idle (g_main_context_get_thread_default ());
-      ck_assert (!host->has_gone_on);
+      ck_assert (!self->has_gone_on);
     }
   submit_here ("behind");
   return TRUE;
@@ -550,32 +617,90 @@ cancel_host_and_turn (MorrowFuture *settled, gpointer data, GValue *result, GErr
 static gboolean
 await_as_host (gpointer data, GValue *result, GError **error)
 {
-  g_autoptr (MorrowFuture) then = morrow_then (new_int (1), cancel_host_and_turn, data, NULL);
-  Host *host = data;
+  Host *self = data;
+  g_autoptr (MorrowFuture) then = morrow_then (new_int (1), turn_as_host, self, NULL);
 
-  host->task = morrow_current_task ();
+  self->task = morrow_current_task ();
   await_cancelled (then);
-  host->has_gone_on = TRUE;
+  self->has_gone_on = TRUE;
+  while (morrow_future_uncancel (self->task) > 0)
+    ;
   say ("the task");
-  ck_assert_uint_eq (morrow_future_uncancel (host->task), 1);
-  ck_assert_uint_eq (morrow_future_uncancel (host->task), 0);
-  return morrow_yield (error);
+  let_run ();
+  assert_said ("the task; behind");
+
+  ck_assert (morrow_await (morrow_then (new_int (1), say_and_submit, NULL, NULL), error));
+  say ("the task");
+  assert_said ("callback; its work; the task");
+  return TRUE;
+}
+
+static gboolean
+cancel_at (gpointer data, GValue *result, GError **error)
+{
+  Host host = { .moment = GPOINTER_TO_INT (data) };
+
+  return morrow_await (morrow_spawn (await_as_host, &host, NULL), error);
 }
 
 #ifndef MORROW_USE_UCONTEXT
 
 /* Where its callback does not run in place, it goes on in the turn. */
-SCENE (a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first)
+START_TEST (a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first)
 {
-  Host host = { .task = NULL };
-  g_autoptr (MorrowFuture) task = morrow_spawn (await_as_host, &host, NULL);
+  forget_said ();
+  run_scene (cancel_at, GINT_TO_POINTER (_i));
+}
+END_TEST
 
-  await_ok (task);
-  assert_said ("the task; behind");
+#endif
+
+typedef struct
+{
+  MorrowFuture  *task;
+  MorrowPromise *begun;
+  MorrowFuture  *gate;   /* that it waits for when its callback has returned */
+  MorrowPromise *open;
+} Waiting;
+
+static gboolean
+wait_behind_callback (gpointer data, GValue *result, GError **error)
+{
+  Waiting *self = data;
+
+  ck_assert_int_eq (runs_in_place (), IN_PLACE);
+  morrow_resolve (self->begun);
+  return morrow_future_await (self->gate, error);
+}
+
+static gboolean
+turn_until_task_has_ended (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  Waiting *self = data;
+
+  ck_assert_ptr_null (morrow_loop_get_current ()->below);
+  morrow_resolve (self->open);
+  while (!morrow_future_is_settled (self->task))
+    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
   return TRUE;
 }
 
-#endif
+SCENE (a_task_whose_callback_has_returned_goes_on_in_a_turn_of_another)
+{
+  Waiting waiting;
+  g_autoptr (MorrowFuture) begun = new_pending (&waiting.begun);
+  g_autoptr (MorrowFuture) then = NULL;
+
+  waiting.gate = new_pending (&waiting.open);
+  waiting.task = morrow_spawn (wait_behind_callback, &waiting, NULL);
+  await_ok (begun);
+  then = morrow_then (new_int (1), turn_until_task_has_ended, &waiting, NULL);
+  await_ok (waiting.task);
+  await_ok (then);
+  morrow_future_unref (waiting.task);
+  morrow_future_unref (waiting.gate);
+  return TRUE;
+}
 
 static gboolean
 turn_with_context_pushed (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
@@ -619,6 +744,7 @@ in_place_suite (void)
   tcase_add_test (how, a_task_whose_callbacks_are_always_next_does_not_keep_the_loop_from_looking_around);
   tcase_add_test (how, the_outcome_of_a_callback_in_place_is_what_the_task_gets);
   tcase_add_test (how, a_task_that_is_cancelled_by_the_callback_that_it_awaits_is_given_that);
+  tcase_add_test (how, a_task_that_is_cancelled_by_a_callback_that_another_awaits_too_leaves_it_to_that);
   tcase_add_test (how, a_task_whose_callback_cancels_another_that_awaits_it_is_not_cancelled_by_that);
   tcase_add_test (how, a_request_that_came_before_is_passed_on_to_the_callback);
   tcase_add_test (how, a_callback_that_a_task_awaits_which_is_left_over_is_not_called);
@@ -626,8 +752,9 @@ in_place_suite (void)
   tcase_add_checked_fixture (turning, use_virtual_clock, NULL);
   tcase_add_test (turning, a_callback_in_place_may_turn_the_loops_context_in_which_other_tasks_go_on);
 #ifndef MORROW_USE_UCONTEXT
-  tcase_add_test (turning, a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first);
+  tcase_add_loop_test (turning, a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first, 0, N_MOMENTS);
 #endif
+  tcase_add_test (turning, a_task_whose_callback_has_returned_goes_on_in_a_turn_of_another);
   tcase_add_test (turning, a_callback_in_place_may_turn_the_context_with_another_one_pushed);
 
   return suite;
