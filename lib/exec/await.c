@@ -166,9 +166,6 @@ await_pending (MorrowFuture *future, gboolean take, GError **error)
 static inline __attribute__ ((always_inline)) void
 call_in_place (MorrowTask *self, MorrowLoop *loop, MorrowJob *job)
 {
-#ifdef MORROW_ENABLE_DEBUG
-  morrow__loop_check_context (loop, self);
-#endif
   morrow__queue_pop (&loop->ready);
   loop->tick++;
   loop->below = self;
@@ -178,7 +175,7 @@ call_in_place (MorrowTask *self, MorrowLoop *loop, MorrowJob *job)
   loop->below = NULL;
 }
 
-/* What has become ready before @self was woken goes first. If that was in a turn of its callback, that has gone. */
+/* What has become ready before @self was woken goes first. If it was woken in a turn of its callback, that has gone already, in that turn. */
 static G_GNUC_NO_INLINE void
 let_others_go_first (MorrowTask *self, MorrowLoop *loop)
 {
@@ -186,6 +183,22 @@ let_others_go_first (MorrowTask *self, MorrowLoop *loop)
     loop->below_is_woken = FALSE;
   else
     morrow__task_give_way (self, &loop->home, FALSE);
+}
+
+/* Its callback has returned. */
+static inline __attribute__ ((always_inline)) void
+go_on_in_turn (MorrowTask *self, MorrowLoop *loop)
+{
+  if (morrow__seldom (loop->ready.head != &self->job.node))
+    {
+      let_others_go_first (self, loop);
+      return;
+    }
+
+#ifdef MORROW_ENABLE_DEBUG
+  morrow__loop_check_context (loop, self);
+#endif
+  morrow__queue_pop (&loop->ready);
 }
 
 /* wait_for () where the loop may call in place. */
@@ -200,10 +213,7 @@ wait_in_place (MorrowTask *self, MorrowLoop *loop, MorrowThen *then, GError **er
 
   self->wait->awaited = &then->future;
   call_in_place (self, loop, &then->job);
-  if (morrow__usually (loop->ready.head == &self->job.node))
-    morrow__queue_pop (&loop->ready);
-  else
-    let_others_go_first (self, loop);
+  go_on_in_turn (self, loop);
   self->wait->awaited = NULL;
   *loop->home.errno_at = saved_errno;
   return !take_interruption (self, error);

@@ -124,7 +124,7 @@ struct _MorrowLoop
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */
-  MorrowFiber      main_fiber;     /* the thread's own stack; while something turns the loop's context on a task's, that */
+  MorrowFiber      main_fiber;     /* the thread's own stack; the task's instead, while something on that turns the loop's context */
   MorrowTask      *below;          /* the task on whose stack the callback that runs does so in place, NULL where none does; borrowed */
   gboolean         below_is_woken; /* it was, in a turn that is over, and is in no queue */
   MorrowTurn      *turn;           /* the innermost in which a callback in place turns the context, NULL for none */

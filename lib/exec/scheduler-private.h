@@ -143,8 +143,8 @@ morrow__task_wake (MorrowTask *self)
     home->klass->wake (home, self);
 }
 
-/* In @task, which is about to wait for what @job settles: whether that is the next to run, by a loop that needs nothing done beside it
- * and that has no reason to look at anything else first, and may run on the task's stack. */
+/* In @task, which is about to wait for what @job settles: whether that is the next to run, without a look at anything else first, and may do
+ * so on the task's stack. Not on special loops, whose callbacks are counted, or have the stack of an application's main loop. */
 static inline gboolean
 morrow__loop_may_call_in_place (MorrowLoop *self, MorrowTask *task, MorrowJob *job)
 {

@@ -204,27 +204,32 @@ turn_in_child (MorrowLoop *self)
     }
 }
 
+/* Where a task's stack is below, since a callback in place turns the context, or what is released as a task ends, the loop's own has been
+ * left in a switch: the task's takes its place until it is gone back to. */
 static gboolean
 turn (MorrowLoop *self)
 {
+  const MorrowFiber own = self->main_fiber;
+#ifdef MORROW_ENABLE_DEBUG
+  GMainContext *found_context = self->found_context;
+#endif
   gboolean used_up = turn_hosted (self);
 
   if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     turn_in_child (self);
+  self->main_fiber = own;
+#ifdef MORROW_ENABLE_DEBUG
+  self->found_context = found_context;
+#endif
   return used_up;
 }
 
-/* A callback in place turns the context: the loop's own stack has been left in a switch, and the task's takes its place until it is gone
- * back to. */
+/* Likewise, in a callback in place: the task below it cannot go on. */
 static gboolean
 turn_in_place (MorrowLoop *self)
 {
   MorrowTurn turned = { .below = self->below, .is_woken = self->below_is_woken, .outer = self->turn };
-  const MorrowFiber own = self->main_fiber;
   gboolean used_up;
-#ifdef MORROW_ENABLE_DEBUG
-  GMainContext *found_context = self->found_context;
-#endif
 
   self->below = NULL;
   self->below_is_woken = FALSE;
@@ -235,11 +240,6 @@ turn_in_place (MorrowLoop *self)
   self->turn = turned.outer;
   self->below_is_woken = turned.is_woken;
   self->below = turned.below;
-
-  self->main_fiber = own;
-#ifdef MORROW_ENABLE_DEBUG
-  self->found_context = found_context;
-#endif
   return used_up;
 }
 

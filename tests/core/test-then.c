@@ -528,6 +528,17 @@ SCENE (finally_that_fails_fails)
   return TRUE;
 }
 
+SCENE (finally_that_fails_after_a_failure_leaves_that_to_be_reported)
+{
+  MorrowFuture *after = morrow_finally (new_failed ("the source's"), fail_called, (gpointer) "worse", NULL);
+
+  morrow_check_expect_warning ("The error of future was never looked at: the source's");
+  await_failed (after, "worse");
+  ck_assert_uint_eq (morrow_check_n_expected (), 0);
+  morrow_future_unref (after);
+  return TRUE;
+}
+
 SCENE (callback_that_fails_rejects_and_reports_when_nobody_looks)
 {
   g_autoptr (MorrowFuture) future = new_int (1);
@@ -849,6 +860,7 @@ then_suite (void)
   tcase_add_test (what, catch_of_a_cancel_gets_it);
   tcase_add_test (what, finally_passes_the_outcome_on);
   tcase_add_test (what, finally_that_fails_fails);
+  tcase_add_test (what, finally_that_fails_after_a_failure_leaves_that_to_be_reported);
   tcase_add_test (what, callback_that_fails_rejects_and_reports_when_nobody_looks);
   tcase_add_test (what, callback_reports_where_what_it_waits_for_was_made_whatever_that_is_called_later);
   tcase_add_test (what, callback_that_contradicts_itself_is_a_critical_and_fails);

@@ -527,6 +527,7 @@ SCENE (a_callback_in_place_may_turn_the_loops_context_in_which_other_tasks_go_on
   ck_assert (await_turner (&turning, result, error));
   ck_assert_uint_eq (turning.n_deep, 4);
   ck_assert_uint_eq (turning.n_in_place, (IN_PLACE ? 4 : 0));
+  ck_assert (morrow_loop_get_current ()->in_order);
   morrow_future_unref (turning.gate);
   return morrow_future_await (beside, error);
 }
@@ -541,6 +542,8 @@ turn_for (MorrowCoroutineFunc func, gpointer data)
   while (!morrow_future_is_settled (task))
     g_main_context_iteration (context, TRUE);
 }
+
+#ifndef MORROW_USE_UCONTEXT
 
 /* When a task is cancelled whose callback turns the context. */
 typedef enum
@@ -642,8 +645,6 @@ cancel_at (gpointer data, GValue *result, GError **error)
 
   return morrow_await (morrow_spawn (await_as_host, &host, NULL), error);
 }
-
-#ifndef MORROW_USE_UCONTEXT
 
 /* Where its callback does not run in place, it goes on in the turn. */
 START_TEST (a_task_that_is_cancelled_in_a_turn_of_its_callback_goes_on_when_that_has_returned_and_first)

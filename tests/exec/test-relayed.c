@@ -390,6 +390,67 @@ START_TEST (main_context_that_is_turned_in_a_settling_goes_on)
 }
 END_TEST
 
+/* --- on the stack of a task that has ended ------------------------------------------------------ */
+
+static gboolean
+yield_often (gpointer data, GValue *result, GError **error)
+{
+  let_run ();
+  return TRUE;
+}
+
+/* data: a MorrowPromise to resolve when that has gone well. */
+static void
+turn_context (gpointer data, GObject *object)
+{
+  GMainContext *context = morrow_loop_get_context (morrow_loop_get_current ());
+  g_autoptr (MorrowFuture) task = morrow_spawn (yield_often, NULL, NULL);
+
+  ck_assert_ptr_null (morrow_current_task ());
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  morrow_resolve (data);
+}
+
+static gboolean
+give_what_turns_the_context (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GObject) object = g_object_new (G_TYPE_OBJECT, NULL);
+
+  g_object_weak_ref (object, turn_context, data);
+  return morrow_yield (error) && morrow_return_object (result, object);
+}
+
+static gboolean
+drop_what_turns_the_context (gpointer data, GValue *result, GError **error)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) turned = new_pending (&promise);
+
+  morrow_future_unref (morrow_spawn (give_what_turns_the_context, promise, NULL));
+  await_ok (turned);
+  return morrow_await (morrow_sleep (0), error);
+}
+
+/* _i: whether the loop is an application's. */
+START_TEST (context_that_is_turned_by_what_is_released_with_a_task_goes_on)
+{
+  g_autoptr (GMainContext) context = _i ? g_main_context_new () : NULL;
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
+  g_autoptr (MorrowFuture) task = NULL;
+
+  if (context == NULL)
+    {
+      run_scene_on (loop, drop_what_turns_the_context, NULL);
+      return;
+    }
+  task = morrow_executor_spawn (loop, morrow_coroutine (drop_what_turns_the_context, NULL, NULL));
+  while (!morrow_future_is_settled (task))
+    g_main_context_iteration (context, TRUE);
+  ck_assert_ptr_null (morrow_future_get_error (task));
+}
+END_TEST
+
 static Suite *
 relayed_suite (void)
 {
@@ -399,6 +460,7 @@ relayed_suite (void)
 
   tcase_add_loop_test (settled, task_that_waits_when_it_has_settled_keeps_its_value, 0, MODEL_INLINE * N_GIVES);
   tcase_add_test (settled, task_that_has_settled_waits_on_the_only_worker_for_what_is_queued);
+  tcase_add_loop_test (settled, context_that_is_turned_by_what_is_released_with_a_task_goes_on, 0, 2);
 
   tcase_add_test (nested, what_settles_while_a_task_yields_in_a_settling_is_not_put_off);
   tcase_add_test (nested, what_settles_while_a_thread_waits_for_a_descriptor_in_a_settling_is_not_put_off);
