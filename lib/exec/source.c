@@ -204,8 +204,8 @@ turn_in_child (MorrowLoop *self)
     }
 }
 
-/* Where a task's stack is below, since a callback in place turns the context, or what is released as a task ends, the loop's own has been
- * left in a switch: the task's takes its place until it is gone back to. */
+/* On a task's stack, where a callback in place turns the context, or something that is released as the task ends, the loop's own has been
+ * left in a switch: the task's takes its place meanwhile, and then the loop's is gone back to. */
 static gboolean
 turn (MorrowLoop *self)
 {

@@ -28,8 +28,6 @@
 #include <glib.h>
 #include <stddef.h>
 
-#include "base/likely-private.h"
-
 /* fiber.c.  Not G_GNUC_NORETURN: what does not return need not be thought to write. */
 void morrow__context_lost (void);
 

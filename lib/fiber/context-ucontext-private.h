@@ -8,6 +8,8 @@
 
 #include <ucontext.h>
 
+#include "base/likely-private.h"
+
 typedef struct
 {
   /* Both: the thread of all contexts that it switches between. */

@@ -44,8 +44,8 @@ morrow__context_save_control (MorrowContext *self)
                     : "=m" (self->mxcsr), "=m" (self->x87));
 }
 
-/* By the x87 control word, which fesetround () and its kind change as well, and not by mxcsr, which takes ten times as long to look at. Who
- * changes that alone, to have denormals flushed to zero, say, has it done to what is called in place, too. */
+/* By the x87 control word, which fesetround () and its kind change as well, and not by mxcsr, which takes several times as long to look
+ * at. Who changes that alone, to have denormals flushed to zero, say, has it done to what is called in place, too. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__context_rounds_like (const MorrowContext *other)
 {

@@ -216,8 +216,7 @@ START_TEST (callback_of_a_plain_thread_runs_on_its_main_context)
   g_thread_join (g_thread_new ("other", resolve_there, promise));
   ck_assert (!g_main_context_iteration (NULL, FALSE));
   assert_said ("");
-  while (!morrow_future_is_settled (b))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, b);
   assert_said ("a got 1; b got 1");
   morrow_promise_unref (promise);
 }

@@ -127,6 +127,29 @@ turn_until_idle (GMainContext *context)
     n_idle = g_main_context_iteration (context, FALSE) ? 0 : n_idle + 1;
 }
 
+/* Turns a context until @future has settled. */
+static inline void
+turn_until_settled (GMainContext *context, MorrowFuture *future)
+{
+  while (!morrow_future_is_settled (future))
+    g_main_context_iteration (context, TRUE);
+}
+
+/* --- work that does one thing ------------------------------------------------------------------ */
+
+/* data: what to say. */
+static inline void
+say_it (gpointer data)
+{
+  say ("%s", (const char *) data);
+}
+
+static inline void
+submit_here (MorrowWorkFunc func, gpointer data)
+{
+  morrow_executor_submit (morrow_executor_get_current (), func, data, NULL);
+}
+
 /* --- coroutines that do one thing -------------------------------------------------------------- */
 
 /* data: a MorrowFuture, borrowed.  Awaits it and returns its value. */

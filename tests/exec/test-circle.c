@@ -138,8 +138,7 @@ START_TEST (circle_on_a_loop_in_somebodys_main_context_is_broken_once)
   Pair pair = { NULL };
   g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (await_pair, &pair, NULL));
 
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   ck_assert_ptr_null (morrow_future_get_error (task));
   drop_pair (&pair);
 }

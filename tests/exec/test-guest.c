@@ -217,8 +217,7 @@ START_TEST (quiet_guest_does_not_wake_the_main_loop)
 
   morrow_promise_resolve (promise);
   morrow_promise_unref (promise);
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (NULL, TRUE);
+  turn_until_settled (NULL, task);
 }
 END_TEST
 

@@ -96,7 +96,7 @@ SCENE (a_callback_does_not_run_on_a_stack_of_which_more_than_half_is_taken_up)
   return TRUE;
 }
 
-/* data: a MorrowFuture to give the answer to. */
+/* data: a gboolean for the answer. */
 static void
 find_out_in_a_settling (gpointer data, GObject *object)
 {
@@ -137,8 +137,7 @@ START_TEST (a_callback_of_an_application_runs_on_the_stack_of_its_main_loop)
   g_autoptr (MorrowFuture) found = morrow_executor_spawn (loop, morrow_coroutine (find_out_later, NULL, NULL));
 
   morrow__clock_set_virtual (TRUE);   /* steps are cheap */
-  while (!morrow_future_is_settled (found))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, found);
   ck_assert (!morrow_future_get_boolean (found));
 }
 END_TEST
@@ -193,23 +192,11 @@ SCENE (a_callback_has_the_rounding_mode_of_the_loop)
 
 /* --- the order --------------------------------------------------------------------------------- */
 
-static void
-say_it (gpointer data)
-{
-  say ("%s", (const char *) data);
-}
-
-static void
-submit_here (const char *what)
-{
-  morrow_executor_submit (morrow_executor_get_current (), say_it, (gpointer) what, NULL);
-}
-
 static gboolean
 say_and_submit (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
 {
   say ("callback");
-  submit_here ("its work");
+  submit_here (say_it, (gpointer) "its work");
   return TRUE;
 }
 
@@ -217,14 +204,14 @@ SCENE (what_is_ready_before_a_callback_and_what_it_makes_ready_goes_before_the_t
 {
   MorrowFuture *then;
 
-  submit_here ("before");
+  submit_here (say_it, (gpointer) "before");
   then = morrow_then (new_int (1), say_and_submit, NULL, NULL);
   ck_assert (morrow_await (then, error));
   say ("the task");
   assert_said ("before; callback; its work; the task");
 
   then = morrow_then (new_int (1), say_and_submit, NULL, NULL);
-  submit_here ("behind");
+  submit_here (say_it, (gpointer) "behind");
   ck_assert (morrow_await (then, error));
   say ("the task");
   assert_said ("callback; behind; its work; the task");
@@ -257,7 +244,7 @@ SCENE (who_awaited_a_callback_before_goes_on_before_the_task_for_which_it_runs_i
 static void
 submit_its_work (gpointer data)
 {
-  submit_here ("released");
+  submit_here (say_it, (gpointer) "released");
 }
 
 static gboolean
@@ -512,8 +499,7 @@ turn_until_done (MorrowFuture *settled, gpointer data, GValue *result, GError **
   task = ++self->n_deep < 4 ? morrow_spawn (await_turner, self, NULL) : morrow_spawn (wait_about, NULL, NULL);
   if (self->n_deep == 4)
     morrow_resolve (self->open);
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  turn_until_settled (g_main_context_get_thread_default (), task);
   return TRUE;
 }
 
@@ -532,15 +518,14 @@ SCENE (a_callback_in_place_may_turn_the_loops_context_in_which_other_tasks_go_on
   return morrow_future_await (beside, error);
 }
 
-/* Turns the context until a task of its own has ended. */
+/* Turns the loop's context until a task of its own has ended. */
 static void
 turn_for (MorrowCoroutineFunc func, gpointer data)
 {
   GMainContext *context = morrow_loop_get_context (morrow_loop_get_current ());
   g_autoptr (MorrowFuture) task = morrow_spawn (func, data, NULL);
 
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
 }
 
 #ifndef MORROW_USE_UCONTEXT
@@ -613,7 +598,7 @@ turn_as_host (MorrowFuture *settled, gpointer data, GValue *result, GError **err
       turn_until_idle (g_main_context_get_thread_default ());
       ck_assert (!self->has_gone_on);
     }
-  submit_here ("behind");
+  submit_here (say_it, (gpointer) "behind");
   return TRUE;
 }
 
@@ -681,8 +666,7 @@ turn_until_task_has_ended (MorrowFuture *settled, gpointer data, GValue *result,
 
   ck_assert_ptr_null (morrow_loop_get_current ()->below);
   morrow_resolve (self->open);
-  while (!morrow_future_is_settled (self->task))
-    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  turn_until_settled (g_main_context_get_thread_default (), self->task);
   return TRUE;
 }
 

@@ -74,11 +74,17 @@ last_words (MorrowCoroutineFunc func, gpointer data)
   return said;
 }
 
+static void
+assert_last_words (MorrowCoroutineFunc func, gpointer data, const char *words)
+{
+  g_autofree char *said = last_words (func, data);
+
+  ck_assert_msg (strstr (said, words) != NULL, "%s", said);
+}
+
 START_TEST (overflow_is_reported_with_the_name_of_the_task)
 {
-  g_autofree char *said = last_words (await_overflow, GINT_TO_POINTER (TRUE));
-
-  ck_assert_msg (strstr (said, "morrow: stack overflow in task the deep one (stack of 64 KiB)") != NULL, "%s", said);
+  assert_last_words (await_overflow, GINT_TO_POINTER (TRUE), "morrow: stack overflow in task the deep one (stack of 64 KiB)");
 }
 END_TEST
 
@@ -99,21 +105,6 @@ overflow_in_callback (MorrowFuture *settled, gpointer data, GValue *result, GErr
 }
 
 static gboolean
-await_overflowing_callback (gpointer data, GValue *result, GError **error)
-{
-  morrow_future_set_name (morrow_current_task (), "the patient one");
-  return morrow_await (morrow_then (new_int (1), overflow_in_callback, NULL, NULL), error);
-}
-
-START_TEST (overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is)
-{
-  g_autofree char *said = last_words (await_overflowing_callback, NULL);
-
-  ck_assert_msg (strstr (said, "morrow: stack overflow in task the patient one, a callback that it awaits (stack of 256 KiB)") != NULL, "%s", said);
-}
-END_TEST
-
-static gboolean
 turn_and_overflow (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
 {
   MorrowLoop *loop = morrow_loop_get_current ();
@@ -124,18 +115,23 @@ turn_and_overflow (MorrowFuture *settled, gpointer data, GValue *result, GError 
   return TRUE;
 }
 
+static const MorrowContinueFunc overflowing_callbacks[] = { overflow_in_callback, turn_and_overflow };
+
+/* data: the callback. */
 static gboolean
-await_turning_callback (gpointer data, GValue *result, GError **error)
+await_callback (gpointer data, GValue *result, GError **error)
 {
-  morrow_future_set_name (morrow_current_task (), "the host");
-  return morrow_await (morrow_then (new_int (1), turn_and_overflow, NULL, NULL), error);
+  const MorrowContinueFunc *callback = data;
+
+  morrow_future_set_name (morrow_current_task (), "the patient one");
+  return morrow_await (morrow_then (new_int (1), *callback, NULL, NULL), error);
 }
 
-START_TEST (overflow_of_another_callback_on_a_stack_where_one_in_place_turns_the_context_is_reported_with_its_task)
+/* _i: which callback.  The second turns the context, and has another overflow there. */
+START_TEST (overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is)
 {
-  g_autofree char *said = last_words (await_turning_callback, NULL);
-
-  ck_assert_msg (strstr (said, "morrow: stack overflow in task the host, a callback that it awaits (stack of 256 KiB)") != NULL, "%s", said);
+  assert_last_words (await_callback, (gpointer) &overflowing_callbacks[_i],
+                     "morrow: stack overflow in task the patient one, a callback that it awaits (stack of 256 KiB)");
 }
 END_TEST
 
@@ -149,9 +145,7 @@ overflow_after_callback (gpointer data, GValue *result, GError **error)
 
 START_TEST (overflow_after_a_callback_in_place_is_the_tasks)
 {
-  g_autofree char *said = last_words (overflow_after_callback, NULL);
-
-  ck_assert_msg (strstr (said, "morrow: stack overflow in task the next one (stack of 256 KiB)") != NULL, "%s", said);
+  assert_last_words (overflow_after_callback, NULL, "morrow: stack overflow in task the next one (stack of 256 KiB)");
 }
 END_TEST
 
@@ -222,8 +216,8 @@ overflow_suite (void)
   tcase_add_test (small, overflow_is_reported_with_the_name_of_the_task);
   tcase_add_test (small, overflow_of_a_task_without_a_name_is_reported_with_its_number_and_function);
 #ifndef MORROW_USE_UCONTEXT
-  tcase_add_test (small, overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is);
-  tcase_add_test (small, overflow_of_another_callback_on_a_stack_where_one_in_place_turns_the_context_is_reported_with_its_task);
+  tcase_add_loop_test (small, overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is, 0,
+                       G_N_ELEMENTS (overflowing_callbacks));
   tcase_add_test (small, overflow_after_a_callback_in_place_is_the_tasks);
 #endif
   tcase_add_test (small, reports_fit_on_the_smallest_stack);

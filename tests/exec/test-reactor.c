@@ -384,7 +384,7 @@ SCENE (tasks_go_on_in_a_main_loop_that_a_callback_runs)
 }
 
 static gboolean
-say_it (gpointer data, GValue *result, GError **error)
+say_what (gpointer data, GValue *result, GError **error)
 {
   say ("%s", (const char *) data);
   return TRUE;
@@ -392,7 +392,7 @@ say_it (gpointer data, GValue *result, GError **error)
 
 SCENE (task_that_iterates_the_context_does_not_run_other_tasks)
 {
-  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_it, "ran", NULL));
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (say_what, "ran", NULL));
 
   for (guint i = 0; i < 10; i++)
     g_main_context_iteration (g_main_context_get_thread_default (), FALSE);
@@ -840,8 +840,7 @@ START_TEST (hosted_loop_is_one_source_whatever_it_waits_for)
   g_autoptr (MorrowExecutor) hosted = morrow_loop_new (context);
   g_autoptr (MorrowFuture) task = morrow_executor_spawn (hosted, morrow_coroutine (come_and_look, context, NULL));
 
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   ck_assert_ptr_null (morrow_future_get_error (task));
 }
 END_TEST

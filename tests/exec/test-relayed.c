@@ -383,8 +383,7 @@ START_TEST (main_context_that_is_turned_in_a_settling_goes_on)
   g_autoptr (MorrowFuture) task = morrow_executor_spawn (guest, morrow_coroutine (await_sleeps, NULL, NULL));
 
   morrow__relay.depth = MORROW__RELAY_MAX;
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   morrow__relay.depth = 0;
   ck_assert (morrow_future_wait (task, NULL));
 }
@@ -407,8 +406,7 @@ turn_context (gpointer data, GObject *object)
   g_autoptr (MorrowFuture) task = morrow_spawn (yield_often, NULL, NULL);
 
   ck_assert_ptr_null (morrow_current_task ());
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   morrow_resolve (data);
 }
 
@@ -445,8 +443,7 @@ START_TEST (context_that_is_turned_by_what_is_released_with_a_task_goes_on)
       return;
     }
   task = morrow_executor_spawn (loop, morrow_coroutine (drop_what_turns_the_context, NULL, NULL));
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   ck_assert_ptr_null (morrow_future_get_error (task));
 }
 END_TEST

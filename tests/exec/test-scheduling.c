@@ -11,19 +11,6 @@
 
 #include "base/clock-private.h"
 
-/* data: what to say. */
-static void
-say_it (gpointer data)
-{
-  say ("%s", (const char *) data);
-}
-
-static void
-submit_here (MorrowWorkFunc func, gpointer data)
-{
-  morrow_executor_submit (morrow_executor_get_current (), func, data, NULL);
-}
-
 /* --- the queue --------------------------------------------------------------------------------- */
 
 SCENE (sch_01_ready_callbacks_run_first_in_first_out)

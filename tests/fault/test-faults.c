@@ -320,8 +320,7 @@ await_as_guest (MorrowCoroutineFunc func, gpointer data, GMainContext *context)
   g_autoptr (MorrowExecutor) loop = morrow_loop_new (context);
   g_autoptr (MorrowFuture) task = morrow_executor_spawn (loop, morrow_coroutine (func, data, NULL));
 
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   ck_assert_ptr_null (morrow_future_get_error (task));
 }
 
@@ -352,8 +351,7 @@ turn_for_a_fork (MorrowFuture *settled, gpointer data, GValue *result, GError **
 {
   g_autoptr (MorrowFuture) task = morrow_spawn (fork_and_sleep, data, NULL);
 
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  turn_until_settled (g_main_context_get_thread_default (), task);
   return TRUE;
 }
 
@@ -524,8 +522,7 @@ START_TEST (other_loop_of_a_context_is_left_alone_in_a_child)
   MorrowFuture *task = morrow_executor_spawn (loop, morrow_coroutine (fork_here, &child, NULL));
 
   morrow_future_unref (morrow_executor_spawn (other, morrow_coroutine (count_call, &n_calls, NULL)));
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (context, TRUE);
+  turn_until_settled (context, task);
   if (child == 0)
     morrow_check_end_child (n_calls == 0 ? 0 : 1);
 

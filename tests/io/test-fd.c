@@ -1578,8 +1578,7 @@ START_TEST (hosts_loop_goes_on_waiting_while_a_child_turns_its_context)
   turn_until_idle (NULL);
   ck_assert_int_eq (write (fds[1], "x", 1), 1);
   ck_assert (ask_child (turn_and_let_go_in_child, fd));
-  while (!morrow_future_is_settled (task))
-    g_main_context_iteration (NULL, TRUE);
+  turn_until_settled (NULL, task);
   ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
   morrow_fd_unref (fd);
   turn_until_idle (NULL);
