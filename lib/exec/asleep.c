@@ -86,11 +86,19 @@ has_posts (gpointer data)
   return !morrow__mpsc_is_empty (&self->inbox) || (self->pool != NULL && morrow__loop_pool_sees_work (self));
 }
 
+/* How soon something comes is learnt of two kinds of waits, each for itself: a loop that asks another thread now and then, and sleeps
+ * for a time in between, would learn from each wait what is wrong of the next. On a pool each waits for whatever comes. */
+static MorrowSpin *
+spin_of_wait (MorrowLoop *self)
+{
+  return self->home.has_asked && self->pool == NULL ? &self->reply_spin : &self->spin;
+}
+
 /* Looks a little longer, where that promises something, and where not enough of a pool's loops do so already. */
 gboolean
 morrow__loop_spin (MorrowLoop *self, gint64 deadline)
 {
-  return (self->pool == NULL || morrow__loop_pool_search (self)) && morrow__spin_until (&self->spin, has_posts, self, deadline);
+  return (self->pool == NULL || morrow__loop_pool_search (self)) && morrow__spin_until (spin_of_wait (self), has_posts, self, deadline);
 }
 
 /* Whether something else has come than a call of another thread's. */
@@ -107,6 +115,7 @@ static void
 sleep_until (MorrowLoop *self, gint64 deadline)
 {
   struct epoll_event events[MORROW_LOOP_EVENTS];
+  MorrowSpin *spin = spin_of_wait (self);
   gint64 before = self->last_poll;
   int n;
 
@@ -124,7 +133,7 @@ sleep_until (MorrowLoop *self, gint64 deadline)
   if (has_events (self, events, n))
     morrow__loop_do_own_first (self);
   morrow__reactor_serve_events (self, events, n);
-  morrow__spin_slept (&self->spin, has_posts (self), self->last_poll - before);
+  morrow__spin_slept (spin, has_posts (self), self->last_poll - before);
   if (self->pool != NULL)
     morrow__loop_pool_woken (self);
 }

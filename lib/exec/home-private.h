@@ -45,6 +45,7 @@ struct _MorrowHome
   MorrowExecutor        *executor;  /* immutable: of a loop, who sweeps it; NULL for a thread's; borrowed */
   MorrowTask            *current;   /* the home's thread: the task that runs, or that the stack switched to is to run; NULL outside any */
   int                   *errno_at;  /* the home's thread: where its errno is, on a loop, once a thread has taken that; NULL on a thread's */
+  gboolean               has_asked; /* the home's thread: has given other threads tasks or jobs, and on a loop got none since */
 };
 
 void morrow__home_visit             (void);
@@ -60,3 +61,11 @@ morrow__home_is_loop (const MorrowHome *self)
 
 /* The home of this thread, NULL when it has none: set by what runs tasks here, and by nobody else. */
 extern __thread MorrowHome *morrow__home;
+
+/* Another thread is given something, and may reply. */
+static inline void
+morrow__home_note_ask (void)
+{
+  if (morrow__home != NULL)
+    morrow__home->has_asked = TRUE;
+}

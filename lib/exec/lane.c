@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "exec/home-private.h"
 #include "exec/lane-private.h"
 
 #define MAX_THREADS  64
@@ -226,6 +227,7 @@ morrow__lane_push (MorrowErrand *errand, GError **error)
 {
   gboolean taken;
 
+  morrow__home_note_ask ();
   take_lock ();
   taken = want_thread (error);
   if (taken)

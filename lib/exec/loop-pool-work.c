@@ -73,6 +73,7 @@ offer (MorrowLoopPool *self, MorrowTask *task)
       refuse (self, task);
       return;
     }
+  morrow__home_note_ask ();
   morrow__mpsc_push (&next_loop (self)->offers, &task->job.node);
   morrow__loop_pool_wake_thief (self);
 }

@@ -149,7 +149,8 @@ struct _MorrowLoop
   MorrowPollable   context_pollable;
   MorrowTimers     timers;
   gint64           timer_armed;    /* what timer_fd is set to, G_MAXINT64 for nothing */
-  MorrowSpin       spin;
+  MorrowSpin       spin;           /* of waits when others have been given nothing, */
+  MorrowSpin       reply_spin;     /* and when they have, and may reply */
   MorrowPeers      alone;          /* its peers where it has none but itself */
   guint            batch;          /* run: how many jobs the next batch may run */
   gint64           last_poll;      /* when the reactor last looked at descriptors and timers */

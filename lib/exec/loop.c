@@ -126,6 +126,7 @@ morrow__loop_leave (const MorrowOuter *outer)
 static inline void
 push_posted (MorrowLoop *self, MorrowJob *job)
 {
+  morrow__home_note_ask ();
   morrow__mpsc_push (&self->inbox, &job->node);
   /* Sequentially consistent: L1, pairs with the store in morrow__loop_fall_asleep (). */
   if (atomic_load_explicit (&self->asleep, memory_order_seq_cst) &&

@@ -134,6 +134,7 @@ morrow__thread_pool_enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask 
 {
   GError *error = NULL;
 
+  morrow__home_note_ask ();
   pthread_mutex_lock (&self->lock);
   if (take_job (self, job, task, &error))
     {

@@ -11,7 +11,10 @@ static inline void
 morrow__loop_take_posted (MorrowLoop *self)
 {
   if (!morrow__mpsc_is_empty (&self->inbox))
-    morrow__mpsc_take_all (&self->inbox, &self->ready);
+    {
+      self->home.has_asked = FALSE;
+      morrow__mpsc_take_all (&self->inbox, &self->ready);
+    }
   if (self->pool != NULL)
     morrow__loop_pool_take_offers (self);
 }

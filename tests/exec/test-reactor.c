@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -622,6 +623,109 @@ SCENE (sources_are_served_while_replies_are_looked_for)
   return TRUE;
 }
 
+static gboolean
+do_nothing (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static void
+do_work (gpointer data)
+{
+}
+
+/* Whether the loop waits for a reply, as far as it knows; it forgets that. */
+static gboolean
+has_asked (MorrowLoop *loop)
+{
+  gboolean asked = loop->home.has_asked;
+
+  loop->home.has_asked = FALSE;
+  return asked;
+}
+
+SCENE (loop_notes_what_it_gives_to_other_threads)
+{
+  MorrowLoop *here = (MorrowLoop *) morrow_loop_get_current ();
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowExecutor) loops = morrow_loop_pool_new (1);
+  g_autoptr (MorrowExecutor) threads = morrow_thread_pool_new (1);
+  MorrowFuture *asked[3];
+
+  asked[0] = morrow_spawn (do_nothing, NULL, NULL);
+  await_ok (asked[0]);
+  ck_assert (!has_asked (here));
+  morrow_future_unref (asked[0]);
+
+  morrow_executor_submit (loop, do_work, NULL, NULL);
+  ck_assert (has_asked (here));
+  asked[0] = morrow_executor_spawn (loops, morrow_coroutine (do_nothing, NULL, NULL));
+  ck_assert (has_asked (here));
+  asked[1] = morrow_executor_spawn (threads, morrow_coroutine (do_nothing, NULL, NULL));
+  ck_assert (has_asked (here));
+  asked[2] = morrow_create_task (morrow_to_thread (do_nothing, NULL, NULL));
+  ck_assert (has_asked (here));
+  return morrow_await (morrow_gatherv (asked, G_N_ELEMENTS (asked)), error);
+}
+
+static gboolean
+answer_a_sleeper (gpointer data, GValue *result, GError **error)
+{
+  MorrowLoop *asker = data;
+
+  while (!atomic_load (&asker->asleep))
+    sched_yield ();
+  return TRUE;
+}
+
+/* What the one kind of waits has taught is neither used by the other kind nor lost in it: no spin is due yet in either. */
+SCENE (waits_for_a_reply_teach_nothing_of_other_waits)
+{
+  MorrowLoop *here = (MorrowLoop *) morrow_loop_get_current ();
+  g_autoptr (MorrowExecutor) there = morrow_thread_pool_new (1);
+  g_autoptr (MorrowFuture) answer = NULL;
+
+  here->spin = (MorrowSpin) { .is_brisk = TRUE, .n_to_skip = 10 };
+  here->reply_spin = (MorrowSpin) { .is_brisk = TRUE, .n_to_skip = 20 };
+  answer = morrow_executor_spawn (there, morrow_coroutine (answer_a_sleeper, here, NULL));
+  await_ok (answer);
+  ck_assert (!here->home.has_asked);
+  ck_assert_uint_eq (here->spin.n_to_skip, 10);
+  ck_assert_uint_lt (here->reply_spin.n_to_skip, 20);
+  ck_assert (here->spin.is_brisk);
+
+  here->reply_spin = (MorrowSpin) { .is_brisk = TRUE, .n_to_skip = 20 };
+  if (!morrow_await (morrow_sleep (0.001), error))
+    return FALSE;
+  ck_assert_uint_lt (here->spin.n_to_skip, 10);
+  ck_assert_uint_eq (here->reply_spin.n_to_skip, 20);
+  ck_assert (here->reply_spin.is_brisk && !here->spin.is_brisk);
+  return TRUE;
+}
+
+static gboolean
+ask_on_a_pool (gpointer data, GValue *result, GError **error)
+{
+  MorrowLoop *here = (MorrowLoop *) morrow_loop_get_current ();
+  g_autoptr (MorrowExecutor) there = morrow_thread_pool_new (1);
+  g_autoptr (MorrowFuture) answer = NULL;
+
+  here->reply_spin = (MorrowSpin) { .is_brisk = TRUE, .n_to_skip = 20 };
+  answer = morrow_executor_spawn (there, morrow_coroutine (answer_a_sleeper, here, NULL));
+  await_ok (answer);
+  ck_assert_uint_eq (here->reply_spin.n_to_skip, 20);
+  ck_assert (here->reply_spin.is_brisk);
+  return TRUE;
+}
+
+/* Each of its loops waits for what anybody may bring, and expects more when something has come. */
+SCENE (pool_does_not_tell_waits_for_a_reply_from_others)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+
+  return morrow_await (morrow_executor_spawn (pool, morrow_coroutine (ask_on_a_pool, NULL, NULL)), error);
+}
+
 /* --- inside an application's main loop --------------------------------------------------------- */
 
 static gboolean
@@ -882,6 +986,9 @@ make_suite (void)
   tcase_add_test (threads, posts_back_and_forth_between_two_threads_are_counted_exactly);
   tcase_add_test (threads, sources_are_served_while_replies_are_looked_for);
   tcase_add_test (threads, burst_of_posts_wakes_a_sleeping_loop_once);
+  tcase_add_test (threads, loop_notes_what_it_gives_to_other_threads);
+  tcase_add_test (threads, waits_for_a_reply_teach_nothing_of_other_waits);
+  tcase_add_test (threads, pool_does_not_tell_waits_for_a_reply_from_others);
 
   tcase_add_test (hosted, hosted_loop_wakes_for_its_timers_and_for_work_from_inside);
 
