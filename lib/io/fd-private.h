@@ -61,10 +61,36 @@ typedef struct
 
 #define MORROW_FD_WAITS { FALSE, -1 }
 
-/* Around each call: FALSE, and the error, when it may not be. @here is the loop that the calling task is on, NULL on a
- * thread. */
-gboolean morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error);
-void     morrow__fd_end   (MorrowFd *self, guint sides);
+/* The rare ways of morrow__fd_begin () and morrow__fd_end (): it is the others' turn; perhaps it may not be; nobody uses it any more. */
+gboolean morrow__fd_give_turn       (MorrowLoop *here, MorrowTask *task, GError **error);
+gboolean morrow__fd_begin_otherwise (MorrowFd *self, guint sides, GError **error);
+void     morrow__fd_close_for_good  (MorrowFd *self);
+
+/* Around each call: FALSE, and the error, when it may not be. @here is the loop that the calling task is on, NULL on a thread. What never
+ * waits uses up the loop's time all the same. Both are inline: after a call of the kernel a function elsewhere is in no cache. */
+static inline gboolean
+morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+{
+  MorrowTask *task = here != NULL ? here->home.current : NULL;
+  guint use;
+
+  if (task != NULL && morrow__seldom (!morrow__loop_burn (here)) && !morrow__fd_give_turn (here, task, error))
+    return FALSE;
+
+  use = atomic_load_explicit (&self->use, memory_order_relaxed);
+  /* Acquire: pairs with the release in morrow__fd_end (). */
+  return (morrow__likely (self->blocking == 0 && !(use & (MORROW_FD_CLOSED | sides))) &&
+          morrow__likely (atomic_compare_exchange_strong_explicit (&self->use, &use, use | sides, memory_order_acquire, memory_order_relaxed))) ||
+         morrow__fd_begin_otherwise (self, sides, error);
+}
+
+static inline void
+morrow__fd_end (MorrowFd *self, guint sides)
+{
+  /* Release: pairs with the acquire in morrow__fd_begin () and take_sides (). Acquire: of what the other side did, before the close. */
+  if (morrow__unlikely (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
+    morrow__fd_close_for_good (self);
+}
 
 /* Within, when the system would block: waits for poll ()'s @events, which are of the call's sides; @dry are those of them of
  * which a read or a write has just told that they are. May return early. FALSE, and the error, when a cancel came instead, or

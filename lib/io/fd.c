@@ -163,8 +163,8 @@ set_pending_error (guint sides, const char *where, GError **error)
   return FALSE;
 }
 
-static G_GNUC_NO_INLINE gboolean
-give_turn (MorrowLoop *here, MorrowTask *task, GError **error)
+gboolean
+morrow__fd_give_turn (MorrowLoop *here, MorrowTask *task, GError **error)
 {
   MorrowRelays left = morrow__relay_leave ();
 
@@ -172,15 +172,6 @@ give_turn (MorrowLoop *here, MorrowTask *task, GError **error)
   morrow__relay_return (&left);
   morrow__loop_burn (here);
   return !morrow__task_fail_cancelled (task, error);
-}
-
-/* What never waits uses up the loop's time all the same. */
-static inline gboolean
-take_turn (MorrowLoop *here, GError **error)
-{
-  MorrowTask *task = here->home.current;
-
-  return task == NULL || morrow__usually (morrow__loop_burn (here)) || give_turn (here, task, error);
 }
 
 static inline gboolean
@@ -202,24 +193,12 @@ take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
 }
 
 gboolean
-morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
+morrow__fd_begin_otherwise (MorrowFd *self, guint sides, GError **error)
 {
-  if (here != NULL && !take_turn (here, error))
-    return FALSE;
-  if (morrow__unlikely (self->blocking != 0))
+  if (self->blocking != 0)
     return set_blocking_error (self, error);
 
   return take_sides (self, sides, 0, error);
-}
-
-static void close_for_good (MorrowFd *self);
-
-void
-morrow__fd_end (MorrowFd *self, guint sides)
-{
-  /* Release: pairs with the acquire in take_sides (). Acquire: of what the other side did, before the close. */
-  if (morrow__unlikely (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
-    close_for_good (self);
 }
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
@@ -407,8 +386,8 @@ morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError *
 /* --- closing ----------------------------------------------------------------------------------------------------- */
 
 /* Nobody uses it any more. */
-static void
-close_for_good (MorrowFd *self)
+void
+morrow__fd_close_for_good (MorrowFd *self)
 {
   MorrowSlot *slot;
 
@@ -501,5 +480,5 @@ morrow_fd_close (MorrowFd *self)
   if (there != NULL)
     wake_there (self, there);
   if (use == 0)
-    close_for_good (self);
+    morrow__fd_close_for_good (self);
 }
