@@ -227,11 +227,11 @@ morrow__lane_push (MorrowErrand *errand, GError **error)
 {
   gboolean taken;
 
-  morrow__home_note_ask ();
   take_lock ();
   taken = want_thread (error);
   if (taken)
     {
+      morrow__home_note_ask ();
       count_started (errand->executor);
       lane_n_queued++;
       morrow__queue_push (&lane_queue, &errand->job.node);

@@ -134,10 +134,10 @@ morrow__thread_pool_enqueue (MorrowThreadPool *self, MorrowJob *job, MorrowTask 
 {
   GError *error = NULL;
 
-  morrow__home_note_ask ();
   pthread_mutex_lock (&self->lock);
   if (take_job (self, job, task, &error))
     {
+      morrow__home_note_ask ();
       pthread_cond_signal (&self->work);
       if (morrow__thread_pool_all_are_blocked (self))
         morrow__thread_pool_unpark_blocked (self);   /* it may be what one of them waits for */

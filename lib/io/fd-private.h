@@ -78,7 +78,7 @@ morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
     return FALSE;
 
   use = atomic_load_explicit (&self->use, memory_order_relaxed);
-  /* Acquire: pairs with the release in morrow__fd_end (). */
+  /* Acquire: pairs with the releases in morrow__fd_end () and make_slot (). */
   return (morrow__likely (self->blocking == 0 && !(use & (MORROW_FD_CLOSED | sides))) &&
           morrow__likely (atomic_compare_exchange_strong_explicit (&self->use, &use, use | sides, memory_order_acquire, memory_order_relaxed))) ||
          morrow__fd_begin_otherwise (self, sides, error);

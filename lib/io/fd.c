@@ -186,7 +186,7 @@ take_sides (MorrowFd *self, guint sides, guint mine, GError **error)
       if (morrow__unlikely (use & sides & ~mine))
         return set_pending_error (use & sides & ~mine, mine != 0 ? ", on another loop or thread" : "", error);
     }
-  /* Acquire: pairs with the release in morrow__fd_end (). */
+  /* Acquire: pairs with the releases in morrow__fd_end () and make_slot (). */
   while (!atomic_compare_exchange_weak_explicit (&self->use, &use, use | sides, memory_order_acquire, memory_order_relaxed));
 
   return TRUE;
@@ -241,7 +241,7 @@ make_slot (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
     return NULL;
 
   slot = replace_slot (self, here, error);
-  /* Release: pairs with the acquire in take_sides (). */
+  /* Release: pairs with the acquires in morrow__fd_begin () and take_sides (). */
   atomic_fetch_and_explicit (&self->use, ~(MORROW_SIDES & ~sides), memory_order_release);
   return slot;
 }

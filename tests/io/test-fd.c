@@ -16,6 +16,7 @@
 #include <morrow/reactor.h>
 
 #include "base/clock-private.h"
+#include "base/rendezvous.h"
 #include "exec/models.h"
 #include "io/fd-private.h"
 #include "loopback.h"
@@ -1337,6 +1338,37 @@ SCENE (task_whose_data_are_always_there_leaves_others_their_turn)
   return TRUE;
 }
 
+static gboolean
+insist (gpointer data, GValue *result, GError **error)
+{
+  const gboolean *enough = data;
+  g_autoptr (MorrowFd) fd = morrow_fd_new (open ("/dev/zero", O_RDONLY | O_CLOEXEC));
+  guint n_calls = 0;
+  char byte;
+
+  morrow_fd_close (fd);
+  while (!*enough)
+    {
+      g_autoptr (GError) local_error = NULL;
+
+      ck_assert_int_eq (morrow_fd_read (fd, &byte, 1, NEVER, &local_error), -1);
+      assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+      ck_assert_uint_lt (++n_calls, 100);
+    }
+  return TRUE;
+}
+
+SCENE (task_whose_calls_all_fail_leaves_others_their_turn)
+{
+  gboolean enough = FALSE;
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (insist, &enough, NULL));
+
+  ck_assert (morrow_yield (error));
+  enough = TRUE;
+  await_ok (task);
+  return TRUE;
+}
+
 SCENE (task_whose_data_are_always_there_can_be_cancelled)
 {
   g_autoptr (MorrowFuture) zeros = morrow_create_task (morrow_coroutine (read_zeros, NULL, NULL));
@@ -1712,7 +1744,7 @@ END_TEST
 
 /* --- races ------------------------------------------------------------------------------------- */
 
-#define N_RACES (400 / morrow_check_slowness ())
+#define N_RACED_WAITS (400 / morrow_check_slowness ())
 
 /* A cancel, a close and data, all at once: one of them ends the wait, and nothing is lost or left. */
 typedef struct
@@ -1742,7 +1774,7 @@ race_close (gpointer data)
 static gboolean
 be_raced_for (gpointer data, GValue *result, GError **error)
 {
-  for (guint i = 0; i < N_RACES; i++)
+  for (guint i = 0; i < N_RACED_WAITS; i++)
     {
       Race race = { .task = morrow_current_task () };
       g_autoptr (GError) local_error = NULL;
@@ -1776,6 +1808,61 @@ START_TEST (cancel_close_and_data_race)
   run_scene_on (executor, be_raced_for, NULL);
 }
 END_TEST
+
+typedef struct
+{
+  MorrowFd   *fd;        /* borrowed: a socket with a byte to be read, and room */
+  Rendezvous  meeting;
+} Sides;
+
+static gboolean
+peek_often (gpointer data, GValue *result, GError **error)
+{
+  Sides *self = data;
+  char byte;
+
+  while (rendezvous_take_round (&self->meeting))
+    {
+      rendezvous_meet (&self->meeting);
+      ck_assert_int_eq (morrow_fd_recv (self->fd, &byte, 1, MSG_PEEK, NEVER, error), 1);
+      rendezvous_meet (&self->meeting);
+    }
+  rendezvous_end (&self->meeting);
+  return TRUE;
+}
+
+static gboolean
+send_nothing_often (gpointer data, GValue *result, GError **error)
+{
+  Sides *self = data;
+
+  while (rendezvous_follow (&self->meeting))
+    {
+      ck_assert_int_eq (morrow_fd_send (self->fd, "", 0, 0, NEVER, error), 0);
+      rendezvous_meet (&self->meeting);
+    }
+  return TRUE;
+}
+
+/* Neither is in the other's way, and neither takes the other's mark off. */
+SCENE (reader_and_writer_on_two_threads_begin_and_end_at_once)
+{
+  g_autoptr (MorrowExecutor) threads = morrow_thread_pool_new (2);
+  g_autoptr (MorrowFd) fd = NULL;
+  MorrowFuture *tasks[2];
+  Sides sides;
+  int fds[2];
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  ck_assert_int_eq (write (fds[1], "x", 1), 1);
+  sides.fd = fd = morrow_fd_new (fds[0]);
+  rendezvous_init (&sides.meeting, G_N_ELEMENTS (tasks), N_RACES);
+  tasks[0] = morrow_executor_spawn (threads, morrow_coroutine (peek_often, &sides, NULL));
+  tasks[1] = morrow_executor_spawn (threads, morrow_coroutine (send_nothing_often, &sides, NULL));
+  ck_assert (morrow_await (morrow_gatherv (tasks, G_N_ELEMENTS (tasks)), error));
+  close (fds[1]);
+  return TRUE;
+}
 
 static Suite *
 make_suite (void)
@@ -1831,6 +1918,7 @@ make_suite (void)
   tcase_add_test (ready, readiness_nobody_waits_for_warns_as_a_coroutine_does);
 
   tcase_add_test (life, task_whose_data_are_always_there_leaves_others_their_turn);
+  tcase_add_test (life, task_whose_calls_all_fail_leaves_others_their_turn);
   tcase_add_test (life, task_whose_data_are_always_there_can_be_cancelled);
   tcase_add_test (life, descriptor_may_go_inside_a_callback);
   tcase_add_test (life, descriptor_may_go_inside_a_callback_that_runs_a_main_loop);
@@ -1843,6 +1931,7 @@ make_suite (void)
 
   tcase_add_loop_test (threads, echo_gives_back_every_byte, 0, MODEL_INLINE);
   tcase_add_loop_test (threads, cancel_close_and_data_race, 0, N_MODELS);
+  tcase_add_test (threads, reader_and_writer_on_two_threads_begin_and_end_at_once);
 
   return suite;
 }
