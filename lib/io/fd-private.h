@@ -87,7 +87,7 @@ morrow__fd_begin (MorrowFd *self, guint sides, MorrowLoop *here, GError **error)
 static inline void
 morrow__fd_end (MorrowFd *self, guint sides)
 {
-  /* Release: pairs with the acquire in morrow__fd_begin () and take_sides (). Acquire: of what the other side did, before the close. */
+  /* Release: pairs with the acquires in morrow__fd_begin () and take_sides (). Acquire: of what the other side did, before the close. */
   if (morrow__unlikely (atomic_fetch_sub_explicit (&self->use, sides, memory_order_acq_rel) - sides == MORROW_FD_CLOSED))
     morrow__fd_close_for_good (self);
 }
