@@ -14,7 +14,7 @@ srcdir=$(dirname "$0")
 test "$srcdir" != . || srcdir=$PWD
 
 packages='build-essential autoconf automake libtool autoconf-archive pkg-config ca-certificates
-  libglib2.0-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libxml2-dev libjson-glib-dev
+  libglib2.0-dev liburing-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libxml2-dev libjson-glib-dev
   check nghttp2-server spin valgrind'
 
 # The packages of the list that dpkg does not know as installed.

@@ -117,6 +117,8 @@ morrow_sources = \
   lib/exec/source.c \
   lib/exec/reactor-private.h \
   lib/exec/reactor.c \
+  lib/exec/bundle-private.h \
+  lib/exec/bundle.c \
   lib/exec/circle.c \
   lib/exec/watch.c \
   lib/exec/pause-private.h \
@@ -191,7 +193,7 @@ lib_libmorrow_internal_la_SOURCES = $(morrow_sources)
 if TSAN
 lib_libmorrow_internal_la_SOURCES += lib/base/tsan.c
 endif
-lib_libmorrow_internal_la_LIBADD = $(GLIB_LIBS) -lpthread -lm
+lib_libmorrow_internal_la_LIBADD = $(GLIB_LIBS) $(URING_LIBS) -lpthread -lm
 
 lib_libmorrow_1_la_SOURCES =
 lib_libmorrow_1_la_LIBADD = lib/libmorrow-internal.la

@@ -48,6 +48,18 @@ describe_descriptors (void)
   return g_string_free (all, FALSE);
 }
 
+/* Those by which its loops make calls together, as long as they have their threads. */
+static inline guint
+count_rings (void)
+{
+  g_autofree gchar *all = describe_descriptors ();
+  guint n = 0;
+
+  for (const char *ring = all; (ring = strstr (ring, "[io_uring]")) != NULL; ring++)
+    n++;
+  return n;
+}
+
 static inline guint
 count_threads (void)
 {

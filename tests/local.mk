@@ -97,8 +97,10 @@ tests_exec_test_loop_pool_LDFLAGS = \
   $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall
 
 # Descriptors. How often a call is tried is counted.
-test_programs += tests/io/test-fd
+test_programs += tests/io/test-bundle tests/io/test-fd
 
+tests_io_test_bundle_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv -Wl,--wrap=send -Wl,--wrap=io_uring_queue_init_params \
+  -Wl,--wrap=io_uring_submit
 tests_io_test_fd_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv
 
 # Threads that race, and kernels that refuse.
@@ -166,6 +168,7 @@ EXTRA_DIST += \
   tests/model/common.pml \
   tests/model/deque.pml \
   tests/model/descriptor.pml \
+  tests/model/edge.pml \
   tests/model/ends.pml \
   tests/model/future.pml \
   tests/model/home.pml \

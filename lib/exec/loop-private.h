@@ -41,6 +41,7 @@
 #define MORROW_LOOP_BURNS      4
 
 typedef struct _MorrowEvents MorrowEvents;   /* reactor.c */
+typedef struct _MorrowBundle MorrowBundle;   /* bundle.c */
 
 /* Something that wants to be called at a time. */
 typedef struct _MorrowAlarm MorrowAlarm;
@@ -122,6 +123,9 @@ struct _MorrowLoop
   gboolean         has_looked;     /* at descriptors and timers in passing, since the oldest task in the deque last started */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
+  MorrowBundle    *bundle;         /* owned; NULL before a call was put into it */
+  guint            n_bundled;      /* calls in it; 0 outside a batch */
+  guint            n_alone;        /* so many calls are made at once before there is a bundle again; G_MAXUINT for all */
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */
   MorrowFiber      main_fiber;     /* the thread's own stack; the task's instead, while something on that turns the loop's context */

@@ -10,6 +10,7 @@
 #include <morrow/error.h>
 
 #include "base/cache-private.h"
+#include "exec/bundle-private.h"
 #include "exec/interrupt-private.h"
 #include "exec/lane-private.h"
 #include "exec/loop-pool-private.h"
@@ -86,6 +87,7 @@ morrow__loop_unbind (MorrowLoop *self)
   if (self->thread == NULL)
     return;
 
+  morrow__bundle_free (self);
   morrow__loop_drop_fibers (self);
   morrow__stack_pool_free (self->stacks);
   morrow__fiber_clear_thread (&self->main_fiber);

@@ -21,6 +21,7 @@
 
 #include <morrow/error.h>
 
+#include "exec/bundle-private.h"
 #include "exec/loop-pool-private.h"
 #include "exec/scheduler-private.h"
 #include "exec/task-run-private.h"
@@ -406,6 +407,19 @@ morrow__loop_warm (MorrowLoop *self)
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
+/* The next of a batch, NULL when it is over. No call stays in the bundle beyond that. */
+static inline MorrowJob *
+next_of_batch (MorrowLoop *self)
+{
+  MorrowJob *job = morrow__loop_next_job (self);
+
+  if (job != NULL || morrow__usually (self->n_bundled == 0))
+    return job;
+
+  morrow__bundle_make (self);
+  return morrow__loop_next_job (self);
+}
+
 /* On the loop's own stack, where no task is current: runs up to @fuel jobs. */
 void
 morrow__loop_run_batch (MorrowLoop *self, guint fuel)
@@ -415,7 +429,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
   begin_checks (self);
   morrow__fiber_hooks_stay (&self->main_fiber.hooks);
   self->out_of_fuel = self->tick + fuel;
-  job = morrow__loop_next_job (self);
+  job = next_of_batch (self);
   while (job != NULL)
     {
       MorrowFiber *fiber = NULL;
@@ -429,7 +443,7 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 
       job = fiber != NULL ? morrow__fiber_switch (&self->main_fiber, fiber, NULL) : NULL;
       if (job == NULL)
-        job = morrow__loop_next_job (self);
+        job = next_of_batch (self);
     }
 }
 

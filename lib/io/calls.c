@@ -16,6 +16,7 @@
 #include <morrow/task.h>
 #include <morrow/value.h>
 
+#include "exec/bundle-private.h"
 #include "io/fd-private.h"
 
 /* Between two attempts to connect, in microseconds. */
@@ -29,6 +30,7 @@ typedef struct
   int              events;    /* what it waits for, as poll () has it */
   guint            dry;       /* the sides of which EAGAIN tells that they are, and that are waited for first when they are */
   gboolean         is_read;   /* of everything that there is, into buffer */
+  gboolean         is_plain;  /* a recv () or a send () without flags, which others may be made together with */
   gpointer         buffer;
   gsize            size;
   int              flags;
@@ -57,6 +59,24 @@ note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
     self->slot->dry |= MORROW_SIDE_IN;
 }
 
+/* Together with those of others. @ret_told: whether an edge has come since. */
+static G_GNUC_NO_INLINE gssize
+make_in_bundle (MorrowFd *self, const Call *call, MorrowLoop *here, gboolean *ret_told, GError **error)
+{
+  MorrowBundleCall bundled = {
+    .kind = call->events == POLLIN ? MORROW_BUNDLE_RECV : MORROW_BUNDLE_SEND,
+    .fd = self->fd, .buffer = call->buffer, .size = (guint) call->size
+  };
+  guint sides = morrow__fd_sides (call->events);
+  gssize n;
+
+  if (self->slot != NULL)
+    self->slot->told &= ~sides;
+  n = morrow__bundle_call (here, &bundled, error);
+  *ret_told = self->slot != NULL && (self->slot->told & sides);
+  return n;
+}
+
 /* Does @call by @once, which does it without blocking. What came in time counts though others had the thread until after the
  * deadline: so one that has passed while the call waited is followed by a last attempt. */
 static inline __attribute__ ((always_inline)) gssize
@@ -67,16 +87,20 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
   MorrowFdWaits waits = MORROW_FD_WAITS;
   GError *wait_error = NULL;
   gssize n = -1;
-  gboolean wait;
+  gboolean wait, told = FALSE;
 
   if (morrow__unlikely (!morrow__fd_begin (self, sides, here, error)))
     return -1;
 
   wait = morrow__fd_is_dry (self, call->dry, here);
-  while (!wait || morrow__likely (morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error)) ||
+  while (!wait || told || morrow__likely (morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error)) ||
          is_late (wait_error))
     {
-      n = once (self, call);
+      told = FALSE;
+      if (call->is_plain && here != NULL && morrow__bundle_is_open (here))
+        n = make_in_bundle (self, call, here, &told, &wait_error);
+      else
+        n = once (self, call);
       wait = morrow__seldom (n < 0) && errno == EAGAIN;
       if (morrow__usually (!wait) || wait_error != NULL)
         break;
@@ -84,7 +108,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
 
   if (morrow__unlikely (n < 0 && !wait))
     set_error (call->name, errno, error);
-  else if (call->is_read)
+  else if (call->is_read && morrow__usually (!told))
     note_short_read (self, call, n, here);
   else if (call->events == POLLPRI)
     self->has_mark = TRUE;
@@ -96,6 +120,12 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
 }
 
 /* --- reading and writing ----------------------------------------------------------------------------------------- */
+
+static inline gboolean
+can_be_bundled (gsize size)
+{
+  return size > 0 && size <= G_MAXINT;
+}
 
 /* What a recv () with @flags waits for. */
 static inline int
@@ -136,7 +166,7 @@ morrow_fd_recv (MorrowFd *self, gpointer buffer, gsize size, int flags, gint64 d
 {
   Call call = {
     .name = "recv", .events = recv_events (flags), .dry = recv_dry (flags), .is_read = flags == 0,
-    .buffer = buffer, .size = size, .flags = flags
+    .is_plain = flags == 0 && can_be_bundled (size), .buffer = buffer, .size = size, .flags = flags
   };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
@@ -167,7 +197,8 @@ gssize
 morrow_fd_send (MorrowFd *self, gconstpointer buffer, gsize size, int flags, gint64 deadline, GError **error)
 {
   Call call = {
-    .name = "send", .events = POLLOUT, .dry = MORROW_SIDE_OUT, .buffer = (gpointer) buffer, .size = size, .flags = flags
+    .name = "send", .events = POLLOUT, .dry = MORROW_SIDE_OUT,
+    .is_plain = flags == 0 && can_be_bundled (size), .buffer = (gpointer) buffer, .size = size, .flags = flags
   };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
@@ -202,6 +233,7 @@ morrow_fd_read (MorrowFd *self, gpointer buffer, gsize size, gint64 deadline, GE
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
+  call.is_plain = self->kind != MORROW_FD_OTHER && can_be_bundled (size);
   return perform (self, &call, read_once, deadline, error);
 }
 
@@ -233,6 +265,7 @@ morrow_fd_write (MorrowFd *self, gconstpointer buffer, gsize size, gint64 deadli
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 
+  call.is_plain = self->kind != MORROW_FD_OTHER && can_be_bundled (size);
   return perform (self, &call, write_once, deadline, error);
 }
 

@@ -30,7 +30,9 @@
  * second of a kind gets %G_IO_ERROR_PENDING. A descriptor may pass from one thread to another, as data does between
  * tasks; but tasks that use it at the same time are on the same loop, or all on threads.
  *
- * On a loop, a task whose calls can all be done at once makes four of them, then it is the others' turn.
+ * On a loop, a task whose calls can all be done at once makes four of them, then it is the others' turn. Where others are ready,
+ * a plain call on a socket, without flags, may be made together with theirs, when they have had their turn: by Linux's io_uring, if
+ * morrow was built with liburing and the system allows it. That takes no longer than a morrow_yield (), and no cancel comes between.
  *
  * A forked child may close what it has inherited, or use it on an executor of its own: the parent goes on waiting for it.
  */

@@ -27,6 +27,8 @@ typedef struct
   MorrowLoop    *loop;             /* immutable, held */
   MorrowPause    pauses[2];        /* where tasks wait for a side each; for both, in the first */
   guint          dry : 2;          /* sides */
+  guint          told : 2;         /* sides of which an edge has come since a call on them was put into the loop's bundle: what the call
+                                      has found may be over */
   guint          waits_for_both : 1;
   guint          is_unsteady : 1;  /* an end, an error or something urgent has been told of, and is told only once: that a
                                       read came up short does not mean dry any more */

@@ -32,6 +32,7 @@ slot_ready (MorrowPollable *pollable, guint32 events)
   guint sides = (events & IN_EVENTS ? MORROW_SIDE_IN : 0) | (events & OUT_EVENTS ? MORROW_SIDE_OUT : 0);
 
   self->dry &= ~sides;
+  self->told |= sides;
   if (morrow__seldom (events & ONCE_EVENTS))
     self->is_unsteady = TRUE;
   morrow__slot_wake (self, sides);

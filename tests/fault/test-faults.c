@@ -313,6 +313,78 @@ START_TEST (task_spawned_in_the_child_of_a_task_that_forks_is_refused)
 }
 END_TEST
 
+/* In the child what was under way is refused, and what is made there is not: there is a byte to be read. */
+static gboolean
+send_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  if (morrow_fd_send (data, "x", 1, 0, G_MAXINT64, error) == 1)
+    return TRUE;
+  if (morrow_fd_recv (data, &byte, 1, 0, G_MAXINT64, NULL) != 1)
+    g_clear_error (error);   /* any but the one that is looked for */
+  return FALSE;
+}
+
+#define N_SENDERS 4
+
+static gboolean
+are_all_refused (MorrowFuture **tasks)
+{
+  for (guint i = 0; i < N_SENDERS; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (morrow_future_await (tasks[i], &error) || !g_error_matches (error, MORROW_ERROR, MORROW_ERROR_FORKED))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The calls have been put together, and are not made yet, when this forks. */
+static gboolean
+fork_beside_senders (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *tasks[N_SENDERS];
+  int pairs[N_SENDERS][2], status;
+  pid_t child;
+
+  for (guint i = 0; i < N_SENDERS; i++)
+    {
+      ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
+      ck_assert_int_eq (write (pairs[i][1], "y", 1), 1);
+      tasks[i] = morrow_spawn (send_a_byte, morrow_fd_new (pairs[i][0]), (GDestroyNotify) morrow_fd_unref);
+    }
+  ck_assert (morrow_yield (error));
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      morrow_check_limit_child ();
+      morrow_check_end_child (are_all_refused (tasks) ? 0 : 1);
+    }
+
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+  for (guint i = 0; i < N_SENDERS; i++)
+    {
+      char bytes[2];
+
+      ck_assert (morrow_await (tasks[i], error));
+      ck_assert_int_eq (recv (pairs[i][1], bytes, sizeof bytes, 0), 1);
+      close (pairs[i][1]);
+    }
+  return TRUE;
+}
+
+START_TEST (what_tasks_send_while_another_forks_is_sent_once)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  run_scene_on (loop, fork_beside_senders, NULL);
+}
+END_TEST
+
 /* On a loop that nobody runs: the main loop of an application turns it. */
 static void
 await_as_guest (MorrowCoroutineFunc func, gpointer data, GMainContext *context)
@@ -1288,6 +1360,7 @@ faults_suite (void)
 #ifndef MORROW_CHECK_TSAN
   tcase_add_loop_test (forks, task_that_forks_may_sleep_in_the_child, 0, 2);
   tcase_add_test (forks, task_spawned_in_the_child_of_a_task_that_forks_is_refused);
+  tcase_add_test (forks, what_tasks_send_while_another_forks_is_sent_once);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
   tcase_add_test (forks, task_goes_on_in_the_child_where_another_has_forked_in_a_turn_of_its_callback);
   tcase_add_loop_test (forks, task_that_forks_in_one_of_inline_may_wait_in_the_child, 0, 2);

@@ -88,4 +88,7 @@ check "descriptor: no interleaving with a close leaves a call waiting, or uses a
 check "descriptor: one does if a slot moves without a look whether it is closed" notices descriptor "invalid end state"
 check "descriptor: one does if a thread looks for a close before it says where it waits" \
   notices descriptor "invalid end state" -DEARLY
+check "edge: no interleaving has a task wait for what has come" explore edge
+check "edge: one does if a call in vain counts though an edge has been told of since" notices edge "invalid end state" -DHASTY
+check "edge: one does if a short read does" notices edge "invalid end state" -DSHORT
 finish
