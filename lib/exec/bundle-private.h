@@ -5,9 +5,10 @@
  * that receives or sends puts its call into the loop's bundle and parks, and the others run, which may do the same. The
  * bundle is made, through io_uring, when all that were ready have had their turn, or the batch of jobs is over, or it is
  * full. Each call in it is one that does not block, so that all have been made when the system returns; then their tasks are
- * ready, in the order in which they came. So a call takes no longer than a yield.
+ * ready, in the order in which they came. So a call takes as long as a yield, or two.
  *
- * NOTHING WAITS FOR MORE than the batch: a bundle is empty whenever the loop looks at descriptors or sleeps. Where jobs take
+ * NOTHING WAITS FOR MORE than the batch: a bundle is empty whenever the loop sleeps, and when it looks at descriptors, but in a
+ * callback that turns its context. Where jobs take
  * long, though, a call would be late by some of them. So after a bundle that was not made in time each call is made at once
  * for a while.
  *

@@ -284,4 +284,5 @@ morrow__bundle_free (MorrowLoop *loop)
 
   close_ring (loop->bundle);
   g_clear_pointer (&loop->bundle, g_free);
+  loop->n_alone = 0;
 }

@@ -124,7 +124,7 @@ struct _MorrowLoop
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
   MorrowBundle    *bundle;         /* owned; NULL before a call was put into it */
-  guint            n_bundled;      /* calls in it; 0 outside a batch */
+  guint            n_bundled;      /* calls in it; 0 when no batch is on the stack */
   guint            n_alone;        /* so many calls are made at once before there is a bundle again; G_MAXUINT for all */
   atomic_int       own_sweeping;   /* where it is no part of a pool: see sweeping */
   MorrowOuter      before_run;     /* run: what the thread had */

@@ -59,7 +59,15 @@ note_short_read (MorrowFd *self, const Call *call, gssize n, MorrowLoop *here)
     self->slot->dry |= MORROW_SIDE_IN;
 }
 
-/* Together with those of others. @ret_told: whether an edge has come since. */
+/* Whether @call is to be made together with those of others. The last attempt is not, nor one on a descriptor that has no place on this
+ * loop yet: to get it takes both sides, of which the other may be in the bundle. */
+static inline gboolean
+is_for_bundle (MorrowFd *self, const Call *call, MorrowLoop *here, const GError *wait_error)
+{
+  return call->is_plain && here != NULL && self->slot != NULL && self->slot->loop == here && wait_error == NULL && morrow__bundle_is_open (here);
+}
+
+/* @ret_told: whether an edge has come since. */
 static G_GNUC_NO_INLINE gssize
 make_in_bundle (MorrowFd *self, const Call *call, MorrowLoop *here, gboolean *ret_told, GError **error)
 {
@@ -70,11 +78,19 @@ make_in_bundle (MorrowFd *self, const Call *call, MorrowLoop *here, gboolean *re
   guint sides = morrow__fd_sides (call->events);
   gssize n;
 
-  if (self->slot != NULL)
-    self->slot->told &= ~sides;
+  self->slot->told &= ~sides;
   n = morrow__bundle_call (here, &bundled, error);
-  *ret_told = self->slot != NULL && (self->slot->told & sides);
+  *ret_told = (self->slot->told & sides) != 0;
   return n;
+}
+
+/* What comes before the next attempt. */
+static inline gboolean
+wait_for (MorrowFd *self, const Call *call, MorrowLoop *here, gboolean told, MorrowFdWaits *waits, gint64 deadline, GError **error)
+{
+  if (morrow__seldom (told))
+    return morrow__fd_look_again (self, deadline, error);
+  return morrow__likely (morrow__fd_wait (self, call->events, call->dry, here, waits, deadline, error));
 }
 
 /* Does @call by @once, which does it without blocking. What came in time counts though others had the thread until after the
@@ -93,11 +109,10 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
     return -1;
 
   wait = morrow__fd_is_dry (self, call->dry, here);
-  while (!wait || told || morrow__likely (morrow__fd_wait (self, call->events, call->dry, here, &waits, deadline, &wait_error)) ||
-         is_late (wait_error))
+  while (!wait || wait_for (self, call, here, told, &waits, deadline, &wait_error) || is_late (wait_error))
     {
       told = FALSE;
-      if (call->is_plain && here != NULL && morrow__bundle_is_open (here))
+      if (is_for_bundle (self, call, here, wait_error))
         n = make_in_bundle (self, call, here, &told, &wait_error);
       else
         n = once (self, call);

@@ -99,6 +99,9 @@ morrow__fd_end (MorrowFd *self, guint sides)
 gboolean morrow__fd_wait  (MorrowFd *self, int events, guint dry, MorrowLoop *here, MorrowFdWaits *waits, gint64 deadline,
                            GError **error);
 
+/* In its place, in a task on a loop, when an edge has been told of since the call was made: FALSE as there. */
+gboolean morrow__fd_look_again (MorrowFd *self, gint64 deadline, GError **error);
+
 /* Likewise, where nobody tells when it is worth to try again: waits for so many microseconds. A close is noticed after it. */
 gboolean morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error);
 

@@ -25,14 +25,14 @@
  *
  * A descriptor that tasks read, write and wait for: a socket, a pipe, a terminal, an eventfd ...
  *
- * A call is made at once, and only when the system says that it would block does the task wait. On a loop that parks
- * the task's fiber; elsewhere it blocks the task's thread. One task may read and one may write at the same time; a
+ * A call is tried before anything is waited for, and only when the system says that it would block does the task wait. On a loop
+ * that parks the task's fiber; elsewhere it blocks the task's thread. One task may read and one may write at the same time; a
  * second of a kind gets %G_IO_ERROR_PENDING. A descriptor may pass from one thread to another, as data does between
  * tasks; but tasks that use it at the same time are on the same loop, or all on threads.
  *
  * On a loop, a task whose calls can all be done at once makes four of them, then it is the others' turn. Where others are ready,
  * a plain call on a socket, without flags, may be made together with theirs, when they have had their turn: by Linux's io_uring, if
- * morrow was built with liburing and the system allows it. That takes no longer than a morrow_yield (), and no cancel comes between.
+ * morrow was built with liburing and the system allows it. That takes as long as a morrow_yield () or two, and no cancel comes between.
  *
  * A forked child may close what it has inherited, or use it on an executor of its own: the parent goes on waiting for it.
  */
@@ -150,6 +150,13 @@ set_closed_error (GError **error)
 }
 
 static G_GNUC_NO_INLINE gboolean
+set_late_error (GError **error)
+{
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
+  return FALSE;
+}
+
+static G_GNUC_NO_INLINE gboolean
 set_blocking_error (MorrowFd *self, GError **error)
 {
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor could not be made non-blocking: %s",
@@ -216,19 +223,12 @@ is_closed (MorrowFd *self)
 static MorrowSlot *
 replace_slot (MorrowFd *self, MorrowLoop *here, GError **error)
 {
-  MorrowSlot *slot = NULL;
+  MorrowSlot *slot;
 
   pthread_mutex_lock (&self->lock);
-  if (is_closed (self))
-    {
-      set_closed_error (error);
-    }
-  else
-    {
-      if (self->slot != NULL)
-        morrow__slot_let_go (self->slot, self->fd);
-      self->slot = slot = morrow__slot_new (here, self->fd, self, error);
-    }
+  if (self->slot != NULL)
+    morrow__slot_let_go (self->slot, self->fd);
+  self->slot = slot = morrow__slot_new (here, self->fd, self, error);
   pthread_mutex_unlock (&self->lock);
 
   return slot;
@@ -270,7 +270,12 @@ wait_on_loop (MorrowFd *self, int events, guint dry, MorrowLoop *here, gint64 de
     }
 
   slot = take_slot (self, sides, here, error);
-  if (slot == NULL || !morrow__slot_wait (slot, sides, dry, deadline, error))
+  if (slot == NULL)
+    return FALSE;
+  /* By somebody who has found another slot, or nobody in this one, while the call was in the bundle. */
+  if (morrow__unlikely (is_closed (self)))
+    return set_closed_error (error);
+  if (!morrow__slot_wait (slot, sides, dry, deadline, error))
     return FALSE;
   return morrow__likely (!is_closed (self)) || set_closed_error (error);
 }
@@ -368,6 +373,16 @@ morrow__fd_wait (MorrowFd *self, int events, guint dry, MorrowLoop *here, Morrow
 }
 
 gboolean
+morrow__fd_look_again (MorrowFd *self, gint64 deadline, GError **error)
+{
+  if (morrow__task_fail_cancelled (morrow__home->current, error))
+    return FALSE;
+  if (is_closed (self))
+    return set_closed_error (error);
+  return deadline == G_MAXINT64 || morrow__clock_now () < deadline || set_late_error (error);
+}
+
+gboolean
 morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError **error)
 {
   gint64 now = morrow__clock_now ();
@@ -375,10 +390,7 @@ morrow__fd_pause (MorrowFd *self, gint64 microseconds, gint64 deadline, GError *
   if (!can_wait (error))
     return FALSE;
   if (now >= deadline)
-    {
-      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "The time to wait has run out");
-      return FALSE;
-    }
+    return set_late_error (error);
 
   if (!morrow_await (morrow_sleep_until (MIN (deadline, now + microseconds)), error))
     return FALSE;

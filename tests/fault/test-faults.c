@@ -341,20 +341,44 @@ are_all_refused (MorrowFuture **tasks)
   return TRUE;
 }
 
+static gboolean
+receive_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_recv (data, &byte, 1, 0, G_MAXINT64, error) == 1;
+}
+
+/* That has its place on the loop, since it has been waited for. */
+static MorrowFd *
+new_fd_with_place (int fd, int peer)
+{
+  MorrowFd *self = morrow_fd_new (fd);
+  g_autoptr (MorrowFuture) task = morrow_spawn (receive_a_byte, self, NULL);
+
+  let_run ();
+  ck_assert_int_eq (write (peer, "z", 1), 1);
+  await_ok (task);
+  return self;
+}
+
 /* The calls have been put together, and are not made yet, when this forks. */
 static gboolean
 fork_beside_senders (gpointer data, GValue *result, GError **error)
 {
   MorrowFuture *tasks[N_SENDERS];
+  MorrowFd *fds[N_SENDERS];
   int pairs[N_SENDERS][2], status;
   pid_t child;
 
   for (guint i = 0; i < N_SENDERS; i++)
     {
       ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
+      fds[i] = new_fd_with_place (pairs[i][0], pairs[i][1]);
       ck_assert_int_eq (write (pairs[i][1], "y", 1), 1);
-      tasks[i] = morrow_spawn (send_a_byte, morrow_fd_new (pairs[i][0]), (GDestroyNotify) morrow_fd_unref);
     }
+  for (guint i = 0; i < N_SENDERS; i++)
+    tasks[i] = morrow_spawn (send_a_byte, fds[i], (GDestroyNotify) morrow_fd_unref);
   ck_assert (morrow_yield (error));
   child = fork ();
   ck_assert_int_ge (child, 0);

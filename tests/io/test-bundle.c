@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #endif
 
 #include "base/clock-private.h"
+#include "core/relay-private.h"
 #include "exec/bundle-private.h"
 #include "exec/models.h"
 #include "exec/reactor-private.h"
@@ -44,9 +46,10 @@ __wrap_send (int fd, const void *buffer, size_t size, int flags)
   return __real_send (fd, buffer, size, flags);
 }
 
+static gboolean is_refused;   /* there is no ring */
+
 #ifdef HAVE_LIBURING
 
-static gboolean is_refused;       /* there is no ring */
 static gboolean is_out_of_memory; /* a ring takes nothing */
 static gboolean is_interrupted;   /* so is the first call */
 
@@ -113,16 +116,10 @@ typedef struct
 } Ends;
 
 static void
-ends_init (Ends *self, guint n)
+forget_tasks (Ends *self)
 {
-  *self = (Ends) { .n = n };
-  for (guint i = 0; i < n; i++)
-    {
-      int fds[2];
-
-      ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-      self->ends[i] = (End) { .number = i, .fd = morrow_fd_new (fds[0]), .peer = fds[1] };
-    }
+  for (guint i = 0; i < self->n; i++)
+    g_clear_pointer (&self->ends[i].task, morrow_future_unref);
 }
 
 static void
@@ -132,8 +129,8 @@ ends_clear (Ends *self)
     {
       morrow_fd_unref (self->ends[i].fd);
       close (self->ends[i].peer);
-      g_clear_pointer (&self->ends[i].task, morrow_future_unref);
     }
+  forget_tasks (self);
 }
 
 static void
@@ -175,6 +172,35 @@ receive (gpointer data, GValue *result, GError **error)
   self->got[n] = '\0';
   say ("%u got %s", self->number, self->got);
   return TRUE;
+}
+
+/* Once they have been waited for, descriptors have their places on the loop. */
+static void
+give_places (Ends *self)
+{
+  begin_all (self, receive);
+  let_run ();
+  for (guint i = 0; i < self->n; i++)
+    {
+      put (&self->ends[i], "x");
+      await_ok (self->ends[i].task);
+    }
+  forget_tasks (self);
+  forget_said ();
+}
+
+static void
+ends_init (Ends *self, guint n)
+{
+  *self = (Ends) { .n = n };
+  for (guint i = 0; i < n; i++)
+    {
+      int fds[2];
+
+      ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+      self->ends[i] = (End) { .number = i, .fd = morrow_fd_new (fds[0]), .peer = fds[1] };
+    }
+  give_places (self);
 }
 
 static gboolean
@@ -328,7 +354,8 @@ SCENE (calls_with_flags_are_made_at_once)
 
 /* --- what each of them gives ------------------------------------------------------------------- */
 
-SCENE (call_that_fails_has_an_error_of_its_own)
+static gboolean
+send_to_the_deaf (gpointer data, GValue *result, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
   Ends ends;
@@ -347,15 +374,30 @@ SCENE (call_that_fails_has_an_error_of_its_own)
   return TRUE;
 }
 
+/* _i: 1 where the system has no ring. */
+START_TEST (call_that_fails_has_an_error_of_its_own_and_raises_no_signal)
+{
+  signal (SIGPIPE, SIG_DFL);
+  is_refused = _i;
+  run_scene (send_to_the_deaf, NULL);
+  is_refused = FALSE;
+}
+END_TEST
+
 SCENE (call_that_would_block_waits)
 {
   Ends ends;
 
   ends_init (&ends, MANY);
   put (&ends.ends[1], "at once");
+  forget_counts ();
   begin_all (&ends, receive);
   let_run ();
   assert_said ("1 got at once");
+  if (has_rings ())
+    ck_assert_uint_eq (n_recvs * 100 + n_submits, 1);
+  else
+    ck_assert_uint_eq (n_recvs, MANY);
   for (guint i = 0; i < MANY; i++)
     if (i != 1)
       put (&ends.ends[i], "late");
@@ -378,25 +420,12 @@ receive_and_tell (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
-/* Has its place in the epoll set from the beginning. */
-static void
-register_end (End *end)
-{
-  begin (end, receive);
-  let_run ();
-  put (end, "x");
-  await_ok (end->task);
-  g_clear_pointer (&end->task, morrow_future_unref);
-  forget_said ();
-}
-
 SCENE (data_that_come_between_a_call_in_vain_and_its_task_are_found)
 {
   Ends ends;
 
   ends_init (&ends, MANY);
   told = &ends.ends[1];
-  register_end (told);
   put (&ends.ends[0], "first");
   begin (&ends.ends[0], receive_and_tell);
   begin (&ends.ends[1], receive);
@@ -444,7 +473,7 @@ SCENE (data_that_come_between_a_short_read_and_its_task_are_found)
   ends_init (&ends, MANY);
   told = &ends.ends[1];
   make_tcp (told);
-  register_end (told);
+  give_places (&ends);
   put (told, "some");
   morrow__reactor_poll (morrow__loop_here ());
   put (&ends.ends[0], "first");
@@ -457,6 +486,58 @@ SCENE (data_that_come_between_a_short_read_and_its_task_are_found)
     }
   ck_assert (end_all (&ends, error));
   assert_said ("0 got first; 1 got some; 1 got more");
+  ends_clear (&ends);
+  return TRUE;
+}
+
+static End *other;   /* on whose other side a call begins between a call in vain and when its task goes on */
+
+/* Between the two that this stands for. */
+static gboolean
+receive_and_send_there (gpointer data, GValue *result, GError **error)
+{
+  return receive (data, result, error) && send_hello (other, result, error);
+}
+
+SCENE (call_on_the_one_side_does_not_forget_what_has_come_on_the_other)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  told = other = &ends.ends[2];
+  put (&ends.ends[0], "first");
+  begin (&ends.ends[0], receive_and_tell);
+  put (&ends.ends[1], "second");
+  begin (&ends.ends[1], receive_and_send_there);
+  begin (&ends.ends[2], receive);
+  for (guint i = 3; i < MANY; i++)
+    {
+      put (&ends.ends[i], "x");
+      begin (&ends.ends[i], read_it);
+    }
+  ck_assert (end_all (&ends, error));
+  assert_said ("0 got first; 1 got second; 2 got more");
+  assert_hello (other);
+  ends_clear (&ends);
+  return TRUE;
+}
+
+/* None of them has a place on the loop, which is made with both sides. */
+SCENE (reader_and_writer_of_new_descriptors_are_not_in_each_others_way)
+{
+  MorrowFuture *readers[MANY];
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  for (guint i = 0; i < MANY; i++)
+    make_tcp (&ends.ends[i]);
+  begin_all (&ends, send_hello);
+  for (guint i = 0; i < MANY; i++)
+    readers[i] = morrow_spawn (receive, &ends.ends[i], NULL);
+  ck_assert (end_all (&ends, error));
+  for (guint i = 0; i < MANY; i++)
+    put (&ends.ends[i], "y");
+  ck_assert (morrow_await (morrow_gatherv (readers, MANY), error));
   ends_clear (&ends);
   return TRUE;
 }
@@ -507,6 +588,98 @@ SCENE (descriptor_that_is_closed_while_its_call_is_in_a_bundle_is_there_until_th
       assert_hello (&ends.ends[i]);
       ck_assert_int_eq (__real_recv (ends.ends[i].peer, &byte, 1, MSG_DONTWAIT), 0);
     }
+  ends_clear (&ends);
+  return TRUE;
+}
+
+/* What a call in vain finds when its task goes on. */
+SCENE (task_whose_descriptor_is_closed_while_its_call_is_in_a_bundle_is_told)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  begin_all (&ends, receive);
+  ck_assert (morrow_yield (error));
+  for (guint i = 0; i < MANY; i++)
+    morrow_fd_close (ends.ends[i].fd);
+  for (guint i = 0; i < MANY; i++)
+    {
+      g_autoptr (GError) local_error = await_error (ends.ends[i].task);
+
+      assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+    }
+  ends_clear (&ends);
+  return TRUE;
+}
+
+static gboolean
+receive_soon (gpointer data, GValue *result, GError **error)
+{
+  End *self = data;
+
+  return morrow_fd_recv (self->fd, self->got, 1, 0, g_get_monotonic_time () + 3000, error) == 1;
+}
+
+/* A last one is made when the time has passed: with company it is made at once too, since it has an error already. */
+SCENE (last_attempt_is_made_at_once)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  begin_all (&ends, receive_soon);
+  let_run ();
+  forget_counts ();
+  for (guint i = 0; i < MANY; i++)
+    {
+      g_autoptr (GError) local_error = await_error (ends.ends[i].task);
+
+      assert_error (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+    }
+  ck_assert_uint_eq (n_recvs * 100 + n_submits, MANY * 100);
+  ends_clear (&ends);
+  return TRUE;
+}
+
+static gboolean
+send_in_a_settling (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok;
+
+  morrow__relay.depth++;
+  ok = send_hello (data, result, error);
+  morrow__relay.depth--;
+  return ok;
+}
+
+SCENE (call_in_a_settling_is_made_at_once)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  forget_counts ();
+  begin_all (&ends, send_in_a_settling);
+  ck_assert (end_all (&ends, error));
+  ck_assert_uint_eq (n_sends * 100 + n_submits, MANY * 100);
+  ends_clear (&ends);
+  return TRUE;
+}
+
+static gboolean
+send_in_a_callback (MorrowFuture *settled, gpointer data, GValue *result, GError **error)
+{
+  return send_hello (data, result, error);
+}
+
+SCENE (call_in_a_callback_is_made_at_once)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  forget_counts ();
+  for (guint i = 0; i < MANY; i++)
+    ends.ends[i].task = morrow_then (morrow_future_new_resolved (NULL), send_in_a_callback, &ends.ends[i], NULL);
+  ck_assert (end_all (&ends, error));
+  ck_assert_uint_eq (n_sends * 100 + n_submits, MANY * 100);
   ends_clear (&ends);
   return TRUE;
 }
@@ -571,10 +744,8 @@ SCENE (calls_are_made_at_once_after_a_bundle_that_came_late)
   ck_assert_uint_gt (loop->n_alone, 0);
   forget_counts ();
   for (guint i = 0; i < MANY; i++)
-    {
-      assert_hello (&ends.ends[i]);
-      g_clear_pointer (&ends.ends[i].task, morrow_future_unref);
-    }
+    assert_hello (&ends.ends[i]);
+  forget_tasks (&ends);
   begin_all (&ends, send_hello);
   ck_assert (end_all (&ends, error));
   ck_assert_uint_eq (n_sends * 100 + n_submits, MANY * 100);
@@ -582,8 +753,7 @@ SCENE (calls_are_made_at_once_after_a_bundle_that_came_late)
   if (loop->n_alone != G_MAXUINT)
     loop->n_alone = 3;   /* and then together again */
   forget_counts ();
-  for (guint i = 0; i < MANY; i++)
-    g_clear_pointer (&ends.ends[i].task, morrow_future_unref);
+  forget_tasks (&ends);
   begin_all (&ends, send_hello);
   ck_assert (end_all (&ends, error));
   if (has_rings ())
@@ -592,7 +762,7 @@ SCENE (calls_are_made_at_once_after_a_bundle_that_came_late)
   return TRUE;
 }
 
-/* --- where there is no ring -------------------------------------------------------------------- */
+/* --- the ring, and where there is none --------------------------------------------------------- */
 
 #ifdef HAVE_LIBURING
 
@@ -605,13 +775,31 @@ send_twice_from_all (Ends *ends, GError **error)
       if (!end_all (ends, error))
         return FALSE;
       for (guint j = 0; j < ends->n; j++)
-        {
-          assert_hello (&ends->ends[j]);
-          g_clear_pointer (&ends->ends[j].task, morrow_future_unref);
-        }
+        assert_hello (&ends->ends[j]);
+      forget_tasks (ends);
     }
   return TRUE;
 }
+
+static gboolean
+send_from_all (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok;
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  ok = send_twice_from_all (&ends, error);
+  ck_assert_uint_eq (count_rings (), has_rings () ? 1 : 0);
+  ends_clear (&ends);
+  return ok;
+}
+
+START_TEST (ring_goes_with_the_run)
+{
+  run_scene (send_from_all, NULL);
+  ck_assert_uint_eq (count_rings (), 0);
+}
+END_TEST
 
 SCENE (calls_are_made_at_once_for_ever_where_the_system_has_no_ring)
 {
@@ -679,17 +867,24 @@ make_suite (void)
   tcase_add_test (together, more_tasks_than_a_bundle_holds_all_get_theirs);
   tcase_add_test (together, calls_with_flags_are_made_at_once);
 
-  tcase_add_test (results, call_that_fails_has_an_error_of_its_own);
+  tcase_add_loop_test (results, call_that_fails_has_an_error_of_its_own_and_raises_no_signal, 0, 2);
   tcase_add_test (results, call_that_would_block_waits);
   tcase_add_test (results, data_that_come_between_a_call_in_vain_and_its_task_are_found);
   tcase_add_test (results, data_that_come_between_a_short_read_and_its_task_are_found);
+  tcase_add_test (results, call_on_the_one_side_does_not_forget_what_has_come_on_the_other);
+  tcase_add_test (results, reader_and_writer_of_new_descriptors_are_not_in_each_others_way);
 
   tcase_add_test (between, cancel_of_a_task_whose_call_is_in_a_bundle_loses_nothing);
   tcase_add_test (between, descriptor_that_is_closed_while_its_call_is_in_a_bundle_is_there_until_that_is_made);
+  tcase_add_test (between, task_whose_descriptor_is_closed_while_its_call_is_in_a_bundle_is_told);
+  tcase_add_test (between, last_attempt_is_made_at_once);
+  tcase_add_test (between, call_in_a_settling_is_made_at_once);
+  tcase_add_test (between, call_in_a_callback_is_made_at_once);
   tcase_add_test (between, no_call_stays_in_a_bundle_when_the_batch_is_over);
   tcase_add_test (between, calls_are_made_at_once_after_a_bundle_that_came_late);
 
 #ifdef HAVE_LIBURING
+  tcase_add_test (without, ring_goes_with_the_run);
   tcase_add_test (without, calls_are_made_at_once_for_ever_where_the_system_has_no_ring);
   tcase_add_test (without, what_a_ring_does_not_take_is_made_all_the_same);
   tcase_add_test (without, call_that_a_signal_interrupts_is_made_again);

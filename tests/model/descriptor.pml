@@ -4,9 +4,9 @@
  * loop of its own or on a thread, and who closes it.  Nothing ever comes: only the close ends a wait.
  *
  * On a loop a call waits in the slot, which moves there first if need be; a loop's thread runs jobs only while its task
- * waits.  On a thread it waits in poll (), until its home is woken.
+ * waits, or while its call is in the loop's bundle: these find nobody to wake.  On a thread it waits in poll (), until its home is woken.
  *
- * With WEAK a slot is moved without a look whether the descriptor has been closed meanwhile; with EARLY a thread says where
+ * With WEAK a task that has its slot does not look whether the descriptor has been closed meanwhile; with EARLY a thread says where
  * it waits only after it has looked. */
 
 #define READ   1
@@ -78,13 +78,7 @@ inline take_slot ()
      if
      :: ok ->
         lock ();
-#ifndef WEAK
-        ok = !(use & CLOSED);
-#endif
-        if
-        :: ok -> slot = side
-        :: else
-        fi;
+        slot = side;
         unlock ();
         atomic { use = use & ~(SIDES & ~side) }
      :: else
@@ -92,10 +86,17 @@ inline take_slot ()
   fi
 }
 
-/* The task waits; its thread runs what is posted. */
+/* The call has been in the bundle, and something of what is posted has been run meanwhile.  Then the task waits, and the rest is. */
 inline wait_on_loop ()
 {
+  do
+  :: n_jobs[side] > 0 -> n_jobs[side]--
+  :: break
+  od;
   take_slot ();
+#ifndef WEAK
+  ok = ok && !(use & CLOSED);
+#endif
   if
   :: ok ->
      woken = false;
@@ -198,6 +199,11 @@ init
     if
     :: run caller (WRITE, true)
     :: run caller (WRITE, false)
+    fi;
+    if
+    :: slot = READ
+    :: slot = WRITE
+    :: true
     fi;
     run closer ()
   };

@@ -85,7 +85,7 @@ check "ends: no interleaving leaves executors that let go of each other waiting"
 check "ends: one does if who lets go waits though his own has been let go of" notices ends "invalid end state" -DBLIND
 check "ends: one does if who is to wait is chosen before" notices ends "invalid end state" -DEARLY
 check "descriptor: no interleaving with a close leaves a call waiting, or uses a number that was given back" explore descriptor
-check "descriptor: one does if a slot moves without a look whether it is closed" notices descriptor "invalid end state"
+check "descriptor: one does if a task that has its slot does not look for a close" notices descriptor "invalid end state"
 check "descriptor: one does if a thread looks for a close before it says where it waits" \
   notices descriptor "invalid end state" -DEARLY
 check "edge: no interleaving has a task wait for what has come" explore edge
