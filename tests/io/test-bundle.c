@@ -613,6 +613,49 @@ SCENE (task_whose_descriptor_is_closed_while_its_call_is_in_a_bundle_is_told)
 }
 
 static gboolean
+receive_tell_and_end (gpointer data, GValue *result, GError **error)
+{
+  if (!receive_and_tell (data, result, error))
+    return FALSE;
+  if (told->number == 1)
+    morrow_future_cancel (told->task);
+  else
+    morrow_fd_close (told->fd);
+  return TRUE;
+}
+
+static gboolean
+end_who_is_told (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  guint number = GPOINTER_TO_UINT (data);
+  Ends ends;
+
+  ends_init (&ends, 3);
+  told = &ends.ends[number];
+  put (&ends.ends[0], "first");
+  begin (&ends.ends[0], receive_tell_and_end);
+  begin (&ends.ends[1], receive);
+  begin (&ends.ends[2], receive);
+  local_error = await_error (told->task);
+  if (number == 1)
+    assert_cancelled (local_error);
+  else
+    assert_error (local_error, MORROW_ERROR, MORROW_ERROR_CLOSED);
+  put (&ends.ends[3 - number], "x");
+  await_ok (ends.ends[3 - number].task);
+  ends_clear (&ends);
+  return TRUE;
+}
+
+/* _i: 1 by a cancel, 2 by a close. */
+START_TEST (task_that_is_told_of_data_after_a_call_in_vain_can_be_ended)
+{
+  run_scene (end_who_is_told, GUINT_TO_POINTER (_i));
+}
+END_TEST
+
+static gboolean
 receive_soon (gpointer data, GValue *result, GError **error)
 {
   End *self = data;
@@ -781,6 +824,7 @@ send_twice_from_all (Ends *ends, GError **error)
   return TRUE;
 }
 
+/* data: whether rings are refused. */
 static gboolean
 send_from_all (gpointer data, GValue *result, GError **error)
 {
@@ -789,7 +833,7 @@ send_from_all (gpointer data, GValue *result, GError **error)
 
   ends_init (&ends, MANY);
   ok = send_twice_from_all (&ends, error);
-  ck_assert_uint_eq (count_rings (), has_rings () ? 1 : 0);
+  ck_assert_uint_eq (count_rings (), has_rings () && data == NULL ? 1 : 0);
   ends_clear (&ends);
   return ok;
 }
@@ -798,6 +842,47 @@ START_TEST (ring_goes_with_the_run)
 {
   run_scene (send_from_all, NULL);
   ck_assert_uint_eq (count_rings (), 0);
+}
+END_TEST
+
+static gboolean
+make_ends (gpointer data, GValue *result, GError **error)
+{
+  ends_init (data, MANY);
+  return TRUE;
+}
+
+static gboolean
+send_from_ends (gpointer data, GValue *result, GError **error)
+{
+  return send_twice_from_all (data, error);
+}
+
+/* Their places are the first loop's. */
+START_TEST (calls_on_descriptors_from_another_loop_are_made_at_once)
+{
+  g_autoptr (MorrowExecutor) first = morrow_loop_new (NULL);
+  g_autoptr (MorrowExecutor) second = morrow_loop_new (NULL);
+  Ends ends;
+
+  run_scene_on (first, make_ends, &ends);
+  forget_counts ();
+  run_scene_on (second, send_from_ends, &ends);
+  ck_assert_uint_eq (n_sends * 100 + n_submits, 2 * MANY * 100);
+  ends_clear (&ends);
+}
+END_TEST
+
+START_TEST (next_run_asks_again_for_a_ring)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+
+  is_refused = TRUE;
+  run_scene_on (loop, send_from_all, GINT_TO_POINTER (TRUE));
+  is_refused = FALSE;
+  forget_counts ();
+  run_scene_on (loop, send_from_all, NULL);
+  ck_assert (n_submits > 0 || !has_rings ());
 }
 END_TEST
 
@@ -877,6 +962,7 @@ make_suite (void)
   tcase_add_test (between, cancel_of_a_task_whose_call_is_in_a_bundle_loses_nothing);
   tcase_add_test (between, descriptor_that_is_closed_while_its_call_is_in_a_bundle_is_there_until_that_is_made);
   tcase_add_test (between, task_whose_descriptor_is_closed_while_its_call_is_in_a_bundle_is_told);
+  tcase_add_loop_test (between, task_that_is_told_of_data_after_a_call_in_vain_can_be_ended, 1, 3);
   tcase_add_test (between, last_attempt_is_made_at_once);
   tcase_add_test (between, call_in_a_settling_is_made_at_once);
   tcase_add_test (between, call_in_a_callback_is_made_at_once);
@@ -885,6 +971,8 @@ make_suite (void)
 
 #ifdef HAVE_LIBURING
   tcase_add_test (without, ring_goes_with_the_run);
+  tcase_add_test (without, next_run_asks_again_for_a_ring);
+  tcase_add_test (without, calls_on_descriptors_from_another_loop_are_made_at_once);
   tcase_add_test (without, calls_are_made_at_once_for_ever_where_the_system_has_no_ring);
   tcase_add_test (without, what_a_ring_does_not_take_is_made_all_the_same);
   tcase_add_test (without, call_that_a_signal_interrupts_is_made_again);
