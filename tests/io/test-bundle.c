@@ -440,10 +440,20 @@ SCENE (data_that_come_between_a_call_in_vain_and_its_task_are_found)
   return TRUE;
 }
 
+/* In one piece where its first call is made at once, in two where that is made before the rest comes. */
 static gboolean
-receive_twice (gpointer data, GValue *result, GError **error)
+receive_eight_bytes (gpointer data, GValue *result, GError **error)
 {
-  return receive (data, result, error) && receive (data, result, error);
+  End *self = data;
+  gssize n = 0, got = 1;
+
+  while (n < 8 && got > 0)
+    {
+      got = morrow_fd_recv (self->fd, self->got + n, (gsize) (8 - n) + 1, 0, NEVER, error);
+      n += got;
+    }
+  say ("%u got %s", self->number, self->got);
+  return n == 8;
 }
 
 /* Of a TCP socket, whose short read tells that it is empty. */
@@ -478,14 +488,15 @@ SCENE (data_that_come_between_a_short_read_and_its_task_are_found)
   morrow__reactor_poll (morrow__loop_here ());
   put (&ends.ends[0], "first");
   begin (&ends.ends[0], receive_and_tell);
-  begin (&ends.ends[1], receive_twice);
+  memset (told->got, 0, sizeof told->got);
+  begin (&ends.ends[1], receive_eight_bytes);
   for (guint i = 2; i < MANY; i++)
     {
       put (&ends.ends[i], "x");
       begin (&ends.ends[i], read_it);
     }
   ck_assert (end_all (&ends, error));
-  assert_said ("0 got first; 1 got some; 1 got more");
+  assert_said ("0 got first; 1 got somemore");
   ends_clear (&ends);
   return TRUE;
 }
