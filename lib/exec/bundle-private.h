@@ -8,9 +8,8 @@
  * ready, in the order in which they came. So a call takes as long as a yield, or two.
  *
  * NOTHING WAITS FOR MORE than the batch: a bundle is empty whenever the loop sleeps, and when it looks at descriptors, but in a
- * callback that turns its context. Where jobs take
- * long, though, a call would be late by some of them. So after a bundle that was not made in time each call is made at once
- * for a while.
+ * callback that turns its context. Where jobs take long, though, a call would be late by some of them. So after a bundle that
+ * was not made in time each call is made at once for a while.
  *
  * WITHOUT io_uring, which a system may not have, or not allow, each call is made at once as well.
  *

@@ -20,15 +20,16 @@
 #define N_ALONE  1024   /* and how many calls are made at once after one that was late */
 #define NOT_MADE G_MINSSIZE
 
+/* The loop's thread touches it, and nobody else. */
 struct _MorrowBundle
 {
   MorrowJob         job;        /* queued behind those that are ready when the first call comes */
   MorrowLoop       *loop;       /* immutable, borrowed */
-  gboolean          is_queued;
+  gboolean          is_queued;  /* the job */
   MorrowBundleCall *calls[MORROW_BUNDLE_SIZE];   /* the loop's n_bundled; borrowed: each is on the stack of its task */
   gint64            began;      /* when the first of them came */
 #ifdef HAVE_LIBURING
-  gboolean          has_ring;
+  gboolean          has_ring;   /* made for the first bundle of several calls */
   struct io_uring   ring;       /* empty but while the bundle is made */
 #endif
 };

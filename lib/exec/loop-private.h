@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The inside of a loop. loop.c is the object; turn.c turns it where it has its thread, and source.c where its context does;
- * scheduler.c runs what is ready, reactor.c waits for what is not, main-context.c asks the context's other sources, asleep.c
- * puts the loop to sleep; circle.c looks for what would be waited for in vain, watch.c offers waiting to others.
+ * scheduler.c runs what is ready, bundle.c makes what many ask of the system at once, reactor.c waits for what is not ready,
+ * main-context.c asks the context's other sources, asleep.c puts the loop to sleep; circle.c looks for what would be waited for
+ * in vain, watch.c offers waiting to others.
  *
  * A loop belongs to one thread: the one that first runs or dispatches it. Unless a field says otherwise, only that
  * thread touches it.
