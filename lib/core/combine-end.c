@@ -114,15 +114,24 @@ morrow__combine_drop_children (MorrowCombine *self)
     }
 }
 
-/* The end is done with it. Whoever still has a reference keeps the outcome, and not the executor. */
+/* Before it settles, where nothing is left to be done there: who waits for it may let go of the executor right after, and that is
+ * to be its end. */
 static inline void
-release_whole (MorrowCombine *self)
+release_executor (MorrowCombine *self)
 {
-  MorrowExecutor *executor = self->executor;
+  if (self->executor != NULL)
+    morrow__executor_release (self->executor);
+}
 
-  morrow_future_unref (&self->future);
-  if (executor != NULL)
-    morrow__executor_release (executor);
+/* Settles. FALSE when the children are the results, which nobody else is to drop. */
+static inline gboolean
+settle (MorrowCombine *self)
+{
+  if (settle_without_results (self))
+    return TRUE;
+
+  resolve_with_results (self);
+  return FALSE;
 }
 
 static inline MorrowCombine *
@@ -131,10 +140,15 @@ combine_of_job (MorrowJob *job)
   return G_STRUCT_MEMBER_P (job, -(glong) G_STRUCT_OFFSET (MorrowCombine, job));
 }
 
+/* Whoever still has a reference keeps the outcome, and not the executor. */
 static void
 release_there (MorrowJob *job, gboolean closed)
 {
-  release_whole (combine_of_job (job));
+  MorrowCombine *self = combine_of_job (job);
+  MorrowExecutor *executor = self->executor;
+
+  morrow_future_unref (&self->future);
+  morrow__executor_release (executor);
 }
 
 static void
@@ -146,9 +160,9 @@ drop_children_there (MorrowJob *job, gboolean closed)
 
 /* Objects that the children gave, and nobody took, are released where the whole was made, as a callback's data is. */
 static void
-let_go_there (MorrowCombine *self, gboolean has_children)
+finish_elsewhere (MorrowCombine *self)
 {
-  self->job.run = has_children ? drop_children_there : release_there;
+  self->job.run = settle (self) ? drop_children_there : release_there;
   morrow__executor_post (self->executor, &self->job);
 }
 
@@ -156,17 +170,14 @@ let_go_there (MorrowCombine *self, gboolean has_children)
 void
 morrow__combine_finish (MorrowCombine *self)
 {
-  gboolean elsewhere = is_elsewhere (self), has_children = settle_without_results (self);
-
-  if (!has_children)
-    resolve_with_results (self);
-
-  if (morrow__seldom (elsewhere))
+  if (morrow__seldom (is_elsewhere (self)))
     {
-      let_go_there (self, has_children);
+      finish_elsewhere (self);
       return;
     }
-  if (has_children)
+
+  release_executor (self);
+  if (settle (self))
     morrow__combine_drop_children (self);
-  release_whole (self);
+  morrow_future_unref (&self->future);
 }

@@ -27,7 +27,7 @@ struct _MorrowCombine
   union
   {
     MorrowWaiter           waiter;       /* immutable until it finishes: the common one of the children */
-    MorrowJob              job;          /* whoever finishes: see let_go_there () in combine-end.c */
+    MorrowJob              job;          /* whoever finishes: see finish_elsewhere () in combine-end.c */
   };
   guint8                   mode;         /* immutable: MorrowCombineMode */
   guint8                   has_results;  /* whoever finishes, and who frees it: it has resolved with them */
@@ -42,8 +42,8 @@ struct _MorrowCombine
   _Atomic (MorrowFuture *) decisive;     /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's
                                             &starting */
   _Atomic (char *)         message;      /* any thread: the newest cancel's, owned; by exchange */
-  MorrowExecutor          *executor;     /* immutable, held until it has finished: where children start and are let go; NULL: made
-                                            on a plain thread */
+  MorrowExecutor          *executor;     /* immutable, held until it finishes: where children start and are let go; NULL: made on a
+                                            plain thread */
   MorrowFuture            *children[];   /* owned until they are let go of at the end, or until the results are; immutable, and there
                                             until the whole has settled (C2) */
 };

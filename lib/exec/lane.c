@@ -58,12 +58,12 @@ count_started (MorrowExecutor *executor)
   running->n++;
 }
 
+/* Of an executor that may be gone. */
 static void
-count_ended (MorrowExecutor *executor)
+count_down (MorrowExecutor *executor)
 {
   Running *running = g_hash_table_lookup (lane_running, executor);
 
-  executor->n_errands++;
   if (--running->n == 0)
     {
       if (running->wake != NULL)
@@ -129,7 +129,8 @@ wait_for_errand (void)
   return !morrow__queue_is_empty (&lane_queue);
 }
 
-/* Not under the lock. */
+/* Not under the lock. Who waits for the lane may let go of the executor right after, and that is to be its end: nothing holds it
+ * by then. If it is another that counts at this address afterwards, that one waits a moment longer. */
 static void
 finish_errand (MorrowExecutor *executor)
 {
@@ -137,9 +138,14 @@ finish_errand (MorrowExecutor *executor)
     return;
 
   pthread_mutex_lock (&lane_lock);
-  count_ended (executor);
+  executor->n_errands++;
   pthread_mutex_unlock (&lane_lock);
+
   morrow__executor_release (executor);
+
+  pthread_mutex_lock (&lane_lock);
+  count_down (executor);
+  pthread_mutex_unlock (&lane_lock);
 }
 
 static void

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include "core/future-private.h"
+#include "exec/lane-private.h"
 #include "exec/models.h"
 
 #define FIRST_POOL MODEL_THREADS
@@ -688,6 +690,93 @@ START_TEST (gather_that_has_settled_keeps_no_pool)
 }
 END_TEST
 
+/* --- who waits, and then lets go --------------------------------------------------------------- */
+
+static gboolean
+make_a_gather_of_the_promise (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *pending = morrow_future_ref (((End *) data)->pending);
+
+  ((End *) data)->made = morrow_gatherv (&pending, 1);
+  return TRUE;
+}
+
+/* Looks, where a waiter would be woken. */
+typedef struct
+{
+  MorrowObserver observer;
+  End           *end;
+} Looker;
+
+static void
+look_for_executor (MorrowObserver *observer, MorrowFuture *settled)
+{
+  End *end = ((Looker *) observer)->end;
+
+  ck_assert (atomic_load (&end->has_gone));
+  atomic_fetch_add (&end->n_calls, 1);
+}
+
+START_TEST (gather_keeps_no_loop_when_who_waits_for_it_is_told)
+{
+  End end;
+  Looker looker = { .observer = MORROW_OBSERVER (look_for_executor), .end = &end };
+
+  end_init (&end, morrow_loop_new (NULL));
+  run_scene_on (end.executor, make_a_gather_of_the_promise, &end);
+  ck_assert (morrow__future_subscribe_observer (end.made, &looker.observer));
+  g_object_unref (end.executor);
+  ck_assert (!atomic_load (&end.has_gone));
+
+  morrow_promise_resolve (end.promise);
+  ck_assert_int_eq (atomic_load (&end.n_calls), 1);
+  end_clear (&end);
+}
+END_TEST
+
+/* The last reference goes in the work, and the executor with the lane's hold, after it. */
+typedef struct
+{
+  MorrowErrand errand;
+  atomic_int   has_ended;
+  gboolean     was_joinable;   /* Before the flag. */
+} Farewell;
+
+static void
+drop_executor (MorrowJob *job, gboolean closed)
+{
+  g_object_unref (((Farewell *) job)->errand.executor);
+}
+
+static void
+nobody_waits (gpointer joiner)
+{
+}
+
+static void
+look_for_errand (gpointer data, GObject *was)
+{
+  Farewell *farewell = data;
+
+  farewell->was_joinable = !morrow__lane_is_busy ((MorrowExecutor *) was, nobody_waits, NULL);
+  atomic_store (&farewell->has_ended, TRUE);
+}
+
+START_TEST (lane_keeps_no_executor_when_who_waits_for_it_is_told)
+{
+  Farewell farewell = { .errand.job.run = drop_executor };
+  MorrowExecutor *executor = morrow_loop_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  farewell.errand.executor = executor;
+  g_object_weak_ref (G_OBJECT (executor), look_for_errand, &farewell);
+  ck_assert (morrow__lane_push (&farewell.errand, &error));
+  morrow__lane_join (executor);
+  ck_assert (atomic_load (&farewell.has_ended));
+  ck_assert (!farewell.was_joinable);
+}
+END_TEST
+
 /* --- loops in a main context ------------------------------------------------------------------- */
 
 /* A source that has another thread let go of a loop while the context asks its sources. */
@@ -804,6 +893,7 @@ end_suite (void)
   TCase *where = morrow_check_add_case (suite, "where it ends");
   TCase *dropped = morrow_check_add_case (suite, "dropped by tasks");
   TCase *held = morrow_check_add_case (suite, "dropped while held");
+  TCase *told = morrow_check_add_case (suite, "let go of by who waits");
   TCase *hosted = morrow_check_add_case (suite, "hosted");
 
   tcase_add_loop_test (last, callback_that_a_task_attaches_while_its_pool_ends_is_called, FIRST_POOL, AFTER_POOLS);
@@ -827,6 +917,9 @@ end_suite (void)
   tcase_add_loop_test (held, pool_that_a_callback_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_them, FIRST_POOL, AFTER_POOLS);
   tcase_add_loop_test (held, pool_that_a_thread_keeps_cancels_its_tasks_when_it_is_dropped_and_waits_for_all, FIRST_POOL, AFTER_POOLS);
   tcase_add_loop_test (held, gather_that_has_settled_keeps_no_pool, FIRST_POOL, AFTER_POOLS);
+
+  tcase_add_test (told, gather_keeps_no_loop_when_who_waits_for_it_is_told);
+  tcase_add_test (told, lane_keeps_no_executor_when_who_waits_for_it_is_told);
 
   tcase_add_test (hosted, loop_whose_last_reference_goes_on_another_thread_ends_where_its_context_turns);
   tcase_add_test (hosted, loop_whose_last_hold_goes_on_another_thread_ends_where_its_context_turns);
