@@ -28,6 +28,11 @@ fail (const char *what)
 
 #if defined (__x86_64__)
 
+#define RING_SIDES   1000           /* as fiber_yield_1000 has tasks, */
+#define RING_STACK   (260 * 1024)   /* on stacks as far apart as morrow puts its own, with their guards, */
+#define RING_COLOURS 32             /* of so many colours, */
+#define RING_COLOUR  64             /* a cache line apart */
+
 /* The least that a switch does: leaves the stack and the registers that a call preserves, takes the other one, and goes
  * on there by an indirect jump. Nothing of what a runtime does to choose. */
 typedef struct
@@ -60,7 +65,7 @@ bare_switch (Side *from, Side *to)
 }
 
 static void
-switch_back_for_ever (void)
+switch_back_for_ever (Side *from, Side *self)
 {
   for (;;)
     bare_switch (&there, &here);
@@ -82,22 +87,29 @@ control_switch (Side *from, Side *to)
 }
 
 static void
-switch_control_back_for_ever (void)
+switch_control_back_for_ever (Side *from, Side *self)
 {
   for (;;)
     control_switch (&there, &here);
 }
 
+/* What begins there finds both sides where a function has its first arguments. */
 static void
-start_other_side (void (*entry) (void))
+start_side (Side *side, void *stack_end, void (*entry) (Side *from, Side *self))
+{
+  side->sp = (char *) stack_end - 8;
+  side->pc = (void *) entry;
+  __asm__ volatile ("stmxcsr %0\n\t"
+                    "fnstcw %1"
+                    : "=m" (side->mxcsr), "=m" (side->x87));
+}
+
+static void
+start_other_side (void (*entry) (Side *from, Side *self))
 {
   static char stack[65536] __attribute__ ((aligned (16)));
 
-  there.sp = stack + sizeof stack - 8;
-  there.pc = (void *) entry;
-  __asm__ volatile ("stmxcsr %0\n\t"
-                    "fnstcw %1"
-                    : "=m" (there.mxcsr), "=m" (there.x87));
+  start_side (&there, stack + sizeof stack, entry);
 }
 
 static void
@@ -114,6 +126,58 @@ control_switch_n (unsigned n)
   start_other_side (switch_control_back_for_ever);
   for (unsigned i = 0; i < n / 2; i++)
     control_switch (&here, &there);
+}
+
+/* The same round a ring, each side of which lies at the end of its stack, in the line where a switch pushes: more lines than the first
+ * cache holds. The stacks differ in colour, or these would all have one place in any cache. */
+typedef struct _RingSide RingSide;
+
+struct _RingSide
+{
+  Side      side;
+  RingSide *next;
+} __attribute__ ((aligned (16)));
+
+static void
+switch_round_for_ever (Side *from, Side *self)
+{
+  for (;;)
+    control_switch (self, &((RingSide *) self)->next->side);
+}
+
+static RingSide *
+make_ring (void)
+{
+  char *stacks = mmap (NULL, (size_t) RING_SIDES * RING_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  RingSide *next = NULL, *last = NULL;
+
+  if (stacks == MAP_FAILED)
+    fail ("mmap");
+  for (unsigned i = 0; i < RING_SIDES; i++)
+    {
+      char *end = stacks + (size_t) (i + 1) * RING_STACK - i % RING_COLOURS * RING_COLOUR;
+      RingSide *self = (RingSide *) end - 1;
+
+      start_side (&self->side, self, switch_round_for_ever);
+      self->next = next;
+      next = self;
+      if (last == NULL)
+        last = self;
+    }
+  last->next = next;
+  return last;
+}
+
+/* This stack takes the place of the last. */
+static void
+control_switch_round_n (unsigned n)
+{
+  static RingSide *last;
+
+  if (last == NULL)
+    last = make_ring ();
+  for (unsigned i = 0; i < n / RING_SIDES; i++)
+    control_switch (&last->side, &last->next->side);
 }
 
 #define HAVE_BARE_SWITCH 1
@@ -412,6 +476,12 @@ control_switch_op (const char *name)
 {
   print_median (name, control_switch_n, 10000000);
 }
+
+static void
+control_switch_round_op (const char *name)
+{
+  print_median (name, control_switch_round_n, 10000000);
+}
 #endif
 
 static void
@@ -479,6 +549,7 @@ static const BenchOp ops[] =
 #ifdef HAVE_BARE_SWITCH
   { "bare_switch", bare_switch_op },
   { "control_switch", control_switch_op },
+  { "control_switch_1000", control_switch_round_op },
 #endif
   { "library_call", library_call },
   { "malloc_free", malloc_free },
