@@ -17,7 +17,8 @@
  *
  *   To end takes time: what lives there is cancelled and waited for, threads are joined, user code runs. Meanwhile it is used
  *   as ever, and the uses are counted as ever, above its own hold. When it has ended, nothing of it runs, and what still holds
- *   it finds it closed. What the last of them lets go of is memory and descriptors, and that can be done anywhere.
+ *   it finds it closed. What the last of them lets go of is memory and descriptors, and that can be done anywhere. But who is woken may
+ *   let go of the executor at once, and is to find it gone: so who wakes him releases his own hold before that, where he can.
  *
  *   Where it ends: a user who lets go may wait, and does: code of his may rely on it. Who only releases a hold may be
  *   anywhere inside the library, in the middle of a visit (H1), say, or on the thread that all timers hang on: he never waits,

@@ -15,7 +15,7 @@ typedef struct
 /* FALSE and an error when there is no thread to do it: then it was not taken. */
 gboolean morrow__lane_push    (MorrowErrand *errand, GError **error);
 
-/* Waits until the lane has done all that was given to it from @executor. */
+/* Waits until the lane has done all that was given to it from @executor, and holds it no more. */
 void     morrow__lane_join    (MorrowExecutor *executor);
 
 /* The same for who does other things meanwhile: TRUE when the lane is not done; then it calls @wake, under a lock of its
