@@ -9,7 +9,8 @@
  *
  * NOTHING WAITS FOR MORE than the batch: a bundle is empty whenever the loop sleeps, and when it looks at descriptors, but in a
  * callback that turns its context. Where jobs take long, though, a call would be late by some of them. So after a bundle that
- * was not made in time each call is made at once for a while.
+ * was not made in time each call is made at once for a while. And where the calls take long, since they move much, all else
+ * would wait for the bundle. So it is full as well when its calls may move a mebibyte.
  *
  * WITHOUT io_uring, which a system may not have, or not allow, each call is made at once as well.
  *

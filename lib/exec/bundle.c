@@ -18,6 +18,7 @@
 
 #define LATE     100    /* microseconds from the first call to when the bundle is made, */
 #define N_ALONE  1024   /* and how many calls are made at once after one that was late */
+#define FULL     (1024 * 1024)   /* bytes that all calls of a bundle may move, after which no other is put in */
 #define NOT_MADE G_MINSSIZE
 
 /* The loop's thread touches it, and nobody else. */
@@ -28,6 +29,7 @@ struct _MorrowBundle
   gboolean          is_queued;  /* the job */
   MorrowBundleCall *calls[MORROW_BUNDLE_SIZE];   /* the loop's n_bundled; borrowed: each is on the stack of its task */
   gint64            began;      /* when the first of them came */
+  gsize             size;       /* bytes that they may move */
 #ifdef HAVE_LIBURING
   gboolean          has_ring;   /* made for the first bundle of several calls */
   struct io_uring   ring;       /* empty but while the bundle is made */
@@ -248,6 +250,7 @@ static inline void
 begin_bundle (MorrowBundle *self)
 {
   self->began = morrow__clock_now ();
+  self->size = 0;
   if (!self->is_queued)
     morrow__queue_push (&self->loop->ready, &self->job.node);
   self->is_queued = TRUE;
@@ -265,7 +268,8 @@ morrow__bundle_call (MorrowLoop *loop, MorrowBundleCall *call, GError **error)
   call->task = loop->home.current;
   call->result = NOT_MADE;
   self->calls[loop->n_bundled++] = call;
-  if (loop->n_bundled == MORROW_BUNDLE_SIZE)
+  self->size += call->size;
+  if (loop->n_bundled == MORROW_BUNDLE_SIZE || self->size >= FULL)
     morrow__bundle_make (loop);
   morrow__task_give_way (call->task, &loop->home, FALSE);
 

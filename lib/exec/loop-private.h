@@ -205,6 +205,8 @@ void        morrow__loop_start_run    (MorrowJob *job, gboolean closed);
 
 MorrowList *morrow__loop_get_tasks    (MorrowLoop *self);
 gboolean    morrow__loop_has_ready    (MorrowLoop *self);
+void        morrow__loop_run_portion  (MorrowLoop *self, guint fuel);
+void        morrow__loop_end_batch    (MorrowLoop *self);
 void        morrow__loop_run_batch    (MorrowLoop *self, guint fuel);
 void        morrow__loop_sweep        (MorrowLoop *self);
 void        morrow__loop_warm         (MorrowLoop *self);

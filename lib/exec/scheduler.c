@@ -407,29 +407,16 @@ morrow__loop_warm (MorrowLoop *self)
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
-/* The next of a batch, NULL when it is over. No call stays in the bundle beyond that. */
-static inline MorrowJob *
-next_of_batch (MorrowLoop *self)
-{
-  MorrowJob *job = morrow__loop_next_job (self);
-
-  if (job != NULL || morrow__usually (self->n_bundled == 0))
-    return job;
-
-  morrow__bundle_make (self);
-  return morrow__loop_next_job (self);
-}
-
-/* On the loop's own stack, where no task is current: runs up to @fuel jobs. */
+/* On the loop's own stack, where no task is current: runs up to @fuel jobs of a batch. Calls may stay in the bundle, for the next portion. */
 void
-morrow__loop_run_batch (MorrowLoop *self, guint fuel)
+morrow__loop_run_portion (MorrowLoop *self, guint fuel)
 {
   MorrowJob *job;
 
   begin_checks (self);
   morrow__fiber_hooks_stay (&self->main_fiber.hooks);
   self->out_of_fuel = self->tick + fuel;
-  job = next_of_batch (self);
+  job = morrow__loop_next_job (self);
   while (job != NULL)
     {
       MorrowFiber *fiber = NULL;
@@ -443,8 +430,24 @@ morrow__loop_run_batch (MorrowLoop *self, guint fuel)
 
       job = fiber != NULL ? morrow__fiber_switch (&self->main_fiber, fiber, NULL) : NULL;
       if (job == NULL)
-        job = next_of_batch (self);
+        job = morrow__loop_next_job (self);
     }
+}
+
+/* After the last portion: no call stays in the bundle beyond the batch. */
+void
+morrow__loop_end_batch (MorrowLoop *self)
+{
+  if (morrow__seldom (self->n_bundled > 0))
+    morrow__bundle_make (self);
+}
+
+/* All of it at once. */
+void
+morrow__loop_run_batch (MorrowLoop *self, guint fuel)
+{
+  morrow__loop_run_portion (self, fuel);
+  morrow__loop_end_batch (self);
 }
 
 /* Asks every task that lives here to end, and those that will. */

@@ -124,25 +124,28 @@ loop_check (GSource *source)
 }
 
 /* A batch, in portions: a look at the clock costs as much as a few cheap jobs, but of those that are dear only one is to
- * be too many; or a portion, where they come behind cheap ones. Returns: what time it is. */
+ * be too many; or a portion, where they come behind cheap ones. It is over when it is time for a look at descriptors. Returns: what
+ * time it is. */
 static gint64
 run_batch_until (MorrowLoop *self, gint64 until, guint *portion)
 {
   gint64 before, now = morrow__clock_now ();
-  guint left = MORROW_LOOP_BATCH, n;
+  gint64 end = MIN (until, self->last_poll + MORROW_LOOP_POLL_INTERVAL);
+  guint left = morrow__loop_max_batch (self), n;
 
   do
     {
       before = now;
       n = MIN (*portion, left);
       left -= n;
-      morrow__loop_run_batch (self, n);
+      morrow__loop_run_portion (self, n);
       now = morrow__clock_now ();
       *portion = morrow__reactor_next_portion (n, now - before);
     }
-  while (left > 0 && now < until && morrow__loop_has_ready (self));
+  while (left > 0 && now < end && morrow__loop_has_ready (self));
 
-  return now;
+  morrow__loop_end_batch (self);
+  return morrow__clock_now ();
 }
 
 /* Turns for as long as there is something to do, since one of the context's costs more than one of ours; within the

@@ -7,6 +7,13 @@
 
 #define MORROW_LOOP_POLL_INTERVAL 100   /* microseconds between two looks at descriptors, while something is ready */
 
+/* Jobs in a batch at most, where they are cheap. On a pool the work that was submitted waits for it. */
+static inline guint
+morrow__loop_max_batch (const MorrowLoop *self)
+{
+  return self->pool == NULL ? 256 : MORROW_LOOP_BATCH;
+}
+
 static inline void
 morrow__loop_take_posted (MorrowLoop *self)
 {

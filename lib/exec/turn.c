@@ -13,8 +13,6 @@
 #include "exec/reactor-private.h"
 #include "exec/turn-private.h"
 
-#define CHEAP_BATCH     256    /* jobs between two looks at the clock at most, where there is no pool */
-
 /* Looks at descriptors, timers and the context's other sources, though something is ready. */
 static void
 poll_in_passing (MorrowLoop *self)
@@ -36,7 +34,7 @@ static guint
 next_batch (MorrowLoop *self, gint64 since)
 {
   if (since < MORROW_LOOP_POLL_INTERVAL / 4)
-    return MIN (2 * self->batch, self->pool == NULL ? CHEAP_BATCH : MORROW_LOOP_BATCH);
+    return MIN (2 * self->batch, morrow__loop_max_batch (self));
   if (since >= 2 * MORROW_LOOP_POLL_INTERVAL)
     return MAX (1, self->batch * MORROW_LOOP_POLL_INTERVAL / since);
   return self->batch;

@@ -337,6 +337,32 @@ peek (gpointer data, GValue *result, GError **error)
   return morrow_fd_recv (self->fd, self->got, 1, MSG_PEEK, NEVER, error) == 1;
 }
 
+static gboolean
+receive_much (gpointer data, GValue *result, GError **error)
+{
+  End *self = data;
+  gsize size = 512 * 1024;
+  g_autofree char *buffer = g_malloc (size);
+
+  return morrow_fd_recv (self->fd, buffer, size, 0, NEVER, error) == 1;
+}
+
+SCENE (bundle_is_full_when_its_calls_may_move_a_mebibyte)
+{
+  Ends ends;
+
+  ends_init (&ends, MANY);
+  for (guint i = 0; i < MANY; i++)
+    put (&ends.ends[i], "x");
+  forget_counts ();
+  begin_all (&ends, receive_much);
+  ck_assert (end_all (&ends, error));
+  if (has_rings ())
+    ck_assert_uint_eq (n_recvs * 100 + n_submits, MANY / 2);
+  ends_clear (&ends);
+  return TRUE;
+}
+
 SCENE (calls_with_flags_are_made_at_once)
 {
   Ends ends;
@@ -770,6 +796,32 @@ SCENE (no_call_stays_in_a_bundle_when_the_batch_is_over)
   return TRUE;
 }
 
+/* On a loop inside an application's main loop, for which time stands still. */
+static void
+run_as_guest (MorrowCoroutineFunc func)
+{
+  g_autoptr (MorrowExecutor) guest = morrow_loop_new (g_main_context_default ());
+  g_autoptr (MorrowFuture) task = NULL;
+
+  morrow__clock_set_virtual (TRUE);
+  task = morrow_executor_spawn (guest, morrow_coroutine (func, NULL, NULL));
+  turn_until_settled (NULL, task);
+  morrow__clock_set_virtual (FALSE);
+  ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_RESOLVED);
+}
+
+START_TEST (tasks_of_a_guest_that_send_at_the_same_time_ask_the_system_once)
+{
+  run_as_guest (tasks_that_send_at_the_same_time_ask_the_system_once_scene);
+}
+END_TEST
+
+START_TEST (no_call_of_a_guest_stays_in_a_bundle_when_the_batch_is_over)
+{
+  run_as_guest (no_call_stays_in_a_bundle_when_the_batch_is_over_scene);
+}
+END_TEST
+
 static void
 burn_microseconds (gint64 n)
 {
@@ -961,7 +1013,9 @@ make_suite (void)
   tcase_add_test (together, reads_and_writes_of_sockets_are_made_together_too);
   tcase_add_test (together, task_without_company_makes_its_call_at_once);
   tcase_add_test (together, more_tasks_than_a_bundle_holds_all_get_theirs);
+  tcase_add_test (together, bundle_is_full_when_its_calls_may_move_a_mebibyte);
   tcase_add_test (together, calls_with_flags_are_made_at_once);
+  tcase_add_test (together, tasks_of_a_guest_that_send_at_the_same_time_ask_the_system_once);
 
   tcase_add_loop_test (results, call_that_fails_has_an_error_of_its_own_and_raises_no_signal, 0, 2);
   tcase_add_test (results, call_that_would_block_waits);
@@ -978,6 +1032,7 @@ make_suite (void)
   tcase_add_test (between, call_in_a_settling_is_made_at_once);
   tcase_add_test (between, call_in_a_callback_is_made_at_once);
   tcase_add_test (between, no_call_stays_in_a_bundle_when_the_batch_is_over);
+  tcase_add_test (between, no_call_of_a_guest_stays_in_a_bundle_when_the_batch_is_over);
   tcase_add_test (between, calls_are_made_at_once_after_a_bundle_that_came_late);
 
 #ifdef HAVE_LIBURING
