@@ -331,15 +331,40 @@ has_leftovers (gpointer data)
          morrow__loop_has_tasks (self);   /* which a thread has made just before it was done */
 }
 
-/* As many jobs as are ready now: a task that was created last still gets its first step, as in asyncio. */
+/* Behind what is ready when it is queued. */
+typedef struct
+{
+  MorrowJob job;
+  gboolean  has_come;
+} Mark;
+
+static void
+mark_run (MorrowJob *job, gboolean closed)
+{
+  ((Mark *) job)->has_come = TRUE;
+}
+
+/* How many are ready up to @last, which is. */
+static guint
+count_ready (MorrowLoop *self, const MorrowQueueNode *last)
+{
+  guint n = 1;
+
+  for (const MorrowQueueNode *node = self->ready.head; node != last; node = node->next)
+    n++;
+  return n;
+}
+
+/* All that are ready now: a task that was created last still gets its first step, as in asyncio. What one of them does may use up the
+ * fuel of others (morrow__loop_burn ()). */
 static void
 run_generation (MorrowLoop *self)
 {
-  guint n = 0;
+  Mark mark = { .job.run = mark_run };
 
-  for (MorrowQueueNode *node = self->ready.head; node != NULL; node = node->next)
-    n++;
-  morrow__loop_run_batch (self, n);
+  morrow__queue_push (&self->ready, &mark.job.node);
+  while (!mark.has_come)
+    morrow__loop_run_batch (self, count_ready (self, &mark.job.node));
 }
 
 /* Turns until nothing is left over: no task, nothing queued, no thread that was given work from here. All of these may
@@ -426,6 +451,13 @@ post_end (MorrowLoop *self)
   g_source_unref (source);
 }
 
+/* Who has the context: whether it may end on this thread. The tasks of one whose own context was turned by hand live on that thread. */
+static gboolean
+may_end_here (MorrowLoop *self)
+{
+  return self->hosted || self->thread == g_thread_self () || !morrow__loop_has_tasks (self);
+}
+
 /* A loop that others turn ends where they do, since they may be looking at it: in its context, which the caller may turn, or,
  * if nobody does at the moment, may keep from being turned. A context that nobody ever turns again keeps the loop. */
 static void
@@ -433,6 +465,7 @@ loop_arrange_end (MorrowExecutor *executor, gboolean here)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
   g_autoptr (GMainContext) context = NULL;
+  gboolean ends = FALSE;
 
   if (self->broken != NULL || !loop_outlives_users (executor))
     {
@@ -443,13 +476,25 @@ loop_arrange_end (MorrowExecutor *executor, gboolean here)
   context = g_main_context_ref (self->context);
   if (here && g_main_context_acquire (context))
     {
-      morrow__executor_wind_up (executor);
+      ends = may_end_here (self);
+      if (ends)
+        morrow__executor_wind_up (executor);
       g_main_context_release (context);
     }
-  else
-    {
-      post_end (self);
-    }
+  if (!ends)
+    post_end (self);
+}
+
+/* Tasks hold a hosted loop, and none outlives a run; but what somebody began by turning the context of any other by hand ends now. */
+static void
+end_tasks (MorrowLoop *self)
+{
+  if (self->hosted || self->thread == NULL || !morrow__loop_has_tasks (self) || !morrow__loop_take_thread (self, NULL))
+    return;
+
+  morrow__loop_sweep (self);
+  morrow__loop_drain (self);
+  morrow__loop_yield_thread (self);
 }
 
 static void
@@ -457,6 +502,7 @@ loop_end (MorrowExecutor *executor)
 {
   MorrowLoop *self = (MorrowLoop *) executor;
 
+  end_tasks (self);
   morrow__loop_close (self);
   morrow__reactor_settle_timers (self);
   morrow__home_wait_for_visitors ();   /* H1 */

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "exec/models.h"
 
@@ -666,6 +667,97 @@ START_TEST (run_07_task_made_just_before_main_returns_still_gets_its_first_step)
 }
 END_TEST
 
+/* More than a batch; and each writes, which uses up the turn of another. */
+#define N_WRITERS 200
+
+typedef struct
+{
+  MorrowFd *null;      /* owned */
+  guint     n_begun;
+} Writers;
+
+static gboolean
+write_a_byte (gpointer data, GValue *result, GError **error)
+{
+  Writers *self = data;
+
+  self->n_begun++;
+  return morrow_fd_write (self->null, "x", 1, G_MAXINT64, error) == 1;
+}
+
+static gboolean
+return_just_after_creating_many (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < N_WRITERS; i++)
+    leave_over (write_a_byte, data);
+  return TRUE;
+}
+
+START_TEST (all_tasks_made_just_before_main_returns_still_get_their_first_step)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  Writers writers = { .null = morrow_fd_new (open ("/dev/null", O_WRONLY | O_CLOEXEC)) };
+
+  run_scene_on (loop, return_just_after_creating_many, &writers);
+  ck_assert_uint_eq (writers.n_begun, N_WRITERS);
+  morrow_fd_unref (writers.null);
+}
+END_TEST
+
+/* --- without a run ----------------------------------------------------------------------------- */
+
+static gboolean
+yield_on_and_on (gpointer data, GValue *result, GError **error)
+{
+  while (morrow_yield (error))
+    ;
+  say ("cancelled");
+  return FALSE;
+}
+
+/* A task on a loop whose own context is turned by hand until it yields, or waits. */
+static MorrowFuture *
+begin_by_hand (MorrowExecutor *loop, gboolean waits)
+{
+  MorrowFuture *task = morrow_executor_spawn (loop, morrow_coroutine (waits ? say_and_wait : yield_on_and_on, NULL, NULL));
+
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (morrow_loop_get_context (MORROW_LOOP (loop)), FALSE);
+  return task;
+}
+
+START_TEST (loop_whose_context_was_turned_by_hand_ends_its_tasks_when_it_is_let_go)
+{
+  MorrowExecutor *loop = morrow_loop_new (NULL);
+  g_autoptr (MorrowFuture) task = begin_by_hand (loop, _i);
+
+  g_object_unref (loop);
+  ck_assert (morrow_future_is_cancelled (task));
+  assert_said (_i ? "waits; cancelled" : "cancelled");
+}
+END_TEST
+
+static gpointer
+let_go (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+START_TEST (loop_that_another_thread_lets_go_of_ends_its_tasks_where_its_context_is_turned)
+{
+  MorrowExecutor *loop = morrow_loop_new (NULL);
+  g_autoptr (GMainContext) context = g_main_context_ref (morrow_loop_get_context (MORROW_LOOP (loop)));
+  g_autoptr (MorrowFuture) task = begin_by_hand (loop, _i);
+
+  g_thread_join (g_thread_new ("lets go", let_go, loop));
+  ck_assert_int_eq (morrow_future_get_status (task), MORROW_FUTURE_PENDING);
+  turn_until_settled (context, task);
+  ck_assert (morrow_future_is_cancelled (task));
+  assert_said (_i ? "waits; cancelled" : "cancelled");
+}
+END_TEST
+
 /* --- the end ----------------------------------------------------------------------------------- */
 
 typedef struct
@@ -985,6 +1077,9 @@ run_suite (void)
   tcase_add_test (leftovers, run_05_leftover_that_fails_is_reported_and_mains_result_stands);
   tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
   tcase_add_test (leftovers, run_07_task_made_just_before_main_returns_still_gets_its_first_step);
+  tcase_add_test (leftovers, all_tasks_made_just_before_main_returns_still_get_their_first_step);
+  tcase_add_loop_test (leftovers, loop_whose_context_was_turned_by_hand_ends_its_tasks_when_it_is_let_go, 0, 2);
+  tcase_add_loop_test (leftovers, loop_that_another_thread_lets_go_of_ends_its_tasks_where_its_context_is_turned, 0, 2);
 
   tcase_add_loop_test (end, run_08_threads_are_joined_before_the_run_returns_and_can_call_back_till_then, 0, MODEL_INLINE);
   tcase_add_test (end, callback_on_a_thread_that_is_joined_runs_and_what_it_starts_is_swept);
