@@ -10,7 +10,8 @@
  * NOTHING WAITS FOR MORE than the batch: a bundle is empty whenever the loop sleeps, and when it looks at descriptors, but in a
  * callback that turns its context. Where jobs take long, though, a call would be late by some of them. So after a bundle that
  * was not made in time each call is made at once for a while. And where the calls take long, since they move much, all else
- * would wait for the bundle. So it is full as well when its calls may move a mebibyte.
+ * would wait for the bundle. So it is full as well when its calls may move a mebibyte, and one that may move more than a sixteenth
+ * of that is made at once: the kernel's door costs it next to nothing.
  *
  * WITHOUT io_uring, which a system may not have, or not allow, each call is made at once as well.
  *
@@ -26,6 +27,7 @@
 #include "exec/scheduler-private.h"
 
 #define MORROW_BUNDLE_SIZE 64
+#define MORROW_BUNDLE_LONG (64 * 1024)   /* bytes that a call in one may move at most */
 
 typedef enum
 {
@@ -39,7 +41,7 @@ typedef struct
   MorrowBundleKind kind;
   int              fd;
   gpointer         buffer;
-  guint            size;
+  guint            size;     /* MORROW_BUNDLE_LONG at most */
   MorrowTask      *task;     /* borrowed */
   gssize           result;   /* what the system's call gives; instead of -1, errno below zero */
 } MorrowBundleCall;

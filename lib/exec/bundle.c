@@ -24,12 +24,12 @@
 /* The loop's thread touches it, and nobody else. */
 struct _MorrowBundle
 {
-  MorrowJob         job;        /* queued behind those that are ready when the first call comes */
+  MorrowJob         job;        /* queued behind those that are ready when the first call comes, if it is not queued already */
   MorrowLoop       *loop;       /* immutable, borrowed */
   gboolean          is_queued;  /* the job */
   MorrowBundleCall *calls[MORROW_BUNDLE_SIZE];   /* the loop's n_bundled; borrowed: each is on the stack of its task */
-  gint64            began;      /* when the first of them came */
-  gsize             size;       /* bytes that they may move */
+  gint64            began;      /* when the first of them came, */
+  gsize             size;       /* and how many bytes they may move */
 #ifdef HAVE_LIBURING
   gboolean          has_ring;   /* made for the first bundle of several calls */
   struct io_uring   ring;       /* empty but while the bundle is made */

@@ -120,7 +120,7 @@ struct _MorrowLoop
   GThread         *thread;         /* the thread that it belongs to; NULL before it first ran */
   MorrowQueue      ready;          /* jobs, first in first out */
   guint            tick;           /* jobs run: the clock of fairness between ready and the pool's deque */
-  guint            out_of_fuel;    /* the tick at which this batch may run no more jobs */
+  guint            out_of_fuel;    /* the tick at which this portion may run no more jobs */
   gboolean         has_looked;     /* at descriptors and timers in passing, since the oldest task in the deque last started */
   guint            burning;        /* the job, in ticks, that burnt counts for */
   guint            burnt;          /* what that has done without waiting (morrow__loop_burn ()) */
@@ -136,7 +136,7 @@ struct _MorrowLoop
   gboolean         in_order;       /* what has been ready for the longest is next: it is no part of a pool, and has no such turn */
   MorrowStackPool *stacks;
 #ifdef MORROW_ENABLE_DEBUG
-  GMainContext    *found_context;  /* the thread's default when the batch began; borrowed */
+  GMainContext    *found_context;  /* the thread's default when the portion began; borrowed */
 #endif
   MorrowFiber     *spares[MORROW_LOOP_MAX_SPARES];   /* parked between two tasks */
   guint            n_spares;
@@ -158,7 +158,8 @@ struct _MorrowLoop
   MorrowSpin       reply_spin;     /* and when they have, and may reply */
   MorrowPeers      alone;          /* its peers where it has none but itself */
   guint            batch;          /* run: how many jobs the next batch may run */
-  gint64           last_poll;      /* when the reactor last looked at descriptors and timers */
+  gint64           last_poll;      /* when the reactor last looked at descriptors and timers, */
+  gint64           look_over;      /* and when what that has brought had been dealt with */
   gboolean         says_asleep;    /* this loop has set asleep, and not woken up since */
   gboolean         is_chosen;      /* on a pool: somebody counts on it to begin what any loop may do, and it has not yet (P3) */
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */

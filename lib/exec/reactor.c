@@ -283,6 +283,7 @@ serve_until (MorrowLoop *self, struct epoll_event *events, int n, gint64 until)
     fire_due (self, self->last_poll);
   else
     fire_due_until (self, self->last_poll, until);
+  self->look_over = morrow__clock_now ();
   if (n > 1)
     morrow__loop_warm (self);
   return n > 0;

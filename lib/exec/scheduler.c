@@ -3,7 +3,7 @@
  *
  *   the loop's own stack          fibers
  *   --------------------          -----------------------------------------------------------------
- *   run_batch ():  pops a job --> start: a task gets a stack         \
+ *   run_portion ():  pops a job > start: a task gets a stack         \
  *        ^                        resume: a parked task goes on       > runs until it parks or ends,
  *        |                        call: a callback, on this stack    /  then switches to the next ready task directly,
  *        '------------------------------------------------------------  or back here: out of fuel, nothing ready, or a callback is next

@@ -13,6 +13,7 @@
 
 #include "base/clock-private.h"
 #include "core/relay-private.h"
+#include "exec/bundle-private.h"
 #include "exec/reactor-private.h"
 #include "exec/turn-private.h"
 
@@ -71,6 +72,14 @@ make_waker (MorrowLoop *self)
 
 /* --- a turn of the context ---------------------------------------------------------------------------------------- */
 
+/* A task turns the context, and keeps the others from going on meanwhile; but not what they had begun. */
+static inline void
+make_calls_of_others (MorrowLoop *self)
+{
+  if (self->n_bundled > 0 && self->home.current != NULL)
+    morrow__bundle_make (self);
+}
+
 static gboolean
 loop_prepare (GSource *source, gint *timeout)
 {
@@ -82,7 +91,10 @@ loop_prepare (GSource *source, gint *timeout)
   /* What has come for the loop stays in its set meanwhile, and would keep the context from sleeping. */
   ((MorrowLoopSource *) source)->poll.events = aside ? 0 : G_IO_IN;
   if (aside)
-    return FALSE;
+    {
+      make_calls_of_others (self);
+      return FALSE;
+    }
   morrow__loop_come_awake (self);   /* since it fell asleep it was not asked, if sources of a higher priority were ready */
   morrow__loop_do_own_first (self);
   if (morrow__rest_prepare (self->rest))
@@ -124,13 +136,13 @@ loop_check (GSource *source)
 }
 
 /* A batch, in portions: a look at the clock costs as much as a few cheap jobs, but of those that are dear only one is to
- * be too many; or a portion, where they come behind cheap ones. It is over when it is time for a look at descriptors. Returns: what
- * time it is. */
+ * be too many; or a portion, where they come behind cheap ones. It is over at the latest when it is time for a look at descriptors.
+ * Returns: what time it is. */
 static gint64
 run_batch_until (MorrowLoop *self, gint64 until, guint *portion)
 {
   gint64 before, now = morrow__clock_now ();
-  gint64 end = MIN (until, self->last_poll + MORROW_LOOP_POLL_INTERVAL);
+  gint64 end = MIN (until, self->look_over + MORROW_LOOP_POLL_INTERVAL);
   guint left = morrow__loop_max_batch (self), n;
 
   do
@@ -160,7 +172,7 @@ turn_hosted (MorrowLoop *self)
   do
     {
       morrow__loop_take_posted (self);
-      if (came || now - self->last_poll >= MORROW_LOOP_POLL_INTERVAL)
+      if (came || now - self->look_over >= MORROW_LOOP_POLL_INTERVAL)
         {
           self->has_looked = TRUE;
           came = morrow__reactor_poll_until (self, until);
@@ -221,6 +233,7 @@ turn (MorrowLoop *self)
   if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
     turn_in_child (self);
   self->main_fiber = own;
+  self->out_of_fuel = self->tick;   /* of the portion that this was in, if any */
 #ifdef MORROW_ENABLE_DEBUG
   self->found_context = found_context;
 #endif

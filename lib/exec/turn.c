@@ -23,12 +23,16 @@ poll_in_passing (MorrowLoop *self)
   morrow__loop_do_own_first (self);
   self->has_looked = TRUE;
   morrow__reactor_poll (self);
-  if (morrow__loop_ask_context (self, &deadline) != MORROW_CONTEXT_QUIET)
-    morrow__loop_serve_context (self);
+  if (morrow__loop_ask_context (self, &deadline) == MORROW_CONTEXT_QUIET)
+    return;
+
+  morrow__loop_serve_context (self);
+  self->look_over = morrow__clock_now ();
 }
 
-/* How many jobs the next batch may run, when it is so long since the last poll: more of those that are cheap, beside which a look
- * at the clock is dear, and so few of those that are dear that the next poll is not late by much. On a pool the work that was
+/* How many jobs the next batch may run, when it is so long since the last look: more of those that are cheap, beside which one
+ * at the clock is dear, and so few of those that are dear that the next look is not late by much. What that takes itself does not
+ * count: beside timers that are dear, one job for each would be all that runs. On a pool the work that was
  * submitted waits for the batch as well, and as much of it follows. */
 static guint
 next_batch (MorrowLoop *self, gint64 since)
@@ -43,7 +47,7 @@ next_batch (MorrowLoop *self, gint64 since)
 static void
 poll_now_and_then (MorrowLoop *self)
 {
-  gint64 since = morrow__clock_now () - self->last_poll;
+  gint64 since = morrow__clock_now () - self->look_over;
 
   self->batch = next_batch (self, since);
   if (since >= MORROW_LOOP_POLL_INTERVAL)

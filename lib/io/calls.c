@@ -139,7 +139,7 @@ perform (MorrowFd *self, const Call *call, gssize (*once) (MorrowFd *self, const
 static inline gboolean
 can_be_bundled (gsize size)
 {
-  return size > 0 && size <= G_MAXINT;
+  return size > 0 && size <= MORROW_BUNDLE_LONG;
 }
 
 /* What a recv () with @flags waits for. */

@@ -10,7 +10,7 @@
 #include "base/clock-private.h"
 #include "exec/scene.h"
 
-#define BATCH         64    /* jobs between two looks at the clock */
+#define BATCH         64    /* jobs between two looks at the clock, on a loop that has its thread */
 #define POLL_INTERVAL 100   /* microseconds between two looks at sources */
 #define N_FAIR        1000
 #define N_READS       4     /* that a task may do without waiting before it is the others' turn */
@@ -213,6 +213,7 @@ SCENE (task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself)
 typedef struct
 {
   guint    step;             /* how long one takes, in microseconds; 0 for one */
+  guint    turn;             /* and one of the source's */
   guint    n_steps;          /* of all tasks */
   guint    n_steps_before;   /* when the source became ready */
   guint    n_most;           /* the most steps that it ever waited */
@@ -240,6 +241,7 @@ serve (gpointer data)
 {
   Beside *beside = data;
 
+  morrow__clock_advance (beside->turn);
   beside->n_most = MAX (beside->n_most, beside->n_steps - beside->n_steps_before);
   beside->n_steps_before = beside->n_steps;
   beside->ends = ++beside->n_served == 100;
@@ -289,6 +291,15 @@ SCENE (source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_a
 
   ck_assert_uint_le (beside.n_most, BATCH + 1);
   ck_assert_uint_le (beside.n_steps, 2 * (BATCH + 1) + beside.n_served * 2 * POLL_INTERVAL / beside.step);
+  return ok;
+}
+
+SCENE (tasks_beside_a_dear_source_have_a_batch_for_each_of_its_turns)
+{
+  Beside beside = { .turn = 3 * POLL_INTERVAL };
+  gboolean ok = run_beside (&beside, error);
+
+  ck_assert_uint_ge (beside.n_steps, (beside.n_served - 1) * BATCH);
   return ok;
 }
 
@@ -604,6 +615,7 @@ fairness_suite (void)
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
   tcase_add_test (sources, source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most);
+  tcase_add_test (sources, tasks_beside_a_dear_source_have_a_batch_for_each_of_its_turns);
   tcase_add_test (sources, source_beside_dear_submitted_work_waits_for_one_batch_and_then_for_two_intervals_at_most);
   tcase_add_test (sources, source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_most);
 

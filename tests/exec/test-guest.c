@@ -830,6 +830,127 @@ set_all (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
+/* A time-out that is always due, and takes three times as long as the time between two looks. */
+typedef struct
+{
+  MorrowTimeout *timeout;
+  guint          n_calls;
+  guint          n_steps;   /* of a task */
+} Pace;
+
+static void
+take_long_again (gpointer data)
+{
+  Pace *self = data;
+
+  morrow__clock_advance (300);
+  self->n_calls++;
+  morrow_timeout_set (self->timeout, 0);
+}
+
+static gboolean
+step_beside_a_timeout (gpointer data, GValue *result, GError **error)
+{
+  Pace *self = data;
+
+  self->timeout = morrow_timeout_new (morrow_loop_get_current (), take_long_again, self);
+  morrow_timeout_set (self->timeout, 0);
+  while (self->n_calls < 100)
+    {
+      self->n_steps++;
+      morrow__clock_advance (1);
+      if (!morrow_yield (error))
+        return FALSE;
+    }
+  morrow_timeout_free (self->timeout);
+  return TRUE;
+}
+
+START_TEST (tasks_beside_a_dear_timeout_have_a_batch_for_each_of_its_calls)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (_i == 0 ? g_main_context_default () : NULL);
+  GMainContext *context = morrow_loop_get_context (MORROW_LOOP (loop));
+  g_autoptr (MorrowFuture) task = NULL;
+  Pace pace = { 0 };
+
+  morrow__clock_set_virtual (TRUE);
+  if (_i == 0)
+    {
+      task = morrow_executor_spawn (loop, morrow_coroutine (step_beside_a_timeout, &pace, NULL));
+      turn_until_settled (context, task);
+    }
+  else
+    {
+      ck_assert (morrow_run_on (loop, morrow_coroutine (step_beside_a_timeout, &pace, NULL), NULL, NULL));
+    }
+  morrow__clock_set_virtual (FALSE);
+  ck_assert_uint_ge (pace.n_steps, 99 * 64);
+}
+END_TEST
+
+/* Cheap jobs in a turn inside of a callback, and dear ones that are ready when that comes back. */
+typedef struct
+{
+  MorrowExecutor *loop;
+  guint           n_cheap;
+  guint           n_dear;
+  guint           n_in_a_row;
+  guint           n_most;       /* dear ones between two calls of an idle source */
+} Rows;
+
+static void
+do_little (gpointer data)
+{
+  ((Rows *) data)->n_cheap++;
+}
+
+static void
+do_much (gpointer data)
+{
+  Rows *self = data;
+
+  morrow__clock_advance (900);   /* nearly all the time that a dispatch has */
+  self->n_dear++;
+  self->n_in_a_row++;
+  self->n_most = MAX (self->n_most, self->n_in_a_row);
+}
+
+static void
+turn_and_leave_much (gpointer data)
+{
+  Rows *self = data;
+
+  for (guint i = 0; i < 20; i++)
+    morrow_executor_submit (self->loop, do_little, self, NULL);
+  while (self->n_cheap < 20)
+    g_main_context_iteration (NULL, FALSE);
+  for (guint i = 0; i < 15; i++)
+    morrow_executor_submit (self->loop, do_much, self, NULL);
+}
+
+static gboolean
+end_row (gpointer data)
+{
+  ((Rows *) data)->n_in_a_row = 0;
+  return G_SOURCE_CONTINUE;
+}
+
+START_TEST (dispatch_is_short_after_a_callback_that_has_turned_the_context)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (g_main_context_default ());
+  Rows rows = { .loop = loop };
+  guint idle = g_idle_add (end_row, &rows);
+
+  morrow__clock_set_virtual (TRUE);
+  morrow_executor_submit (loop, turn_and_leave_much, &rows, NULL);
+  while (rows.n_dear < 15)
+    g_main_context_iteration (NULL, FALSE);
+  morrow__clock_set_virtual (FALSE);
+  ck_assert_uint_le (rows.n_most, 2);
+  g_source_remove (idle);
+}
+END_TEST
+
 /* Some are due at once; others have to move from where the timers of a whole stretch of time wait, which takes steps
  * that cost little. */
 START_TEST (timeouts_that_take_long_leave_other_sources_a_turn_between_each_other)
@@ -900,6 +1021,8 @@ make_suite (void)
   tcase_add_test (timeouts, timeout_that_was_unset_is_not_called);
   tcase_add_test (timeouts, timeout_may_be_freed_inside_its_callback);
   tcase_add_loop_test (timeouts, timeouts_that_take_long_leave_other_sources_a_turn_between_each_other, 0, 2);
+  tcase_add_loop_test (timeouts, tasks_beside_a_dear_timeout_have_a_batch_for_each_of_its_calls, 0, 2);
+  tcase_add_test (timeouts, dispatch_is_short_after_a_callback_that_has_turned_the_context);
 
   return suite;
 }

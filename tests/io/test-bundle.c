@@ -337,29 +337,47 @@ peek (gpointer data, GValue *result, GError **error)
   return morrow_fd_recv (self->fd, self->got, 1, MSG_PEEK, NEVER, error) == 1;
 }
 
+/* What each of them may receive, into one buffer that takes it from all. */
+static char much[MORROW_BUNDLE_LONG + 1];
+static gsize n_wanted;
+
 static gboolean
 receive_much (gpointer data, GValue *result, GError **error)
 {
-  End *self = data;
-  gsize size = 512 * 1024;
-  g_autofree char *buffer = g_malloc (size);
+  return morrow_fd_recv (((End *) data)->fd, much, n_wanted, 0, NEVER, error) == 1;
+}
 
-  return morrow_fd_recv (self->fd, buffer, size, 0, NEVER, error) == 1;
+static gboolean
+receive_much_at_the_same_time (guint n, gsize size, GError **error)
+{
+  gboolean ok;
+  Ends ends;
+
+  morrow__clock_set_virtual (TRUE);   /* no bundle is late, and batches are long */
+  ends_init (&ends, n);
+  for (guint i = 0; i < n; i++)
+    put (&ends.ends[i], "x");
+  forget_counts ();
+  n_wanted = size;
+  begin_all (&ends, receive_much);
+  ok = end_all (&ends, error);
+  morrow__clock_set_virtual (FALSE);
+  ends_clear (&ends);
+  return ok;
 }
 
 SCENE (bundle_is_full_when_its_calls_may_move_a_mebibyte)
 {
-  Ends ends;
-
-  ends_init (&ends, MANY);
-  for (guint i = 0; i < MANY; i++)
-    put (&ends.ends[i], "x");
-  forget_counts ();
-  begin_all (&ends, receive_much);
-  ck_assert (end_all (&ends, error));
+  ck_assert (receive_much_at_the_same_time (17, 1024 * 1024 / 16, error));
   if (has_rings ())
-    ck_assert_uint_eq (n_recvs * 100 + n_submits, MANY / 2);
-  ends_clear (&ends);
+    ck_assert_uint_eq (n_recvs * 100 + n_submits, 101);
+  return TRUE;
+}
+
+SCENE (call_that_may_move_much_is_made_at_once)
+{
+  ck_assert (receive_much_at_the_same_time (MANY, MORROW_BUNDLE_LONG + 1, error));
+  ck_assert_uint_eq (n_recvs * 100 + n_submits, MANY * 100);
   return TRUE;
 }
 
@@ -822,6 +840,35 @@ START_TEST (no_call_of_a_guest_stays_in_a_bundle_when_the_batch_is_over)
 }
 END_TEST
 
+static gboolean
+turn_and_look_for_hello (gpointer data, GValue *result, GError **error)
+{
+  turn_until_idle (NULL);
+  return look_for_hello (data, result, error);
+}
+
+static gboolean
+turn_beside_a_call (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *others[2];
+  Ends ends;
+
+  ends_init (&ends, 1);
+  begin_all (&ends, send_hello);
+  others[0] = morrow_spawn (turn_and_look_for_hello, &ends.ends[0], NULL);
+  others[1] = morrow_spawn (pass, NULL, NULL);
+  ck_assert (morrow_await (morrow_gatherv (others, G_N_ELEMENTS (others)), error));
+  ck_assert (end_all (&ends, error));
+  ends_clear (&ends);
+  return TRUE;
+}
+
+START_TEST (no_call_stays_in_a_bundle_while_a_task_turns_the_context)
+{
+  run_as_guest (turn_beside_a_call);
+}
+END_TEST
+
 static void
 burn_microseconds (gint64 n)
 {
@@ -1014,6 +1061,7 @@ make_suite (void)
   tcase_add_test (together, task_without_company_makes_its_call_at_once);
   tcase_add_test (together, more_tasks_than_a_bundle_holds_all_get_theirs);
   tcase_add_test (together, bundle_is_full_when_its_calls_may_move_a_mebibyte);
+  tcase_add_test (together, call_that_may_move_much_is_made_at_once);
   tcase_add_test (together, calls_with_flags_are_made_at_once);
   tcase_add_test (together, tasks_of_a_guest_that_send_at_the_same_time_ask_the_system_once);
 
@@ -1033,6 +1081,7 @@ make_suite (void)
   tcase_add_test (between, call_in_a_callback_is_made_at_once);
   tcase_add_test (between, no_call_stays_in_a_bundle_when_the_batch_is_over);
   tcase_add_test (between, no_call_of_a_guest_stays_in_a_bundle_when_the_batch_is_over);
+  tcase_add_test (between, no_call_stays_in_a_bundle_while_a_task_turns_the_context);
   tcase_add_test (between, calls_are_made_at_once_after_a_bundle_that_came_late);
 
 #ifdef HAVE_LIBURING
