@@ -65,7 +65,7 @@ settle_without_results (MorrowCombine *self)
 {
   MorrowFuture *decisive = atomic_load_explicit (&self->decisive, memory_order_relaxed);   /* relaxed: C1 */
 
-  if (atomic_load_explicit (&self->cancelled, memory_order_relaxed))
+  if (atomic_load_explicit (&self->n_cancels, memory_order_relaxed) > 0)
     morrow__future_settle_cancelled (&self->future, atomic_load_explicit (&self->message, memory_order_relaxed));
   else if (morrow__future_is_settled (&self->future))
     ;                             /* gather has failed before */

@@ -31,7 +31,7 @@ struct _MorrowCombine
   };
   guint8                   mode;         /* immutable: MorrowCombineMode */
   guint8                   has_results;  /* whoever finishes, and who frees it: it has resolved with them */
-  atomic_int               cancelled;    /* any thread: a cancel was passed on to the children */
+  atomic_uint              n_cancels;    /* any thread: cancels that were passed on to the children, and not taken back since */
   gsize                    n;            /* immutable */
   union
   {
@@ -41,7 +41,7 @@ struct _MorrowCombine
   atomic_size_t            pending;      /* any thread; see PENDING and C1 in combine.c */
   _Atomic (MorrowFuture *) decisive;     /* any thread: the child that decides, set once, borrowed; before that NULL, or combine.c's
                                             &starting */
-  _Atomic (char *)         message;      /* any thread: the newest cancel's, owned; by exchange */
+  _Atomic (char *)         message;      /* any thread: the newest cancel's that a child accepted, owned; by exchange */
   MorrowExecutor          *executor;     /* immutable, held until it finishes: where children start and are let go; NULL: made on a
                                             plain thread */
   MorrowFuture            *children[];   /* owned until they are let go of at the end, or until the results are; immutable, and there

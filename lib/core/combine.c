@@ -160,7 +160,7 @@ decide (MorrowCombine *self, MorrowFuture *child)
       return;
     }
 
-  if (atomic_load_explicit (&self->cancelled, memory_order_relaxed))
+  if (atomic_load_explicit (&self->n_cancels, memory_order_relaxed) > 0)
     return;                                 /* that is what it settles as; or, when nobody took the cancel, as the child */
 
   if (self->mode == MORROW_COMBINE_GATHER)
@@ -331,34 +331,38 @@ struct _Walk
   gboolean accepted;   /* by one of those before */
 };
 
-/* What is to be asked next: @combine's children, unless it finishes. */
+/* What is to be asked next: @combine's children, unless it finishes. It counts as cancelled while they are asked, since the last of them
+ * may settle by that. Relaxed, all of it: who finishes sees it by C1. */
 static Walk *
-walk_in (Walk *outer, MorrowCombine *combine, const char *message)
+walk_in (Walk *outer, MorrowCombine *combine)
 {
   Walk *walk;
 
   if (!keep_pending (combine))
     return outer;
 
-  /* Acquire and release: pairs with itself, since the string goes from one thread to another. */
-  g_free (atomic_exchange_explicit (&combine->message, g_strdup (message), memory_order_acq_rel));
-  atomic_store_explicit (&combine->cancelled, TRUE, memory_order_relaxed);   /* relaxed: who finishes sees it by C1 */
-
+  atomic_fetch_add_explicit (&combine->n_cancels, 1, memory_order_relaxed);
   walk = g_new (Walk, 1);
   *walk = (Walk) { .outer = outer, .combine = combine };
   return walk;
 }
 
-/* All children have been asked. */
+/* All children have been asked. Others may have been accepted before, or meanwhile. */
 static Walk *
-walk_out (Walk *walk, gboolean *ret_accepted)
+walk_out (Walk *walk, const char *message, gboolean *ret_accepted)
 {
   Walk *outer = walk->outer;
 
   if (walk->accepted)
-    *(outer != NULL ? &outer->accepted : ret_accepted) = TRUE;
+    {
+      /* Acquire and release: pairs with itself, since the string goes from one thread to another. */
+      g_free (atomic_exchange_explicit (&walk->combine->message, g_strdup (message), memory_order_acq_rel));
+      *(outer != NULL ? &outer->accepted : ret_accepted) = TRUE;
+    }
   else
-    atomic_store_explicit (&walk->combine->cancelled, FALSE, memory_order_relaxed);
+    {
+      atomic_fetch_sub_explicit (&walk->combine->n_cancels, 1, memory_order_relaxed);
+    }
   drop_pending (walk->combine);
   g_free (walk);
   return outer;
@@ -367,7 +371,7 @@ walk_out (Walk *walk, gboolean *ret_accepted)
 static gboolean
 combine_cancel (MorrowFuture *future, const char *message)
 {
-  Walk *walk = walk_in (NULL, (MorrowCombine *) future, message);
+  Walk *walk = walk_in (NULL, (MorrowCombine *) future);
   gboolean accepted = FALSE;
 
   while (walk != NULL)
@@ -375,11 +379,11 @@ combine_cancel (MorrowFuture *future, const char *message)
       MorrowFuture *child = walk->next < walk->combine->n ? walk->combine->children[walk->next++] : NULL;
 
       if (child == NULL)
-        walk = walk_out (walk, &accepted);
+        walk = walk_out (walk, message, &accepted);
       else if (morrow__future_get_ops (child)->cancel != combine_cancel)
         walk->accepted |= morrow_future_cancel_with_message (child, message);
       else if (!morrow__future_is_settled (child))
-        walk = walk_in (walk, (MorrowCombine *) child, message);
+        walk = walk_in (walk, (MorrowCombine *) child);
     }
 
   return accepted;
@@ -433,7 +437,7 @@ make_combine (MorrowCombineMode mode, MorrowFuture *const *futures, gsize n)
   self->waiter = (MorrowWaiter) { .next = NULL, .notify = child_notify };
   self->mode = mode;
   self->has_results = FALSE;
-  atomic_init (&self->cancelled, FALSE);
+  atomic_init (&self->n_cancels, 0);
   self->n = n;
   atomic_init (&self->next, 0);
   atomic_init (&self->pending, n + 1);   /* one for morrow__combine_new () */

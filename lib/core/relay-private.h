@@ -21,7 +21,8 @@ typedef struct
 {
   guint          depth;         /* how many calls are on its stack */
   guint          request;       /* the number of the request to cancel that the outermost of them has led to; 0 for none yet */
-  MorrowRelayed *rest;          /* what the outermost of them still has to do, the newest first */
+  MorrowRelayed *rest;          /* what the outermost of them still has to do, the oldest first, */
+  MorrowRelayed *last;          /* and the newest of it, if there is any */
 } MorrowRelay;
 
 /* Outcomes and cancels: they cause each other, so that they share a depth. */

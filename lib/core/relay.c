@@ -22,8 +22,9 @@ morrow__relay_put_off (MorrowRelay *self, MorrowRelayFunc func, MorrowFuture *fu
 {
   MorrowRelayed *relayed = g_new (MorrowRelayed, 1);
 
-  *relayed = (MorrowRelayed) { .next = self->rest, .func = func, .future = morrow__future_ref (future), .data = data };
-  self->rest = relayed;
+  *relayed = (MorrowRelayed) { .func = func, .future = morrow__future_ref (future), .data = data };
+  *(self->rest != NULL ? &self->last->next : &self->rest) = relayed;
+  self->last = relayed;
 }
 
 void

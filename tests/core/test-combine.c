@@ -612,6 +612,49 @@ START_TEST (array_for_bindings_keeps_its_futures)
 }
 END_TEST
 
+/* --- cancels that are refused ------------------------------------------------------------------ */
+
+/* The child's cancellable cancels the whole again, whose only child has settled by then. */
+SCENE (cancel_that_no_child_accepts_does_not_take_back_one_that_was)
+{
+  MorrowPromise *promise;
+  MorrowFuture *child = new_pending (&promise);
+  MorrowFuture *both[] = { child };
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (child);
+  g_autoptr (MorrowFuture) whole = morrow_gather_full (both, 1, MORROW_GATHER_RETURN_ERRORS, 0);
+
+  morrow_future_cancel_on (whole, cancellable);
+  ck_assert (morrow_future_cancel_with_message (whole, "the first"));
+  ck_assert (morrow_future_is_cancelled (whole));
+  ck_assert_str_eq (morrow_future_get_error (whole)->message, "the first");
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+/* --- many calls inside each other -------------------------------------------------------------- */
+
+/* At some of these depths no more calls nest, and the rest is put off. */
+SCENE (what_settles_at_the_end_of_a_chain_does_so_in_order)
+{
+  for (guint depth = 0; depth < 3 * MORROW__RELAY_MAX; depth++)
+    {
+      MorrowPromise *promise;
+      MorrowFuture *last = new_pending (&promise), *first, *second, *race;
+      g_auto (GValue) value = G_VALUE_INIT;
+
+      for (guint i = 0; i < depth; i++)
+        last = morrow_shield (last);
+      first = morrow_gather (morrow_future_ref (last), NULL);
+      second = morrow_shield (last);
+      race = morrow_race (first, second, NULL);
+      morrow_promise_resolve_int (promise, 3);
+      morrow_promise_unref (promise);
+      ck_assert (morrow_await_value (race, &value, error));
+      ck_assert (!G_VALUE_HOLDS_INT (&value));
+    }
+  return TRUE;
+}
+
 static Suite *
 combine_suite (void)
 {
@@ -630,6 +673,7 @@ combine_suite (void)
   tcase_add_test (all, all_lets_a_second_failure_report_itself);
   tcase_add_test (all, all_cancelled_cancels_every_child_and_waits);
   tcase_add_test (all, all_is_cancelled_with_the_task_that_awaits_it);
+  tcase_add_test (all, cancel_that_no_child_accepts_does_not_take_back_one_that_was);
 
   tcase_add_test (all, values_that_await_as_they_are_dropped_stop_nobody);
 
@@ -654,6 +698,8 @@ combine_suite (void)
   tcase_add_test (shield, shd_03_cancel_of_what_a_shield_protects_cancels_the_shield);
   tcase_add_test (shield, shd_05_result_that_comes_after_the_cancel_of_a_shield_is_not_the_shields);
   tcase_add_test (shield, shd_07_shields_that_were_cancelled_leave_nothing_behind_in_what_they_protected);
+  tcase_add_test (race, what_settles_at_the_end_of_a_chain_does_so_in_order);
+
   tcase_add_test (shield, shield_that_is_cancelled_as_what_it_protects_fails_lets_that_report_itself);
 
   tcase_add_loop_test (bindings, array_for_bindings_keeps_its_futures, 0, N_BORROWING);
