@@ -10,7 +10,7 @@
 
 /* --- a GCancellable cancels a future ----------------------------------------------------------------------------- */
 
-/* References: one for the signal connection, one for being among the future's waiters.
+/* References: one for the signal connection, one for being among the future's waiters, one for who makes it.
  *
  * The connection holds the future, so that it cancels what is there. So a coroutine that is dropped unstarted, which never
  * settles, would stay for good, and the GCancellable with it, were that held in turn: it is not, and when it goes, it lets go
@@ -116,7 +116,7 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
 
   link = g_new0 (CancelOn, 1);
   link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_on_settled);
-  atomic_init (&link->ref_count, 2);
+  atomic_init (&link->ref_count, 3);   /* the observer's, the handler's, and this function's */
   pthread_mutex_init (&link->lock, NULL);
   link->future = morrow__future_ref (self);
   g_weak_ref_init (&link->cancellable, cancellable);
@@ -125,7 +125,8 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
   if (!morrow__future_subscribe_observer (self, &link->observer))
     cancel_on_settled (&link->observer, self);
   else if (g_cancellable_is_cancelled (cancellable))
-    morrow_future_cancel (self);
+    cancel_on_cancelled (cancellable, link);   /* unless the handler has */
+  cancel_on_unref (link);
 }
 
 /* --- a future's cancel cancels a GCancellable -------------------------------------------------------------------- */
@@ -140,15 +141,22 @@ typedef struct
   GCancellable  *cancellable;    /* owned */
 } CancelWith;
 
+/* Under the lock. */
+static GCancellable *
+find_link (MorrowFuture *future)
+{
+  GCancellable *cancellable = links != NULL ? g_hash_table_lookup (links, future) : NULL;
+
+  return cancellable != NULL ? g_object_ref (cancellable) : NULL;
+}
+
 static GCancellable *
 get_link (MorrowFuture *future)
 {
   GCancellable *cancellable;
 
   pthread_mutex_lock (&links_lock);
-  cancellable = links != NULL ? g_hash_table_lookup (links, future) : NULL;
-  if (cancellable != NULL)
-    g_object_ref (cancellable);
+  cancellable = find_link (future);
   pthread_mutex_unlock (&links_lock);
 
   return cancellable;
@@ -170,8 +178,7 @@ cancel_with_settled (MorrowObserver *observer, MorrowFuture *future)
   CancelWith *self = (CancelWith *) observer;
 
   pthread_mutex_lock (&links_lock);
-  if (g_hash_table_lookup (links, future) == self->cancellable)
-    g_hash_table_remove (links, future);
+  g_hash_table_remove (links, future);
   pthread_mutex_unlock (&links_lock);
 
   if (morrow__future_peek (future) & MORROW__CANCELLED)
@@ -180,12 +187,11 @@ cancel_with_settled (MorrowObserver *observer, MorrowFuture *future)
   g_free (self);
 }
 
-/* Asked for twice at the same time, the second wins the table; both are cancelled when the future settles as
- * cancelled. */
+/* Gives what another thread has made meanwhile, if one has. */
 static GCancellable *
 make_link (MorrowFuture *future)
 {
-  GCancellable *cancellable = g_cancellable_new ();
+  GCancellable *cancellable = g_cancellable_new (), *found;
   CancelWith *link = g_new0 (CancelWith, 1);
 
   link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_with_settled);
@@ -194,9 +200,18 @@ make_link (MorrowFuture *future)
   pthread_mutex_lock (&links_lock);
   if (links == NULL)
     links = g_hash_table_new (NULL, NULL);
-  g_hash_table_insert (links, future, cancellable);
+  found = find_link (future);
+  if (found == NULL)
+    g_hash_table_insert (links, future, cancellable);
   pthread_mutex_unlock (&links_lock);
 
+  if (found != NULL)
+    {
+      g_object_unref (link->cancellable);
+      g_free (link);
+      g_object_unref (cancellable);
+      return found;
+    }
   if (!morrow__future_subscribe_observer (future, &link->observer))
     cancel_with_settled (&link->observer, future);
   return cancellable;

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "base/rendezvous.h"
 #include "exec/scene.h"
 
 static gboolean
@@ -414,12 +415,115 @@ START_TEST (dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other)
 }
 END_TEST
 
+/* --- races ------------------------------------------------------------------------------------- */
+
+/* A task that has not begun, and another thread that does one thing while the test's does another. */
+typedef struct
+{
+  Rendezvous    rendezvous;
+  MorrowFuture *task;
+  GCancellable *cancellable;
+  GCancellable *gotten;       /* the other thread's */
+  void        (*other) (gpointer race);
+} Race;
+
+static gpointer
+follow (gpointer data)
+{
+  Race *self = data;
+
+  while (rendezvous_follow (&self->rendezvous))
+    {
+      self->other (self);
+      rendezvous_meet (&self->rendezvous);
+    }
+  return NULL;
+}
+
+static void
+cancel_it (gpointer data)
+{
+  g_cancellable_cancel (((Race *) data)->cancellable);
+}
+
+static void
+get_its_cancellable (gpointer data)
+{
+  Race *self = data;
+
+  self->gotten = morrow_future_get_cancellable (self->task);
+}
+
+static gboolean
+succeed (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+/* Returns: how many rounds went wrong. */
+static guint
+run_race (void (*other) (gpointer race), gboolean (*here) (Race *race))
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);   /* which turns when all is over */
+  Race race = { .other = other };
+  guint n_wrong = 0;
+  GThread *thread;
+
+  rendezvous_init (&race.rendezvous, 2, N_RACES);
+  thread = g_thread_new ("other", follow, &race);
+  while (rendezvous_take_round (&race.rendezvous))
+    {
+      race.task = morrow_executor_spawn (loop, morrow_coroutine (succeed, NULL, NULL));
+      race.cancellable = g_cancellable_new ();
+      rendezvous_meet (&race.rendezvous);
+      n_wrong += !here (&race);
+      g_object_unref (race.cancellable);
+      morrow_future_unref (race.task);
+    }
+  rendezvous_end (&race.rendezvous);
+  g_thread_join (thread);
+  ck_assert (morrow_run_on (loop, morrow_coroutine (succeed, NULL, NULL), NULL, NULL));
+  return n_wrong;
+}
+
+static gboolean
+is_asked_once (Race *race)
+{
+  morrow_future_cancel_on (race->task, race->cancellable);
+  rendezvous_meet (&race->rendezvous);
+  return morrow_future_get_cancelling (race->task) == 1;
+}
+
+START_TEST (cancellable_that_is_cancelled_as_it_is_connected_asks_once)
+{
+  ck_assert_uint_eq (run_race (cancel_it, is_asked_once), 0);
+}
+END_TEST
+
+static gboolean
+is_the_same (Race *race)
+{
+  g_autoptr (GCancellable) cancellable = morrow_future_get_cancellable (race->task);
+  g_autoptr (GCancellable) gotten = NULL;
+
+  rendezvous_meet (&race->rendezvous);
+  gotten = race->gotten;
+  return cancellable == gotten;
+}
+
+START_TEST (threads_that_ask_for_a_tasks_cancellable_get_the_same)
+{
+  ck_assert_uint_eq (run_race (get_its_cancellable, is_the_same), 0);
+}
+END_TEST
+
 static Suite *
 cancellable_suite (void)
 {
   Suite *suite = suite_create ("cancellable");
   TCase *on = morrow_check_add_case (suite, "cancels a future");
   TCase *with = morrow_check_add_case (suite, "is cancelled with a future");
+  TCase *races = morrow_check_add_case (suite, "races");
 
   tcase_add_test (on, cancellable_cancels_a_promise);
   tcase_add_test (on, cancellable_that_is_cancelled_already_cancels_at_once);
@@ -442,6 +546,9 @@ cancellable_suite (void)
   tcase_add_test (with, cancellable_got_after_the_request_to_what_runs_in_place_is_cancelled);
   tcase_add_test (with, both_ways_on_one_future_do_not_circle);
   tcase_add_test (with, dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other);
+
+  tcase_add_test (races, cancellable_that_is_cancelled_as_it_is_connected_asks_once);
+  tcase_add_test (races, threads_that_ask_for_a_tasks_cancellable_get_the_same);
 
   return suite;
 }
