@@ -49,7 +49,7 @@ morrow_resolve (MorrowPromise *promise)
 /* --- numbers and pointers ---------------------------------------------------------------------------------------- */
 
 /* A value without contents to copy: its type and its word are written as g_value_init () and a setter would. */
-#define DEFINE_RESOLVE(name, ctype, gtype, field)                                             \
+#define DEFINE_RESOLVE(name, ctype, gtype, field, v)                                          \
   static inline __attribute__ ((always_inline)) gboolean                                      \
   resolve_##name (MorrowFuture *future, ctype v_##name)                                       \
   {                                                                                           \
@@ -58,7 +58,7 @@ morrow_resolve (MorrowPromise *promise)
     if (morrow__unlikely (claimed & MORROW__SETTLED))                                         \
       return FALSE;                                                                           \
     future->outcome.value.g_type = gtype;                                                     \
-    future->outcome.value.data[0].field = v_##name;                                           \
+    future->outcome.value.data[0].field = v;                                                  \
     morrow__future_publish (future, claimed, 0);                                              \
     return TRUE;                                                                              \
   }                                                                                           \
@@ -96,7 +96,7 @@ morrow_resolve (MorrowPromise *promise)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
+DEFINE_RESOLVE (boolean, gboolean, G_TYPE_BOOLEAN, v_int, v_boolean != FALSE)
 
 /**
  * morrow_promise_resolve_int:
@@ -115,7 +115,7 @@ DEFINE_RESOLVE (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (int, gint, G_TYPE_INT, v_int)
+DEFINE_RESOLVE (int, gint, G_TYPE_INT, v_int, v_int)
 
 /**
  * morrow_promise_resolve_int64:
@@ -134,7 +134,7 @@ DEFINE_RESOLVE (int, gint, G_TYPE_INT, v_int)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (int64, gint64, G_TYPE_INT64, v_int64)
+DEFINE_RESOLVE (int64, gint64, G_TYPE_INT64, v_int64, v_int64)
 
 /**
  * morrow_promise_resolve_uint64:
@@ -153,7 +153,7 @@ DEFINE_RESOLVE (int64, gint64, G_TYPE_INT64, v_int64)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (uint64, guint64, G_TYPE_UINT64, v_uint64)
+DEFINE_RESOLVE (uint64, guint64, G_TYPE_UINT64, v_uint64, v_uint64)
 
 /**
  * morrow_promise_resolve_double:
@@ -172,7 +172,7 @@ DEFINE_RESOLVE (uint64, guint64, G_TYPE_UINT64, v_uint64)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (double, gdouble, G_TYPE_DOUBLE, v_double)
+DEFINE_RESOLVE (double, gdouble, G_TYPE_DOUBLE, v_double, v_double)
 
 /**
  * morrow_promise_resolve_pointer:
@@ -191,7 +191,7 @@ DEFINE_RESOLVE (double, gdouble, G_TYPE_DOUBLE, v_double)
  *
  * Returns: whether it was this call that settled the future
  */
-DEFINE_RESOLVE (pointer, gpointer, G_TYPE_POINTER, v_pointer)
+DEFINE_RESOLVE (pointer, gpointer, G_TYPE_POINTER, v_pointer, v_pointer)
 
 /* --- what is copied ---------------------------------------------------------------------------------------------- */
 

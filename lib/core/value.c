@@ -8,14 +8,14 @@
 /* G_IS_VALUE () and g_value_init () take GLib's type lock, which tasks that end on several threads would fight over: half
  * the time of a million of them. So an unset value is known by its type, and numbers are written as g_value_init ()
  * and a setter would. */
-#define DEFINE_RETURN(name, ctype, gtype, field)                             \
+#define DEFINE_RETURN(name, ctype, gtype, field, v)                          \
   gboolean                                                                   \
   morrow_return_##name (GValue *result, ctype v_##name)                      \
   {                                                                          \
     g_return_val_if_fail (result != NULL && G_VALUE_TYPE (result) == 0, TRUE); \
                                                                              \
     result->g_type = gtype;                                                  \
-    result->data[0].field = v_##name;                                        \
+    result->data[0].field = v;                                               \
     return TRUE;                                                             \
   }
 
@@ -26,7 +26,7 @@
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
+DEFINE_RETURN (boolean, gboolean, G_TYPE_BOOLEAN, v_int, v_boolean != FALSE)
 
 /**
  * morrow_return_int:
@@ -35,7 +35,7 @@ DEFINE_RETURN (boolean, gboolean, G_TYPE_BOOLEAN, v_int)
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (int, gint, G_TYPE_INT, v_int)
+DEFINE_RETURN (int, gint, G_TYPE_INT, v_int, v_int)
 
 /**
  * morrow_return_int64:
@@ -44,7 +44,7 @@ DEFINE_RETURN (int, gint, G_TYPE_INT, v_int)
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (int64, gint64, G_TYPE_INT64, v_int64)
+DEFINE_RETURN (int64, gint64, G_TYPE_INT64, v_int64, v_int64)
 
 /**
  * morrow_return_uint64:
@@ -53,7 +53,7 @@ DEFINE_RETURN (int64, gint64, G_TYPE_INT64, v_int64)
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (uint64, guint64, G_TYPE_UINT64, v_uint64)
+DEFINE_RETURN (uint64, guint64, G_TYPE_UINT64, v_uint64, v_uint64)
 
 /**
  * morrow_return_double:
@@ -62,7 +62,7 @@ DEFINE_RETURN (uint64, guint64, G_TYPE_UINT64, v_uint64)
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (double, gdouble, G_TYPE_DOUBLE, v_double)
+DEFINE_RETURN (double, gdouble, G_TYPE_DOUBLE, v_double, v_double)
 
 /**
  * morrow_return_string:
@@ -84,7 +84,7 @@ morrow_return_string (GValue *result, const gchar *v_string)
  *
  * Returns: %TRUE
  */
-DEFINE_RETURN (pointer, gpointer, G_TYPE_POINTER, v_pointer)
+DEFINE_RETURN (pointer, gpointer, G_TYPE_POINTER, v_pointer, v_pointer)
 
 /**
  * morrow_return_take_string:

@@ -464,6 +464,27 @@ SCENE (on_cancel_may_settle_other_promises)
   return TRUE;
 }
 
+static gboolean
+return_four (gpointer data, GValue *result, GError **error)
+{
+  return morrow_return_boolean (result, 4);
+}
+
+/* As g_value_set_boolean () has it. */
+SCENE (boolean_that_is_not_false_is_true)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_spawn (return_four, NULL, NULL);
+
+  morrow_promise_resolve_boolean (promise, 4);
+  morrow_promise_unref (promise);
+  ck_assert (morrow_future_await (task, error));
+  ck_assert_int_eq (morrow_future_get_boolean (future), TRUE);
+  ck_assert_int_eq (morrow_future_get_boolean (task), TRUE);
+  return TRUE;
+}
+
 static Suite *
 promise_suite (void)
 {
@@ -484,6 +505,7 @@ promise_suite (void)
   tcase_add_test (life, promise_is_boxed);
 
   tcase_add_test (value, promise_resolves_with_plain_values);
+  tcase_add_test (value, boolean_that_is_not_false_is_true);
   tcase_add_test (value, promise_copies_strings_boxed_values_and_values);
   tcase_add_test (value, promise_of_an_object_holds_it_as_long_as_the_future_lives);
   tcase_add_test (value, promise_resolves_with_nothing);
