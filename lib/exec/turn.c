@@ -96,20 +96,30 @@ tidy_up (MorrowLoop *self)
     morrow__loop_pool_tell_swept (self);
 }
 
+static inline void
+begin_batch (MorrowLoop *self)
+{
+  morrow__loop_end_search (self);
+  if (!morrow__queue_is_empty (&self->ready))
+    morrow__loop_do_own_first (self);
+}
+
 /* Turns of a loop that has its thread, for as long as @busy says so: it is asked again before the loop sleeps. */
 void
 morrow__loop_turn_while (MorrowLoop *self, gboolean (*busy) (gpointer data), gpointer data)
 {
+  gboolean has_ready;
+
   while (busy (data))
     {
       tidy_up (self);
       morrow__loop_take_posted (self);
-      if (morrow__loop_has_ready (self))
-        morrow__loop_end_search (self);
-      if (!morrow__queue_is_empty (&self->ready))
-        morrow__loop_do_own_first (self);
+      has_ready = morrow__loop_has_ready (self);
+      if (has_ready)
+        begin_batch (self);
       self->is_chosen = FALSE;
-      morrow__loop_run_batch (self, self->batch);
+      if (has_ready)   /* a batch is a tick even of nothing, and each tick gets a look for circles */
+        morrow__loop_run_batch (self, self->batch);
 
       if (morrow__loop_finds_more (self))
         {

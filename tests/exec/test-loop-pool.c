@@ -1638,6 +1638,30 @@ START_TEST (old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool)
 }
 END_TEST
 
+/* --- idle -------------------------------------------------------------------------------------- */
+
+static atomic_int n_waits;
+
+static void
+count_wait (int epoll_fd)
+{
+  atomic_fetch_add (&n_waits, 1);
+}
+
+/* Each of them may look for circles once, which the others see. */
+START_TEST (idle_pool_of_many_loops_sleeps)
+{
+  const guint n_loops = 32;
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (n_loops);
+
+  run_scene_on (pool, return_int, NULL);
+  atomic_store (&after_wait, count_wait);
+  g_usleep (500 * 1000);
+  atomic_store (&after_wait, NULL);
+  ck_assert_int_le (atomic_load (&n_waits), 3 * n_loops);
+}
+END_TEST
+
 static Suite *
 loop_pool_suite (void)
 {
@@ -1691,6 +1715,8 @@ loop_pool_suite (void)
   tcase_add_test (nested, work_is_done_in_the_main_loop_of_other_work);
   tcase_add_test (nested, loop_does_not_count_as_asleep_after_a_main_loop_in_its_work);
   tcase_add_test (nested, old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool);
+
+  tcase_add_test (naps, idle_pool_of_many_loops_sleeps);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
