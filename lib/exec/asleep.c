@@ -52,7 +52,7 @@ morrow__loop_fall_asleep (MorrowLoop *self)
   /* Sequentially consistent: L1, pairs with the exchange in morrow__loop_post (). */
   atomic_store_explicit (&self->asleep, TRUE, memory_order_seq_cst);
   return atomic_load_explicit (&self->inbox.newest, memory_order_seq_cst) == NULL &&
-         (self->pool == NULL || self->napping || !pool_has_work (self));   /* who naps will look, late or not */
+         (!morrow__loop_serves_pool (self) || self->napping || !pool_has_work (self));   /* who naps will look, late or not */
 }
 
 /* Before any code of the user's is run: who wakes a loop for something is not to choose one that is busy, nor is anybody to
@@ -83,7 +83,7 @@ has_posts (gpointer data)
 {
   MorrowLoop *self = data;
 
-  return !morrow__mpsc_is_empty (&self->inbox) || (self->pool != NULL && morrow__loop_pool_sees_work (self));
+  return !morrow__mpsc_is_empty (&self->inbox) || (morrow__loop_serves_pool (self) && morrow__loop_pool_sees_work (self));
 }
 
 /* How soon something comes is learnt of two kinds of waits, each for itself: a loop that asks another thread now and then, and sleeps

@@ -85,6 +85,9 @@ count_made (MorrowLoopPool *self)
 void
 morrow__loop_pool_wake_sweeper (MorrowLoopPool *self)
 {
+  if (morrow__unlikely (!morrow__executor_is_ours (&self->parent_instance)))
+    return;
+
   pthread_mutex_lock (&self->lock);
   pthread_cond_broadcast (&self->ended);
   if (self->runner != NULL)

@@ -264,6 +264,13 @@ morrow__loop_here (void)
   return morrow__container_of (home, MorrowLoop, home);
 }
 
+/* Whether it does what is its pool's: in a forked child that is the parent's to do, and a lock of the pool's may be held for ever. */
+static inline gboolean
+morrow__loop_serves_pool (MorrowLoop *self)
+{
+  return self->pool != NULL && morrow__executor_is_ours (&self->parent_instance);
+}
+
 /* In a task, for something done that might have been a wait: a task that never has to wait may do a few of them, and then it
  * is the others' turn. It uses up fuel as a job does. FALSE when the task is to yield. */
 static inline gboolean

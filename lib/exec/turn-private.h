@@ -22,7 +22,7 @@ morrow__loop_take_posted (MorrowLoop *self)
       self->home.has_asked = FALSE;
       morrow__mpsc_take_all (&self->inbox, &self->ready);
     }
-  if (self->pool != NULL)
+  if (morrow__loop_serves_pool (self))
     morrow__loop_pool_take_offers (self);
 }
 
@@ -36,6 +36,6 @@ morrow__loop_has_work (MorrowLoop *self)
 static inline gboolean
 morrow__loop_finds_more (MorrowLoop *self)
 {
-  return (self->pool != NULL && morrow__loop_pool_work (self)) || morrow__loop_has_work (self) ||
-         (self->pool != NULL && morrow__loop_pool_steal (self));
+  return (morrow__loop_serves_pool (self) && morrow__loop_pool_work (self)) || morrow__loop_has_work (self) ||
+         (morrow__loop_serves_pool (self) && morrow__loop_pool_steal (self));
 }

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- system calls, which pass through these ------------------------------------------------------ */
@@ -1638,6 +1639,53 @@ START_TEST (old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool)
 }
 END_TEST
 
+/* --- fork -------------------------------------------------------------------------------------- */
+
+static atomic_int n_worked;
+
+static void
+count_work (gpointer data)
+{
+  atomic_fetch_add (&n_worked, 1);
+}
+
+/* The child's task goes on, and its loop with it. */
+static gboolean
+fork_beside_submitted_work (gpointer data, GValue *result, GError **error)
+{
+  pid_t child;
+  int status;
+
+  morrow_executor_submit (morrow_executor_get_current (), count_work, NULL, NULL);
+  child = fork ();
+  ck_assert_int_ge (child, 0);
+  if (child == 0)
+    {
+      gboolean ok = morrow_await (morrow_sleep (0.01), NULL);
+
+      morrow_check_end_child (ok && atomic_load (&n_worked) == 0 ? 0 : 1);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_int_eq (status, 0);
+  return TRUE;
+}
+
+/* Main is on a loop that is no part of the pool. */
+static gboolean
+fork_on_the_pool (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_spawn (fork_beside_submitted_work, NULL, NULL), error);
+}
+
+START_TEST (work_that_was_submitted_before_a_fork_is_done_by_the_parent_alone)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+
+  run_scene_on (pool, fork_on_the_pool, NULL);
+  ck_assert_int_eq (atomic_load (&n_worked), 1);
+}
+END_TEST
+
 /* --- idle -------------------------------------------------------------------------------------- */
 
 static atomic_int n_waits;
@@ -1717,6 +1765,8 @@ loop_pool_suite (void)
   tcase_add_test (nested, old_task_is_not_put_off_by_new_ones_in_a_main_loop_on_its_pool);
 
   tcase_add_test (naps, idle_pool_of_many_loops_sleeps);
+
+  tcase_add_test (alone, work_that_was_submitted_before_a_fork_is_done_by_the_parent_alone);
 
   tcase_add_test (end, pool_that_is_dropped_cancels_what_is_alive_and_waits_for_it);
   tcase_add_test (end, pool_whose_last_reference_goes_on_its_own_thread_ends);
