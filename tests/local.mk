@@ -96,6 +96,9 @@ test_programs += \
 tests_exec_test_loop_pool_LDFLAGS = \
   $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall
 
+# As do the short waits of the loop, which fail on demand.
+tests_exec_test_reactor_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=epoll_pwait2
+
 # Descriptors. How often a call is tried is counted.
 test_programs += tests/io/test-bundle tests/io/test-fd
 

@@ -198,7 +198,7 @@ morrow__reactor_arm_timer_fd (MorrowLoop *self, gint64 deadline)
 
 /* --- the epoll set ------------------------------------------------------------------------------------------------ */
 
-/* FALSE when the system has no such call. */
+/* FALSE when the system has no such call, or a filter of calls does not know it. */
 static gboolean
 wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microseconds, int *ret_n)
 {
@@ -209,7 +209,7 @@ wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microsecon
   if (!atomic_load_explicit (&missing, memory_order_relaxed))
     {
       *ret_n = epoll_pwait2 (self->epoll_fd, events, MORROW_LOOP_EVENTS, &timeout, NULL);
-      if (*ret_n >= 0 || errno != ENOSYS)
+      if (*ret_n >= 0 || (errno != ENOSYS && errno != EPERM))
         return TRUE;
       atomic_store_explicit (&missing, TRUE, memory_order_relaxed);
     }

@@ -4,7 +4,9 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +16,25 @@
 
 #include "exec/loop-private.h"
 #include "exec/scene.h"
+
+#ifdef HAVE_EPOLL_PWAIT2
+static guint n_short_waits;    /* the test's thread: calls of epoll_pwait2 () */
+static int   no_short_waits;   /* the test's thread: how that fails, as errno has it, else 0 */
+
+int __real_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask);
+int __wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask);
+
+int
+__wrap_epoll_pwait2 (int epoll_fd, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
+{
+  if (no_short_waits == 0)
+    return __real_epoll_pwait2 (epoll_fd, events, n, timeout, mask);
+
+  n_short_waits++;
+  errno = no_short_waits;
+  return -1;
+}
+#endif
 
 /* --- the context's other sources --------------------------------------------------------------- */
 
@@ -477,6 +498,27 @@ SCENE (short_and_long_sleeps_end_in_their_order_and_not_early)
     }
   return TRUE;
 }
+
+#ifdef HAVE_EPOLL_PWAIT2
+static gboolean
+sleep_shortly_twice (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_sleep (0.005), error) && morrow_await (morrow_sleep (0.005), error);
+}
+
+static const int refusals[] = { ENOSYS, EPERM };
+
+/* By a kernel that does not know the call, or by a filter of calls that does not. */
+START_TEST (loop_whose_short_waits_are_refused_asks_once_and_sleeps_by_other_means)
+{
+  no_short_waits = refusals[_i];
+  run_scene (sleep_shortly_twice, NULL);
+  no_short_waits = 0;
+  ck_assert_uint_le (n_short_waits, 1);   /* none where another test of the process was refused */
+  n_short_waits = 0;
+}
+END_TEST
+#endif
 
 SCENE (slp_04_sleep_after_a_cancelled_earlier_one_ends_in_time)
 {
@@ -981,6 +1023,9 @@ make_suite (void)
 
   tcase_add_test (sleeping, idle_loop_does_not_wake_up);
   tcase_add_test (sleeping, short_and_long_sleeps_end_in_their_order_and_not_early);
+#ifdef HAVE_EPOLL_PWAIT2
+  tcase_add_loop_test (sleeping, loop_whose_short_waits_are_refused_asks_once_and_sleeps_by_other_means, 0, G_N_ELEMENTS (refusals));
+#endif
   tcase_add_test (sleeping, slp_04_sleep_after_a_cancelled_earlier_one_ends_in_time);
   tcase_add_test (sleeping, what_is_ready_comes_before_a_time_that_has_come);
   tcase_add_test (sleeping, sleep_until_the_least_of_times_ends_at_once);
