@@ -40,15 +40,33 @@ G_DEFINE_BOXED_TYPE (MorrowFd, morrow_fd, morrow_fd_ref, morrow_fd_unref)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+/* Returns: the option's value; -1 when @fd is no socket. */
+static int
+get_option (int fd, int option)
+{
+  int value = 0;
+  socklen_t length = sizeof value;
+
+  return getsockopt (fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+/* The number of TCP is another protocol's in other families, and raw sockets may have it, which read packets. */
+static gboolean
+is_internet_stream (int fd)
+{
+  int domain = get_option (fd, SO_DOMAIN);
+
+  return (domain == AF_INET || domain == AF_INET6) && get_option (fd, SO_TYPE) == SOCK_STREAM;
+}
+
 static MorrowFdKind
 get_kind (int fd)
 {
-  int protocol = 0;
-  socklen_t length = sizeof protocol;
+  int protocol = get_option (fd, SO_PROTOCOL);
 
-  if (getsockopt (fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0)
+  if (protocol < 0)
     return MORROW_FD_OTHER;
-  return protocol == IPPROTO_TCP ? MORROW_FD_TCP : MORROW_FD_SOCKET;
+  return protocol == IPPROTO_TCP && is_internet_stream (fd) ? MORROW_FD_TCP : MORROW_FD_SOCKET;
 }
 
 /* Returns: 0, or why not, as errno has it. */

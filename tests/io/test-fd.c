@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -822,6 +823,33 @@ SCENE (packets_are_read_one_by_one_without_waiting)
   for (guint i = 1; i <= 3; i++)
     ck_assert_int_eq (recv_some (fd, 100), i);
   close (fds[1]);
+  return TRUE;
+}
+
+/* Two answers are there at once, since the system refuses a request as it is sent. */
+static void
+request_nonsense_twice (int fd)
+{
+  struct nlmsghdr request = { .nlmsg_len = sizeof request, .nlmsg_type = 0x7f, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK };
+
+  for (guint i = 0; i < 2; i++)
+    ck_assert_int_eq (send (fd, &request, sizeof request, 0), sizeof request);
+}
+
+SCENE (packets_of_a_protocol_with_the_number_of_tcp_are_read_one_by_one_without_waiting)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  int netlink = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM);
+
+  G_STATIC_ASSERT (NETLINK_XFRM == IPPROTO_TCP);
+  if (netlink < 0)   /* the system may be without IPsec */
+    return TRUE;
+
+  fd = morrow_fd_new (netlink);
+  wait_in_vain (fd);
+  request_nonsense_twice (netlink);
+  ck_assert_int_gt (recv_some (fd, 200), 0);
+  ck_assert_int_gt (recv_some (fd, 200), 0);
   return TRUE;
 }
 
@@ -1895,6 +1923,7 @@ make_suite (void)
   tcase_add_loop_test (calls, refused_connection_is_an_error, 0, N_MODELS);
   tcase_add_test (calls, connection_is_still_under_way_after_a_cancel_that_is_taken_back);
   tcase_add_test (calls, packets_are_read_one_by_one_without_waiting);
+  tcase_add_test (calls, packets_of_a_protocol_with_the_number_of_tcp_are_read_one_by_one_without_waiting);
   tcase_add_test (calls, peeked_data_are_still_there);
   tcase_add_test (calls, data_behind_something_urgent_are_found);
   tcase_add_test (calls, data_are_read_after_a_wait_for_something_urgent);
