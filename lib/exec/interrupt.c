@@ -2,7 +2,8 @@
 /* What asyncio's Runner does about SIGINT: a handler is put in place on the process's main thread only, and only
  * where the default one was; it cancels the main task, so that no code is interrupted in the middle, and is taken
  * away again unless somebody replaced it. The second SIGINT, and one that comes when main has ended, does what SIGINT
- * does by default.
+ * does by default; so does one that comes between two runs, where somebody had saved the handler and has put it back, which the
+ * next run takes for the default one.
  *
  * The handler runs on any thread, in the middle of anything. It touches atomics only: it sets the request pending, as
  * morrow__task_cancel () does, and wakes main's home: a job in the loop's inbox and its eventfd, or the futex that
@@ -70,15 +71,12 @@ handle (int signal_number)
    * morrow__interrupt_begin (), for what it points to. */
   atomic_fetch_add_explicit (&n_handlers, 1, memory_order_seq_cst);
   self = atomic_load_explicit (&active, memory_order_seq_cst);
-  if (self != NULL)
-    {
-      /* Relaxed: a number; whoever reads it at the end of the run does so after I1. */
-      if (atomic_fetch_add_explicit (&self->count, 1, memory_order_relaxed) > 0 ||
-          morrow__future_is_settled (&self->main->future))
-        end_process (signal_number);
-      else
-        cancel_main (self);
-    }
+  /* Relaxed: a number; whoever reads it at the end of the run does so after I1. */
+  if (self == NULL || atomic_fetch_add_explicit (&self->count, 1, memory_order_relaxed) > 0 ||
+      morrow__future_is_settled (&self->main->future))
+    end_process (signal_number);
+  else
+    cancel_main (self);
   /* Release: pairs with the load in morrow__interrupt_end (), which waits for it. */
   atomic_fetch_sub_explicit (&n_handlers, 1, memory_order_release);
   errno = saved_errno;
@@ -93,6 +91,17 @@ deliver (MorrowJob *job, gboolean closed)
     morrow__task_deliver_cancel (self->main);
 }
 
+/* Also when it is the handler of a run that is over. */
+static gboolean
+is_default (const struct sigaction *action)
+{
+  if (action->sa_flags & SA_SIGINFO)
+    return FALSE;
+  /* Relaxed: of the process's main thread, which is the one that asks. */
+  return action->sa_handler == SIG_DFL ||
+         (action->sa_handler == handle && atomic_load_explicit (&active, memory_order_relaxed) == NULL);
+}
+
 void
 morrow__interrupt_begin (MorrowInterrupt *self, MorrowFuture *main, MorrowLoop *loop, MorrowParker *parker)
 {
@@ -100,10 +109,10 @@ morrow__interrupt_begin (MorrowInterrupt *self, MorrowFuture *main, MorrowLoop *
 
   *self = (MorrowInterrupt) { .job.run = deliver, .main = (MorrowTask *) main, .loop = loop, .parker = parker };
 
-  if (gettid () != getpid () || sigaction (SIGINT, NULL, &self->before) != 0 ||
-      (self->before.sa_flags & SA_SIGINFO) || self->before.sa_handler != SIG_DFL)
+  if (gettid () != getpid () || sigaction (SIGINT, NULL, &self->before) != 0 || !is_default (&self->before))
     return;
 
+  self->before.sa_handler = SIG_DFL;
   /* Release: pairs with the load in handle (). */
   atomic_store_explicit (&active, self, memory_order_release);
   self->installed = sigaction (SIGINT, &handler, NULL) == 0;

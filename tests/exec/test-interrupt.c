@@ -120,6 +120,32 @@ START_TEST (run_15_handler_that_was_put_in_place_during_the_run_stays)
 }
 END_TEST
 
+static struct sigaction saved;
+
+static gboolean
+save_handler (gpointer data, GValue *result, GError **error)
+{
+  return sigaction (SIGINT, NULL, &saved) == 0;
+}
+
+/* As whoever has a handler of his own for a while does. */
+static void
+put_back_after_a_run (MorrowExecutor *executor)
+{
+  run_scene_on (executor, save_handler, NULL);
+  sigaction (SIGINT, &saved, NULL);
+}
+
+START_TEST (handler_that_was_put_back_after_its_run_is_the_default_one_to_the_next)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  put_back_after_a_run (executor);
+  assert_interrupted (executor, raise_and_yield);
+  assert_default_action ();
+}
+END_TEST
+
 /* --- the first one ----------------------------------------------------------------------------- */
 
 #ifdef MORROW_CHECK_TSAN
@@ -448,6 +474,23 @@ START_TEST (run_main_that_is_interrupted_dies_of_the_signal_after_its_cleanup)
 }
 END_TEST
 
+START_TEST (sigint_ends_the_process_where_the_handler_was_put_back_after_its_run)
+{
+  pid_t child = fork ();
+  int status;
+
+  if (child == 0)
+    {
+      put_back_after_a_run (make_model (_i));
+      raise (SIGINT);
+      morrow_check_end_child (0);
+    }
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert (WIFSIGNALED (status));
+  ck_assert_int_eq (WTERMSIG (status), SIGINT);
+}
+END_TEST
+
 static Suite *
 interrupt_suite (void)
 {
@@ -461,6 +504,7 @@ interrupt_suite (void)
   tcase_add_loop_test (handler, run_15_sigint_is_not_handled_on_another_thread_than_the_main_one, 0, N_MODELS);
   tcase_add_loop_test (handler, run_15_handler_of_the_application_stays, 0, N_MODELS);
   tcase_add_loop_test (handler, run_15_handler_that_was_put_in_place_during_the_run_stays, 0, N_MODELS);
+  tcase_add_loop_test (handler, handler_that_was_put_back_after_its_run_is_the_default_one_to_the_next, 0, N_MODELS);
 
   tcase_add_checked_fixture (first, set_default_action, NULL);
   tcase_add_loop_test (first, run_17_main_that_ends_by_the_cancel_is_interrupted_after_its_cleanup, 0, N_MODELS);
@@ -477,6 +521,7 @@ interrupt_suite (void)
   tcase_add_checked_fixture (second, set_default_action, NULL);
   tcase_add_loop_test (second, run_21_second_sigint_ends_the_process, 0, N_MODELS);
   tcase_add_test (second, run_21_sigint_after_main_has_ended_ends_the_process);
+  tcase_add_loop_test (second, sigint_ends_the_process_where_the_handler_was_put_back_after_its_run, 0, N_MODELS);
   tcase_add_test (second, run_main_that_is_interrupted_dies_of_the_signal_after_its_cleanup);
 
   return suite;
