@@ -59,7 +59,8 @@ typedef struct _MorrowPollable MorrowPollable;
 
 struct _MorrowPollable
 {
-  void (*ready) (MorrowPollable *self, guint32 events);   /* immutable; on the loop's thread */
+  /* Immutable; on the loop's thread. Runs no code of the user's, but for a watch's. */
+  void (*ready) (MorrowPollable *self, guint32 events);
 };
 
 /* What a thread had before it turned to a loop, with whoever turns it there. */
@@ -176,7 +177,7 @@ struct _MorrowLoop
   int              context_fd;     /* run: what it does that by, when it is in the epoll set; else -1 */
   pid_t            parted;         /* the forked child where wakeup is its own: of a loop on which a task went on there */
   guint64          forker;         /* the number of that task, 0 where it was a callback */
-  MorrowEvents    *dispatching;    /* what is dealt with now, on the stack; NULL outside descriptor callbacks */
+  MorrowEvents    *dispatching;    /* the watches that are called now, on the stack; NULL outside their callbacks */
 };
 
 /* loop.c */
@@ -220,6 +221,11 @@ void        morrow__reactor_settle_timers (MorrowLoop *self);
 void        morrow__reactor_clear     (MorrowLoop *self);
 gboolean    morrow__reactor_control   (MorrowLoop *self, int operation, int fd, guint32 events, MorrowPollable *pollable);
 void        morrow__reactor_forget    (MorrowLoop *self, MorrowPollable *pollable);
+
+/* watch.c */
+
+/* What a pollable that is a watch is known by. */
+void        morrow__watch_ready       (MorrowPollable *pollable, guint32 events);
 
 /* source.c */
 void        morrow__loop_make_source  (MorrowLoop *self);

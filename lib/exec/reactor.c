@@ -75,7 +75,7 @@ timer_ready (MorrowPollable *pollable, guint32 events)
   morrow__container_of (pollable, MorrowLoop, timer_pollable)->timer_armed = G_MAXINT64;
 }
 
-/* What a poll has brought, while it is dealt with. */
+/* What a poll has brought for watches, while they are called. */
 struct _MorrowEvents
 {
   struct epoll_event *events;
@@ -84,28 +84,9 @@ struct _MorrowEvents
 };
 
 static void
-dispatch_events (MorrowLoop *self, struct epoll_event *events, int n)
+forget_in (MorrowEvents *here, MorrowPollable *pollable)
 {
-  MorrowEvents here = { events, n, self->dispatching };
-
-  for (int i = 0; i < n; i++)
-    __builtin_prefetch (events[i].data.ptr);
-  self->dispatching = &here;
-  for (int i = 0; i < n; i++)
-    {
-      MorrowPollable *pollable = events[i].data.ptr;
-
-      if (morrow__likely (pollable != NULL))
-        pollable->ready (pollable, events[i].events);
-    }
-  self->dispatching = here.outer;
-}
-
-/* A pollable that is not in the set any more may go: events that name it are on the stack only while callbacks run. */
-void
-morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
-{
-  for (MorrowEvents *here = self->dispatching; here != NULL; here = here->outer)
+  for (; here != NULL; here = here->outer)
     {
       for (int i = 0; i < here->n; i++)
         {
@@ -113,6 +94,55 @@ morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
             here->events[i].data.ptr = NULL;
         }
     }
+}
+
+/* A pollable that is not in the set any more may go: events that name it are on the stack only while callbacks run. */
+void
+morrow__reactor_forget (MorrowLoop *self, MorrowPollable *pollable)
+{
+  forget_in (self->dispatching, pollable);
+}
+
+/* A callback may run a main loop, which calls others. What it has called need not be ready any more: if it is, the system tells of
+ * it again. */
+static G_GNUC_NO_INLINE void
+call_watches (MorrowLoop *self, struct epoll_event *events, int n)
+{
+  MorrowEvents here = { events, n, self->dispatching };
+
+  self->dispatching = &here;
+  for (int i = 0; i < n; i++)
+    {
+      MorrowPollable *pollable = events[i].data.ptr;
+
+      if (pollable == NULL)
+        continue;
+      forget_in (here.outer, pollable);
+      morrow__watch_ready (pollable, events[i].events);
+    }
+  self->dispatching = here.outer;
+}
+
+/* Watches come last: an edge is told of once, to this look, and the tasks that wait for it may be needed in a main loop that a watch's
+ * callback runs, as may be the timerfd, which is not set again before it has been heard of. */
+static void
+dispatch_events (MorrowLoop *self, struct epoll_event *events, int n)
+{
+  int n_watches = 0;
+
+  for (int i = 0; i < n; i++)
+    __builtin_prefetch (events[i].data.ptr);
+  for (int i = 0; i < n; i++)
+    {
+      MorrowPollable *pollable = events[i].data.ptr;
+
+      if (morrow__seldom (pollable->ready == morrow__watch_ready))
+        events[n_watches++] = events[i];
+      else
+        pollable->ready (pollable, events[i].events);
+    }
+  if (morrow__seldom (n_watches > 0))
+    call_watches (self, events, n_watches);
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */

@@ -33,8 +33,8 @@ io_condition (guint32 events)
          (events & EPOLLERR ? G_IO_ERR : 0) | (events & EPOLLHUP ? G_IO_HUP : 0);
 }
 
-static void
-watch_ready (MorrowPollable *pollable, guint32 events)
+void
+morrow__watch_ready (MorrowPollable *pollable, guint32 events)
 {
   MorrowFdWatch *self = morrow__container_of (pollable, MorrowFdWatch, pollable);
   /* It may have been changed since the event was taken from the system. */
@@ -66,7 +66,7 @@ morrow_fd_watch_new (MorrowLoop *loop, int fd, GIOCondition condition, MorrowFdF
   g_return_val_if_fail (fd >= 0 && func != NULL, NULL);
 
   self = g_new (MorrowFdWatch, 1);
-  *self = (MorrowFdWatch) { .pollable.ready = watch_ready, .loop = loop, .fd = fd, .condition = condition, .func = func, .data = data };
+  *self = (MorrowFdWatch) { .pollable.ready = morrow__watch_ready, .loop = loop, .fd = fd, .condition = condition, .func = func, .data = data };
   if (morrow__reactor_control (loop, EPOLL_CTL_ADD, fd, epoll_events (condition), &self->pollable))
     return self;
 

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <morrow/reactor.h>
 
 #include "base/clock-private.h"
+#include "exec/reactor-private.h"
 #include "exec/scene.h"
 
 /* --- beside an application's sources ----------------------------------------------------------- */
@@ -501,6 +503,101 @@ SCENE (watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called)
   ck_assert_uint_eq (one.n + two.n, 1);
   eye_close (&one);
   eye_close (&two);
+  return TRUE;
+}
+
+/* Its other one is ready as well. */
+static void
+take_and_turn_until_other_is_called (int fd, GIOCondition condition, gpointer data)
+{
+  Eye *self = data;
+  char byte;
+
+  self->n++;
+  ck_assert_int_eq (recv (fd, &byte, 1, MSG_DONTWAIT), 1);
+  while (self->other->n == 0)
+    g_main_context_iteration (g_main_context_get_thread_default (), FALSE);
+}
+
+SCENE (watch_that_was_called_in_a_main_loop_of_another_ones_callback_is_not_called_for_the_same_again)
+{
+  Eye one, two;
+
+  eye_open (&one, G_IO_IN, take_and_turn_until_other_is_called);
+  eye_open (&two, G_IO_IN, take_and_turn_until_other_is_called);
+  one.other = &two;
+  two.other = &one;
+  let_turn ();
+  ck_assert_uint_eq (one.n, 1);
+  ck_assert_uint_eq (two.n, 1);
+  eye_close (&one);
+  eye_close (&two);
+  return TRUE;
+}
+
+/* A watch whose callback runs a main loop until something has settled. */
+typedef struct
+{
+  Eye           eye;
+  MorrowFuture *awaited;   /* NULL for a sleep that begins there */
+} Nested;
+
+static void
+turn_until_awaited (int fd, GIOCondition condition, gpointer data)
+{
+  Nested *self = data;
+  g_autoptr (MorrowFuture) sleep = self->awaited == NULL ? morrow_sleep (0.001) : NULL;
+  char byte;
+
+  self->eye.n++;
+  ck_assert_int_eq (read (fd, &byte, 1), 1);
+  turn_until_settled (g_main_context_get_thread_default (), sleep != NULL ? sleep : self->awaited);
+}
+
+static gboolean
+read_a_byte (gpointer data, GValue *result, GError **error)
+{
+  char byte;
+
+  return morrow_fd_read (data, &byte, 1, G_MAXINT64, error) == 1;
+}
+
+/* Both are told of by the same look, the watch first. */
+SCENE (task_goes_on_in_a_main_loop_of_a_watch_that_is_ready_beside_what_it_waits_for)
+{
+  Nested nested = { 0 };
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) reader = NULL;
+  int ends[2];
+
+  ck_assert_int_eq (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  fd = morrow_fd_new (ends[0]);
+  reader = morrow_spawn (read_a_byte, fd, NULL);
+  let_turn ();   /* it waits, and the set has nothing new to tell */
+  eye_open (&nested.eye, G_IO_IN, turn_until_awaited);
+  nested.awaited = reader;
+  ck_assert_int_eq (write (ends[1], "x", 1), 1);
+  let_turn ();
+  ck_assert_uint_eq (nested.eye.n, 1);
+  await_ok (reader);
+  eye_close (&nested.eye);
+  close (ends[1]);
+  return TRUE;
+}
+
+/* Likewise. */
+SCENE (sleep_ends_in_a_main_loop_of_a_watch_that_is_ready_as_a_time_has_come)
+{
+  Nested nested = { 0 };
+  MorrowLoop *loop = morrow_loop_get_current ();
+  struct pollfd timer = { .fd = loop->timer_fd, .events = POLLIN };
+
+  eye_open (&nested.eye, G_IO_IN, turn_until_awaited);
+  morrow__reactor_arm_timer_fd (loop, morrow__clock_now ());
+  ck_assert_int_eq (poll (&timer, 1, -1), 1);
+  let_turn ();
+  ck_assert_uint_eq (nested.eye.n, 1);
+  eye_close (&nested.eye);
   return TRUE;
 }
 
@@ -1005,6 +1102,9 @@ make_suite (void)
   tcase_add_test (watches, watch_is_called_while_the_descriptor_is_ready_until_it_is_freed);
   tcase_add_test (watches, watch_that_another_ones_callback_freed_is_not_called);
   tcase_add_test (watches, watch_that_a_callback_freed_before_it_ran_a_main_loop_is_not_called);
+  tcase_add_test (watches, watch_that_was_called_in_a_main_loop_of_another_ones_callback_is_not_called_for_the_same_again);
+  tcase_add_test (watches, task_goes_on_in_a_main_loop_of_a_watch_that_is_ready_beside_what_it_waits_for);
+  tcase_add_test (watches, sleep_ends_in_a_main_loop_of_a_watch_that_is_ready_as_a_time_has_come);
   tcase_add_test (watches, watch_that_a_forked_child_freed_is_still_called);
   tcase_add_test (watches, watch_is_called_for_the_condition_that_was_set_last);
   tcase_add_test (watches, watch_is_not_called_for_what_another_ones_callback_has_ruled_out);
