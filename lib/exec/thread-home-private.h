@@ -52,7 +52,7 @@ void              morrow__thread_home_run   (MorrowThreadHome *self, MorrowTask 
 /* A wait for a descriptor. */
 typedef struct
 {
-  int                fd;
+  int                fd;         /* -1 for none: only until the deadline */
   int                events;     /* poll ()'s */
   gint64             deadline;   /* G_MAXINT64 for none */
   const atomic_uint *flags;      /* when one of @stop is set in these, the wait is over; whoever sets it unparks the home */

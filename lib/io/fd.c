@@ -341,6 +341,27 @@ note_wait (MorrowFdWaits *waits)
     epoll_wait (waits->edges, &event, 1, 0);   /* it tells of this edge no more */
 }
 
+/* For want of a descriptor more: what sleeps need may be still to be made, and take some. */
+static gboolean
+poll_without_edges (MorrowThreadHome *home, MorrowPoll *wait, GError **error)
+{
+  gint64 deadline = wait->deadline;
+  GError *wait_error = NULL;
+
+  wait->fd = -1;
+  wait->deadline = MIN (deadline, morrow__clock_now () + PAUSE_WITHOUT_EDGES);
+  if (morrow__thread_home_poll (home, wait, &wait_error))
+    return TRUE;
+  if (wait->deadline < deadline && g_error_matches (wait_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    {
+      g_error_free (wait_error);
+      return TRUE;
+    }
+
+  g_propagate_error (error, wait_error);
+  return FALSE;
+}
+
 static G_GNUC_NO_INLINE gboolean
 wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWaits *waits, gint64 deadline, GError **error)
 {
@@ -348,18 +369,16 @@ wait_on_thread (MorrowFd *self, int events, MorrowThreadHome *home, MorrowFdWait
     .fd = self->fd, .events = events, .deadline = deadline, .flags = &self->use, .stop = MORROW_FD_CLOSED
   };
   guint sides = morrow__fd_sides (events);
-  gboolean ok = TRUE;
+  gboolean for_edges = waits != NULL && waits->has_waited, ok = TRUE;
 
-  if (waits != NULL && waits->has_waited)
+  if (for_edges && (waits->edges >= 0 || open_edges (self, events, waits)))
     {
-      if (waits->edges < 0 && !open_edges (self, events, waits))
-        return morrow__fd_pause (self, PAUSE_WITHOUT_EDGES, deadline, error);
       wait.fd = waits->edges;
       wait.events = POLLIN;
     }
 
   if (set_pollers (self, sides, home))
-    ok = morrow__thread_home_poll (home, &wait, error);
+    ok = for_edges && waits->edges < 0 ? poll_without_edges (home, &wait, error) : morrow__thread_home_poll (home, &wait, error);
   set_pollers (self, sides, NULL);
   if (waits != NULL)
     note_wait (waits);
