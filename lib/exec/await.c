@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Waiting inside a task.
  *
- * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, and so does a
- * callback that is the next to run on the task's loop. Anything else is waited for: the task hooks its waiter onto the future and
- * asks its home to park it; when the future settles, on whatever thread, the waiter asks the home to wake it. */
+ * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, unless it has asked for
+ * a size of its stack, and so does a callback that is the next to run on the task's loop. Anything else is waited for: the task hooks
+ * its waiter onto the future and asks its home to park it; when the future settles, on whatever thread, the waiter asks the home to
+ * wake it. */
 
 #include "config.h"
 
@@ -115,6 +116,21 @@ fail_unawaitable (MorrowTask *self, GError **error)
   return FALSE;
 }
 
+/* Runs a coroutine which nobody has started, and which this has claimed. FALSE when it has asked for a size of its stack, and has been
+ * started as a task on this loop, to be waited for. A thread has no other stack to give, nor has a loop in a forked child. */
+static inline gboolean
+run_claimed (MorrowTask *self, MorrowHome *home, MorrowTask *task)
+{
+  if (morrow__seldom (!morrow__task_is_of_usual_size (task)) && morrow__home_is_loop (home) && morrow__executor_is_ours (home->executor))
+    {
+      morrow__task_start_awaited (task, &morrow__loop_of_home (home)->parent_instance);
+      return FALSE;
+    }
+
+  morrow__task_run_in_place (task, self);
+  return TRUE;
+}
+
 /* Waits for what is not @self, unless that is a coroutine which nobody has started: it runs here and now. */
 static inline __attribute__ ((always_inline)) gboolean
 await_other (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error)
@@ -122,11 +138,9 @@ await_other (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **
   MorrowTask *task = (MorrowTask *) future;   /* if it is one */
   MorrowTaskState state = get_state (future);
 
-  if (morrow__seldom (state == MORROW_TASK_LAZY) && morrow__task_claim (task, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
-    {
-      morrow__task_run_in_place (task, self);
-      return TRUE;
-    }
+  if (morrow__seldom (state == MORROW_TASK_LAZY) && morrow__task_claim (task, MORROW_TASK_LAZY, MORROW_TASK_PLACING) &&
+      run_claimed (self, home, task))
+    return TRUE;
   if (morrow__unlikely (state == MORROW_TASK_IN_PLACE && task->host == self))
     return fail_unawaitable (self, error);
 

@@ -256,6 +256,96 @@ SCENE (can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place)
   return TRUE;
 }
 
+/* @func on a stack of its own, which is no smaller than another. */
+static MorrowFuture *
+sized (MorrowCoroutineFunc func, gpointer data)
+{
+  MorrowFuture *coroutine = morrow_coroutine (func, data, NULL);
+
+  morrow_future_set_stack_size (coroutine, 512 * 1024);
+  return coroutine;
+}
+
+static gboolean
+await_sized (gpointer data, GValue *result, GError **error)
+{
+  gboolean ok = morrow_await (sized (await_stage, data), error);
+
+  say ("%s", ok ? "outer got it" : "outer cancelled");
+  return ok;
+}
+
+SCENE (cancel_comes_out_of_a_coroutine_with_a_stack_of_its_own)
+{
+  Stage stage;
+
+  stage_init (&stage, await_sized);
+  let_run ();
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  assert_said ("cancelled; outer cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* The coroutine is behind this in the queue. */
+SCENE (cancel_before_the_first_step_of_a_coroutine_with_a_stack_of_its_own_is_given_at_its_first_wait)
+{
+  Stage stage;
+
+  stage_init (&stage, await_sized);
+  ck_assert (morrow_yield (NULL));
+  morrow_future_cancel (stage.task);
+  await_cancelled (stage.task);
+  assert_said ("cancelled; outer cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+cancel_oneself_then_await_sized (gpointer data, GValue *result, GError **error)
+{
+  morrow_future_cancel (morrow_current_task ());
+  return await_sized (data, result, error);
+}
+
+SCENE (self_cancel_is_given_to_a_coroutine_with_a_stack_of_its_own_at_its_first_wait)
+{
+  Stage stage;
+
+  stage_init (&stage, cancel_oneself_then_await_sized);
+  await_cancelled (stage.task);
+  assert_said ("cancelled; outer cancelled");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+clean_up_sized (gpointer data, GValue *result, GError **error)
+{
+  ck_assert (!await_and_say (data, error));
+  ck_assert (!morrow_await (sized (await_stage, data), NULL));
+  return FALSE;
+}
+
+/* data: a Stage. */
+static gboolean
+leave_a_clean_up (gpointer data, GValue *result, GError **error)
+{
+  stage_init (data, clean_up_sized);
+  return morrow_yield (error);
+}
+
+START_TEST (clean_up_in_a_coroutine_with_a_stack_of_its_own_begins_at_the_end_of_a_run)
+{
+  Stage stage;
+
+  run_scene (leave_a_clean_up, &stage);
+  assert_said ("cancelled; cancelled");
+  stage_clear (&stage);
+}
+END_TEST
+
 /* Swallows one cancel and waits again. */
 static gboolean
 ignore_one_cancel (gpointer data, GValue *result, GError **error)
@@ -1117,6 +1207,10 @@ cancel_suite (void)
   tcase_add_test (down, can_04_sleep_is_cancelled_with_the_task_that_sleeps);
   tcase_add_test (down, sleep_that_everybody_drops_while_it_is_cancelled_is_there_until_that_is_over);
   tcase_add_test (down, can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place);
+  tcase_add_test (down, cancel_comes_out_of_a_coroutine_with_a_stack_of_its_own);
+  tcase_add_test (down, cancel_before_the_first_step_of_a_coroutine_with_a_stack_of_its_own_is_given_at_its_first_wait);
+  tcase_add_test (down, self_cancel_is_given_to_a_coroutine_with_a_stack_of_its_own_at_its_first_wait);
+  tcase_add_test (down, clean_up_in_a_coroutine_with_a_stack_of_its_own_begins_at_the_end_of_a_run);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_can_be_cancelled_again);
   tcase_add_test (down, can_06_cancel_beats_a_value_that_has_come_but_was_not_delivered);

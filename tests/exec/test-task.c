@@ -283,6 +283,53 @@ SCENE (task_runs_on_a_stack_of_the_size_asked_for)
   return TRUE;
 }
 
+static gboolean
+await_deep (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *deep = morrow_coroutine (go_deep, GUINT_TO_POINTER (2000), NULL);
+
+  morrow_future_set_stack_size (deep, 8 * 1024 * 1024);
+  return morrow_return_boolean (result, morrow_await_boolean (deep, error));
+}
+
+/* The threads of the others have stacks as large. */
+START_TEST (coroutine_awaited_runs_on_a_stack_of_the_size_asked_for)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  g_autoptr (MorrowFuture) main = morrow_coroutine (await_deep, NULL, NULL);
+
+  ck_assert (morrow_run_on (executor, morrow_future_ref (main), NULL, NULL));
+  ck_assert (morrow_future_get_boolean (main));
+}
+END_TEST
+
+static gboolean
+return_loop (gpointer data, GValue *result, GError **error)
+{
+  return morrow_return_pointer (result, morrow_loop_get_current ());
+}
+
+static gboolean
+await_loops (gpointer data, GValue *result, GError **error)
+{
+  for (guint i = 0; i < 1000; i++)
+    {
+      MorrowFuture *coroutine = morrow_coroutine (return_loop, NULL, NULL);
+
+      morrow_future_set_stack_size (coroutine, 64 * 1024);
+      ck_assert_ptr_eq (morrow_await_pointer (coroutine, error), morrow_loop_get_current ());
+    }
+  return TRUE;
+}
+
+START_TEST (coroutine_awaited_on_a_stack_of_its_own_runs_on_the_awaiting_tasks_loop)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (2);
+
+  run_scene_on (pool, await_loops, NULL);
+}
+END_TEST
+
 /* On a stack of @stack_size, a depth of about as many KiB. */
 static MorrowFuture *
 create_deep (gsize stack_size, guint depth)
@@ -811,6 +858,8 @@ task_suite (void)
   tcase_add_test (start, coroutine_cancelled_before_it_starts_never_runs_and_does_not_warn);
   tcase_add_test (start, data_is_released_when_the_body_has_ended);
   tcase_add_test (start, task_runs_on_a_stack_of_the_size_asked_for);
+  tcase_add_loop_test (start, coroutine_awaited_runs_on_a_stack_of_the_size_asked_for, 0, N_MODELS);
+  tcase_add_test (start, coroutine_awaited_on_a_stack_of_its_own_runs_on_the_awaiting_tasks_loop);
   tcase_add_test (start, tasks_in_a_row_have_stacks_of_their_own_sizes);
 
   tcase_add_test (name, tsk_02_default_names_are_numbered_and_differ);
