@@ -302,9 +302,30 @@ is_pending (gpointer data)
   return !morrow__future_is_settled (data);
 }
 
+/* Ends the batch in which main settles: what is left over is not to go on in the rest of it. */
+typedef struct
+{
+  MorrowObserver observer;   /* main's */
+  MorrowLoop    *loop;       /* immutable; borrowed */
+} BatchEnd;
+
+static void
+end_batch (MorrowObserver *observer, MorrowFuture *main)
+{
+  MorrowLoop *loop = ((BatchEnd *) observer)->loop;
+
+  loop->out_of_fuel = loop->tick;
+}
+
+/* Of a run's main, which is queued, it is known that it settles on this thread. What another has cancelled just before may settle there,
+ * and nothing of it has begun. */
 void
 morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
 {
+  BatchEnd end = { .observer = MORROW_OBSERVER (end_batch), .loop = self };
+
+  if (morrow__task_get_state ((MorrowTask *) future) == MORROW_TASK_QUEUED)
+    morrow__future_subscribe_observer (future, &end.observer);
   morrow__loop_turn_while (self, is_pending, future);
 }
 

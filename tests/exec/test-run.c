@@ -704,6 +704,48 @@ START_TEST (all_tasks_made_just_before_main_returns_still_get_their_first_step)
 }
 END_TEST
 
+/* One that yields on and on, and counts its steps; main yields so many times, and then returns. */
+typedef struct
+{
+  guint n_yields;
+  guint n_steps;
+} Endless;
+
+static gboolean
+count_steps (gpointer data, GValue *result, GError **error)
+{
+  Endless *self = data;
+
+  do
+    self->n_steps++;
+  while (morrow_yield (error));
+  return FALSE;
+}
+
+static gboolean
+return_beside_endless (gpointer data, GValue *result, GError **error)
+{
+  Endless *self = data;
+
+  leave_over (count_steps, self);
+  for (guint i = 0; i < self->n_yields; i++)
+    if (!morrow_yield (error))
+      return FALSE;
+  return TRUE;
+}
+
+START_TEST (run_07_task_that_yields_on_and_on_takes_one_more_step_when_main_has_returned)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  Endless at_once = { .n_yields = 0 }, later = { .n_yields = 5 };
+
+  run_scene_on (loop, return_beside_endless, &at_once);
+  ck_assert_uint_eq (at_once.n_steps, 1);
+  run_scene_on (loop, return_beside_endless, &later);
+  ck_assert_uint_eq (later.n_steps, 6);
+}
+END_TEST
+
 /* --- without a run ----------------------------------------------------------------------------- */
 
 static gboolean
@@ -1078,6 +1120,7 @@ run_suite (void)
   tcase_add_test (leftovers, run_06_where_main_fails_its_error_stands_and_leftovers_are_cleaned_up);
   tcase_add_test (leftovers, run_07_task_made_just_before_main_returns_still_gets_its_first_step);
   tcase_add_test (leftovers, all_tasks_made_just_before_main_returns_still_get_their_first_step);
+  tcase_add_test (leftovers, run_07_task_that_yields_on_and_on_takes_one_more_step_when_main_has_returned);
   tcase_add_loop_test (leftovers, loop_whose_context_was_turned_by_hand_ends_its_tasks_when_it_is_let_go, 0, 2);
   tcase_add_loop_test (leftovers, loop_that_another_thread_lets_go_of_ends_its_tasks_where_its_context_is_turned, 0, 2);
 
