@@ -164,6 +164,7 @@ EXTRA_DIST += \
   tests/conformance-notes.txt \
   tests/conformance.md \
   tests/conformance.sh \
+  tests/model/asked.pml \
   tests/model/cancel.pml \
   tests/model/claim.pml \
   tests/model/close.pml \

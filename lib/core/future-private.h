@@ -446,6 +446,15 @@ morrow__future_move_value (GValue *to, const GValue *from)
   to->data[1] = from->data[1];
 }
 
+/* Publishes with the contents of @value, which then means nothing. */
+static inline void
+morrow__future_publish_move (MorrowFuture *self, guintptr claimed, GValue *value)
+{
+  if (value->g_type != 0)   /* else it is unset as it is */
+    morrow__future_move_value (&self->outcome.value, value);
+  morrow__future_publish (self, claimed, 0);
+}
+
 /* Takes the contents of @value, which then means nothing. Returns: whether it was this call that settled. */
 static inline gboolean
 morrow__future_resolve_move (MorrowFuture *self, GValue *value)
@@ -459,9 +468,7 @@ morrow__future_resolve_move (MorrowFuture *self, GValue *value)
       return FALSE;
     }
 
-  if (value->g_type != 0)   /* else it is unset as it is */
-    morrow__future_move_value (&self->outcome.value, value);
-  morrow__future_publish (self, claimed, 0);
+  morrow__future_publish_move (self, claimed, value);
   return TRUE;
 }
 

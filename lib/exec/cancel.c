@@ -93,15 +93,16 @@ static gboolean
 cancel_host (MorrowTask *self, const char *message)
 {
   MorrowTask *host = morrow__task_ref_host (self);
+  gboolean asked;
 
   if (host == NULL)
     return FALSE;
 
   /* Acquire and release: pairs with morrow_future_get_cancellable (). */
   cancel_linked (self, atomic_fetch_add_explicit (&self->cancel, MORROW__CANCEL_ONE, memory_order_acq_rel));
-  morrow_future_cancel_with_message (&host->future, message);
+  asked = morrow_future_cancel_with_message (&host->future, message);
   morrow_future_unref (&host->future);
-  return TRUE;
+  return asked;
 }
 
 static void
@@ -113,24 +114,33 @@ poke (MorrowTask *self, MorrowHome *home)
   morrow__home_leave_visit ();
 }
 
-/* Leaves its number with a task that may be another thread's, and about to settle. It is to be there before the request is; what a
- * request that comes at the same time leaves is as good. */
-static void
-leave_number (MorrowTask *self)
+/* Leaves a request with a task that may be another thread's, and about to settle, and its number: what a request that comes at the same
+ * time leaves is as good. FALSE when it has settled (T3). Gives what was in the field before. */
+static gboolean
+leave_request (MorrowTask *self, guint *ret_cancel)
 {
-  if (morrow__task_get_home (self) == NULL || !morrow__future_begin_look (&self->future))
-    return;
+  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);   /* what the exchange below expects */
 
-  atomic_store_explicit (&self->wait->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
+  if (!morrow__future_begin_look (&self->future))
+    return FALSE;
+
+  if (morrow__task_get_home (self) != NULL)
+    atomic_store_explicit (&self->wait->request, morrow__relay.depth > 0 ? morrow__relay.request : 0, memory_order_relaxed);
+  /* Sequentially consistent: T1, pairs with the look at PENDING that follows morrow__task_set_home (). */
+  while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+    ;
   morrow__future_end_look (&self->future);
+  *ret_cancel = cancel;
+  return TRUE;
 }
 
 gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
   MorrowTask *self = (MorrowTask *) future;
-  guint cancel = atomic_load_explicit (&self->cancel, memory_order_relaxed);   /* what the exchange below expects */
   MorrowHome *home;
+  guint cancel;
 
   if (cancel_lazy (self, message))
     return TRUE;
@@ -143,12 +153,8 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
     return TRUE;
 
   g_free (morrow__task_swap_message (self, g_strdup (message)));
-  leave_number (self);
-
-  /* Sequentially consistent: T1, pairs with the look at PENDING that follows morrow__task_set_home (). */
-  while (!atomic_compare_exchange_weak_explicit (&self->cancel, &cancel, (cancel + MORROW__CANCEL_ONE) | MORROW__CANCEL_PENDING,
-                                                 memory_order_seq_cst, memory_order_relaxed))
-    ;
+  if (!leave_request (self, &cancel))
+    return FALSE;
 
   cancel_linked (self, cancel);
 
@@ -254,7 +260,7 @@ gboolean
 morrow__task_take_request (MorrowTask *self, GError **error)
 {
   g_autofree char *message = NULL;
-  /* Acquire: pairs with the exchange in morrow__task_cancel (), for the message and what else the asker did. */
+  /* Acquire: pairs with the exchange in leave_request (), for the message and what else the asker did. */
   guint cancel = atomic_fetch_and_explicit (&self->cancel, ~MORROW__CANCEL_PENDING, memory_order_acquire);
 
   if (!(cancel & MORROW__CANCEL_PENDING))
@@ -364,7 +370,7 @@ static void
 deliver (MorrowFuture *future, gpointer bits)
 {
   MorrowTask *self = (MorrowTask *) future;
-  /* Acquire: pairs with the exchange in morrow__task_cancel (). Who asked then pokes this home, so that a request which
+  /* Acquire: pairs with the exchange in leave_request (). Who asked then pokes this home, so that a request which
    * this does not see is looked for again. */
   guint cancel = atomic_load_explicit (&self->cancel, memory_order_acquire);
   MorrowFuture *awaited = morrow__task_get_awaited (self);

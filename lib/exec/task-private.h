@@ -32,6 +32,10 @@
  *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
  *   a request is not lost. PENDING is cleared by the home's thread alone, so that it is not delivered twice.
  *
+ *   T3: a request is left while the future is locked, and a task that is about to resolve looks at PENDING for the last time when it has
+ *   locked that. So a request is there before that look, or is refused: then the task that it was passed on by keeps it. Who locks
+ *   has acquired what the other did before he unlocked.
+ *
  *   A request that is passed on, from a task to what it awaits, is the same request there, and has the same number, however
  *   many threads it goes through. So a task tells one that goes round, in a circle of tasks that wait for each other, and goes
  *   on by itself then. More than one way may lead to a task, too, so that it takes a few rounds.
@@ -323,7 +327,7 @@ morrow__task_fail_cancelled (MorrowTask *self, GError **error)
 static inline gboolean
 morrow__task_take_cancel (MorrowTask *self, GError **error)
 {
-  /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
+  /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
   return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
          morrow__task_take_request (self, error);
 }
@@ -332,7 +336,7 @@ morrow__task_take_cancel (MorrowTask *self, GError **error)
 static inline gboolean
 morrow__task_take_early_cancel (MorrowTask *self, GError **error)
 {
-  /* Sequentially consistent: T1, pairs with the exchange in morrow__task_cancel (). */
+  /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
   return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
          morrow__task_take_early_request (self, error);
 }

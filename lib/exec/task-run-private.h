@@ -26,13 +26,22 @@ morrow__task_call_body (MorrowTask *self, const MorrowTaskBody *body, GValue *re
     morrow__task_check_result (self, ok, result, error);
 }
 
-static inline void
-morrow__task_settle (MorrowTask *self, GValue *result, GError *error)
+/* As the task itself. FALSE when there is a request that it has not been given; else it has resolved, and whoever asks from now on is
+ * told so (T3). */
+static inline gboolean
+morrow__task_resolve (MorrowTask *self, GValue *result)
 {
-  if (morrow__likely (error == NULL))
-    morrow__future_resolve_move (&self->future, result);
-  else
-    morrow__task_fail (self, error);
+  guintptr claimed = morrow__future_claim (&self->future);
+
+  /* Relaxed: T3, the claim has acquired what was asked before. */
+  if (morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_PENDING))
+    {
+      morrow__future_end_look (&self->future);
+      return FALSE;
+    }
+
+  morrow__future_publish_move (&self->future, claimed, result);
+  return TRUE;
 }
 
 /* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, unless it counts
@@ -47,7 +56,9 @@ morrow__task_run (MorrowTask *self, const MorrowTaskBody *body)
     morrow__task_call_body (self, body, &result, &error);
   morrow__task_release_body (body);
 
-  if (morrow__unlikely (error == NULL && morrow__task_take_cancel (self, &error) && G_IS_VALUE (&result)))
-    g_value_unset (&result);
-  morrow__task_settle (self, &result, error);
+  while (morrow__likely (error == NULL) && morrow__unlikely (!morrow__task_resolve (self, &result)))
+    if (morrow__task_take_request (self, &error) && G_IS_VALUE (&result))
+      g_value_unset (&result);
+  if (morrow__unlikely (error != NULL))
+    morrow__task_fail (self, error);
 }

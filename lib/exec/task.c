@@ -460,7 +460,10 @@ morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
   atomic_store_explicit (&self->state, MORROW_TASK_IN_PLACE, memory_order_release);
   morrow__task_call_body (self, &body, &result, &error);
   morrow__task_release_body (&body);
-  morrow__task_settle (self, &result, error);
+  if (morrow__likely (error == NULL))
+    morrow__future_resolve_move (&self->future, &result);
+  else
+    morrow__task_fail (self, error);
 }
 
 /* --- the kind ---------------------------------------------------------------------------------------------------- */

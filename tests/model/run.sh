@@ -54,6 +54,9 @@ check "home: no interleaving frees a home under a visitor" explore home
 check "home: one does if a visitor counts itself too late" notices home "assertion violated"
 check "cancel: no interleaving with the start of a task loses a request" explore cancel
 check "cancel: one does if the home looks before it has said that it started" notices cancel "assertion violated"
+check "asked: no interleaving with the end of a task loses a request" explore asked
+check "asked: one does if the task looks before it locks" notices asked "assertion violated"
+check "asked: one does if who asks does not lock" notices asked "assertion violated" -DUNLOCKED
 check "combine: no interleaving finishes twice, too early, or under who walks the children" explore combine
 check "combine: one does if who cancels does not look whether it is too late" notices combine "assertion violated"
 check "combine: one does if who looks at the children does not lock" notices combine "assertion violated" -DUNLOCKED
