@@ -307,12 +307,12 @@ typedef struct
 {
   MorrowObserver observer;   /* main's */
   MorrowLoop    *loop;       /* immutable; borrowed */
-} BatchEnd;
+} MainEnd;
 
 static void
-end_batch (MorrowObserver *observer, MorrowFuture *main)
+main_settled (MorrowObserver *observer, MorrowFuture *main)
 {
-  MorrowLoop *loop = ((BatchEnd *) observer)->loop;
+  MorrowLoop *loop = ((MainEnd *) observer)->loop;
 
   loop->out_of_fuel = loop->tick;
 }
@@ -322,7 +322,7 @@ end_batch (MorrowObserver *observer, MorrowFuture *main)
 void
 morrow__loop_run_until (MorrowLoop *self, MorrowFuture *future)
 {
-  BatchEnd end = { .observer = MORROW_OBSERVER (end_batch), .loop = self };
+  MainEnd end = { .observer = MORROW_OBSERVER (main_settled), .loop = self };
 
   if (morrow__task_get_state ((MorrowTask *) future) == MORROW_TASK_QUEUED)
     morrow__future_subscribe_observer (future, &end.observer);
