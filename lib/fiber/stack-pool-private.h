@@ -13,7 +13,7 @@
 
 G_BEGIN_DECLS
 
-/* Stacks a magazine holds; magazines in the depot.  Tests make them tiny. */
+/* Stacks a magazine holds, of the usual size or smaller ones; magazines in the depot.  Tests make them tiny. */
 #ifndef MORROW_STACK_MAGAZINE_SIZE
 #define MORROW_STACK_MAGAZINE_SIZE 64
 #endif
@@ -64,6 +64,7 @@ struct _MorrowStackClass
   guint                n_depot;
 
   guint                n_out;   /* Stacks that are neither cold nor fresh. */
+  guint                magazine_size; /* Immutable: how many stacks a magazine holds. */
   gsize                size;    /* Immutable: of one stack. */
   gsize                stride;  /* Immutable: the guard page as well. */
   MorrowList           slabs;
@@ -119,7 +120,7 @@ static inline void
 morrow__stack_class_give (MorrowStackClass *self,
                           MorrowFiber      *fiber)
 {
-  if (morrow__unlikely (self->loaded.n_fibers == MORROW_STACK_MAGAZINE_SIZE))
+  if (morrow__unlikely (self->loaded.n_fibers == self->magazine_size))
     morrow__stack_class_retire (self);
   fiber->next_free = self->loaded.fibers;
   self->loaded.fibers = fiber;

@@ -17,11 +17,11 @@
  *     '------------------------------- when the depot is full too --- warm (depot)
  *
  * Magazines are there so that everything which asks the kernel is done for many stacks in one call, and so that a load
- * which goes up and down around any level does not: between two calls lie at least MAGAZINE_SIZE takes or gives.
+ * which goes up and down around any level does not: between two calls lie at least as many takes or gives as a magazine holds.
  *
- * The cache has bounds: of each size a thread keeps two magazines of 64 with all their memory, and 14 more in the
- * depot with the memory of their upper 32 KiB; the rest is given back.  For tasks that touch two pages each
- * that is 8 MiB at most.  A slab whose stacks are all fresh or cold is unmapped.
+ * The cache has bounds: of each size a thread keeps two magazines with all their memory, and 14 more in the depot with the memory
+ * of their upper 32 KiB; the rest is given back.  A magazine holds 64 stacks, but of large ones only as many as are 16 MiB together,
+ * one at least.  For tasks that touch two pages each that is 8 MiB at most.  A slab whose stacks are all fresh or cold is unmapped.
  *
  * Neighbouring stacks would have their busy lines at the same place of a page, which a processor's caches, indexed
  * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour.
@@ -35,6 +35,7 @@
 
 #define MAX_SLAB_STACKS 512
 #define MAX_SLAB_SIZE   ((gsize) 128 * 1024 * 1024)
+#define MAGAZINE_MEMORY ((gsize) 16 * 1024 * 1024)
 #define DEPOT_KEEPS     ((gsize) 32 * 1024)
 #define N_COLOURS       32
 #define COLOUR_SIZE     64
@@ -200,7 +201,7 @@ load_from_slab (MorrowStackClass  *self,
                 GError           **error)
 {
   guint indices[MORROW_STACK_MAGAZINE_SIZE];
-  guint n = MIN (MAX (self->n_out, MIN_REFILL), MORROW_STACK_MAGAZINE_SIZE);
+  guint n = MIN (MAX (self->n_out, MIN_REFILL), self->magazine_size);
   MorrowStackSlab *slab;
 
   if (!morrow__list_is_empty (&self->slabs_with_room))
@@ -234,7 +235,7 @@ morrow__stack_class_refill (MorrowStackClass  *self,
     }
   if (self->n_depot > 0)
     {
-      self->loaded = (MorrowStackMagazine) { self->depot[--self->n_depot], MORROW_STACK_MAGAZINE_SIZE };
+      self->loaded = (MorrowStackMagazine) { self->depot[--self->n_depot], self->magazine_size };
       return TRUE;
     }
   return load_from_slab (self, error);
@@ -254,13 +255,14 @@ compare_places (gconstpointer a,
  * as the page or two that were touched there.  The guards between neighbours are no memory, and stay. */
 static guint
 join_memory (MorrowFiber  **fibers,
+             guint          n_fibers,
              struct iovec  *memory)
 {
   gsize page_size = morrow__stack_memory_page_size ();
   guint n = 0;
 
-  qsort (fibers, MORROW_STACK_MAGAZINE_SIZE, sizeof fibers[0], compare_places);
-  for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++)
+  qsort (fibers, n_fibers, sizeof fibers[0], compare_places);
+  for (guint i = 0; i < n_fibers; i++)
     {
       struct iovec own = fiber_memory (fibers[i]);
 
@@ -283,36 +285,37 @@ chill (MorrowStackClass *self,
   guint indices[MORROW_STACK_MAGAZINE_SIZE];
   guint n_pieces;
 
-  for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++, fiber = fiber->next_free)
+  for (guint i = 0; i < self->magazine_size; i++, fiber = fiber->next_free)
     fibers[i] = fiber;
-  n_pieces = join_memory (fibers, memory);
-  for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++)
+  n_pieces = join_memory (fibers, self->magazine_size, memory);
+  for (guint i = 0; i < self->magazine_size; i++)
     {
       slabs[i] = fibers[i]->slab;
       indices[i] = fiber_index (fibers[i]);
       morrow__fiber_hooks_unmap (&fibers[i]->hooks, fibers[i]->low, fibers[i]);
     }
   morrow__stack_memory_discard (memory, n_pieces);
-  for (guint i = MORROW_STACK_MAGAZINE_SIZE; i > 0; i--)
+  for (guint i = self->magazine_size; i > 0; i--)
     slab_give (slabs[i - 1], indices[i - 1]);
-  self->n_out -= MORROW_STACK_MAGAZINE_SIZE;
+  self->n_out -= self->magazine_size;
 }
 
 /* Takes the memory that only deep stacks have from all of a full magazine. */
 static void
-trim (MorrowFiber *fiber)
+trim (MorrowStackClass *self,
+      MorrowFiber      *fiber)
 {
   struct iovec memory[MORROW_STACK_MAGAZINE_SIZE];
   gsize kept = MAX (DEPOT_KEEPS, morrow__stack_memory_page_size ());   /* the kernel rounds up to pages */
 
-  if (fiber->slab->stacks->size <= 2 * kept)
+  if (self->size <= 2 * kept)
     return;
-  for (guint i = 0; i < MORROW_STACK_MAGAZINE_SIZE; i++, fiber = fiber->next_free)
+  for (guint i = 0; i < self->magazine_size; i++, fiber = fiber->next_free)
     {
       memory[i] = fiber_memory (fiber);
       memory[i].iov_len -= kept;
     }
-  morrow__stack_memory_discard (memory, MORROW_STACK_MAGAZINE_SIZE);
+  morrow__stack_memory_discard (memory, self->magazine_size);
 }
 
 /* The stack that is being given back may still be running: it is in neither of these magazines. */
@@ -321,7 +324,7 @@ morrow__stack_class_retire (MorrowStackClass *self)
 {
   if (self->spare.n_fibers > 0 && self->n_depot < MORROW_STACK_DEPOT_SIZE)
     {
-      trim (self->spare.fibers);
+      trim (self, self->spare.fibers);
       self->depot[self->n_depot++] = self->spare.fibers;
     }
   else if (self->spare.n_fibers > 0)
@@ -342,6 +345,7 @@ morrow__stack_pool_new (void)
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
     {
       self->classes[i].size = (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i);
+      self->classes[i].magazine_size = (guint) CLAMP (MAGAZINE_MEMORY / self->classes[i].size, 1, MORROW_STACK_MAGAZINE_SIZE);
       self->classes[i].stride = self->classes[i].size + morrow__stack_memory_page_size ();
       morrow__list_init (&self->classes[i].slabs);
       morrow__list_init (&self->classes[i].slabs_with_room);
