@@ -7,7 +7,8 @@
  * those that there are must do, and where there are none the work is refused.
  *
  * An executor that is let go of where nobody may wait for its end gets a thread for that, which counts as blocking work of
- * who lets it go: see "Life" in core/executor.c. It is not one of the lane's, which may all be busy, and wait for it. */
+ * who lets it go: see "Life" in core/executor.c. It is not one of the lane's, which may all be busy, and wait for it. Where none can be
+ * had the executor stays, until something is given to the lane, or another is let go of, and there is a thread for it. */
 
 #include "config.h"
 
@@ -25,7 +26,16 @@ static pthread_cond_t lane_work = PTHREAD_COND_INITIALIZER;      /* there is som
 static pthread_cond_t lane_ended = PTHREAD_COND_INITIALIZER;     /* an executor has no errands any more */
 static MorrowQueue lane_queue;
 static guint lane_n_queued, lane_n_idle, lane_n_threads;
+static MorrowQueue lane_farewells;  /* those that have no thread yet */
 static GHashTable *lane_running;   /* executor to Running, for those that have errands here */
+
+/* An executor is to end. */
+typedef struct
+{
+  MorrowQueueNode node;       /* under lane_lock */
+  MorrowExecutor *executor;   /* immutable */
+  MorrowExecutor *waiter;     /* under lane_lock until its thread has it: who waits for that, NULL for nobody; it is counted there */
+} Farewell;
 
 /* The errands of one executor; under lane_lock. */
 typedef struct
@@ -209,6 +219,7 @@ forget_parent (void)
   pthread_cond_init (&lane_work, NULL);
   pthread_cond_init (&lane_ended, NULL);
   morrow__queue_init (&lane_queue);
+  morrow__queue_init (&lane_farewells);
   lane_n_queued = lane_n_idle = lane_n_threads = 0;
   lane_running = NULL;
 }
@@ -228,33 +239,7 @@ take_lock (void)
   pthread_mutex_lock (&lane_lock);
 }
 
-gboolean
-morrow__lane_push (MorrowErrand *errand, GError **error)
-{
-  gboolean taken;
-
-  take_lock ();
-  taken = want_thread (error);
-  if (taken)
-    {
-      morrow__home_note_ask ();
-      count_started (errand->executor);
-      lane_n_queued++;
-      morrow__queue_push (&lane_queue, &errand->job.node);
-      pthread_cond_signal (&lane_work);
-    }
-  pthread_mutex_unlock (&lane_lock);
-
-  return taken;
-}
-
 /* --- the ends of executors ---------------------------------------------------------------------------------------- */
-
-typedef struct
-{
-  MorrowExecutor *executor;   /* which is to end */
-  MorrowExecutor *waiter;     /* who waits for that, NULL for nobody; it is counted there */
-} Farewell;
 
 static gpointer
 end_thread (gpointer data)
@@ -273,6 +258,20 @@ end_thread (gpointer data)
   return NULL;
 }
 
+/* Under the lock: for as many as there are threads. */
+static void
+begin_farewells (void)
+{
+  GThread *thread;
+
+  while (!morrow__queue_is_empty (&lane_farewells) &&
+         (thread = g_thread_try_new ("morrow-end", end_thread, morrow__queue_entry (lane_farewells.head, Farewell, node), NULL)) != NULL)
+    {
+      morrow__queue_pop (&lane_farewells);
+      g_thread_unref (thread);
+    }
+}
+
 /* Who is to wait for the end of what is let go of here, and has been: see E3 in core/executor.c. NULL where none may, and where no
  * executor's code runs. */
 static MorrowExecutor *
@@ -283,25 +282,22 @@ find_waiter (void)
   return of_thread == NULL || morrow__executor_is_in_use (of_thread) ? morrow__executor_here () : NULL;
 }
 
+/* Nobody waits for an end that has yet to begin. */
 static void
 end_elsewhere (MorrowExecutor *executor)
 {
   Farewell *farewell = g_new (Farewell, 1);
-  GThread *thread;
+  MorrowExecutor *freed = NULL;
 
   *farewell = (Farewell) { .executor = executor, .waiter = find_waiter () };
   take_lock ();
   count_started (farewell->waiter);
-  thread = g_thread_try_new ("morrow-end", end_thread, farewell, NULL);
-  if (thread != NULL)
-    g_thread_unref (thread);
+  morrow__queue_push (&lane_farewells, &farewell->node);
+  begin_farewells ();
+  if (!morrow__queue_is_empty (&lane_farewells))
+    freed = g_steal_pointer (&farewell->waiter);
   pthread_mutex_unlock (&lane_lock);
-
-  if (thread == NULL)
-    {
-      finish_errand (farewell->waiter);         /* the executor stays */
-      g_free (farewell);
-    }
+  finish_errand (freed);
 }
 
 void
@@ -317,4 +313,27 @@ void
 morrow__lane_arrange_end_of_pool (MorrowExecutor *executor, gboolean here)
 {
   morrow__lane_arrange_end (executor, here && (morrow__executor_here () == NULL || find_waiter () != NULL));
+}
+
+/* --- giving ------------------------------------------------------------------------------------------------------- */
+
+gboolean
+morrow__lane_push (MorrowErrand *errand, GError **error)
+{
+  gboolean taken;
+
+  take_lock ();
+  taken = want_thread (error);
+  if (taken)
+    {
+      morrow__home_note_ask ();
+      count_started (errand->executor);
+      lane_n_queued++;
+      morrow__queue_push (&lane_queue, &errand->job.node);
+      pthread_cond_signal (&lane_work);
+      begin_farewells ();
+    }
+  pthread_mutex_unlock (&lane_lock);
+
+  return taken;
 }

@@ -1260,6 +1260,62 @@ START_TEST (worker_that_there_is_runs_what_others_cannot_be_had_for)
 }
 END_TEST
 
+/* A pool that goes where nobody may wait for its end, and no thread can be had for that. */
+typedef struct
+{
+  pthread_mutex_t lock;
+  pthread_cond_t  gone;
+  gboolean        is_gone;   /* under the lock */
+} Unended;
+
+static void
+say_gone (gpointer data, GObject *pool)
+{
+  Unended *self = data;
+
+  pthread_mutex_lock (&self->lock);
+  self->is_gone = TRUE;
+  pthread_cond_signal (&self->gone);
+  pthread_mutex_unlock (&self->lock);
+}
+
+static gboolean
+drop_pool (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&threads_fail, TRUE);
+  g_object_unref (data);
+  atomic_store (&threads_fail, FALSE);
+  return TRUE;
+}
+
+static gboolean
+return_from_thread (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_to_thread (return_int, GINT_TO_POINTER (1), NULL), error);
+}
+
+START_TEST (pool_for_whose_end_no_thread_could_be_had_ends_when_there_is_one)
+{
+  Unended unended = { .is_gone = FALSE };
+  MorrowExecutor *pool = _i == 0 ? morrow_loop_pool_new (1) : morrow_thread_pool_new (1);
+  g_autoptr (MorrowExecutor) other = morrow_loop_new (NULL);
+  MorrowFuture *dropped;
+
+  pthread_mutex_init (&unended.lock, NULL);
+  pthread_cond_init (&unended.gone, NULL);
+  g_object_weak_ref (G_OBJECT (pool), say_gone, &unended);
+  dropped = morrow_executor_spawn (pool, morrow_coroutine (drop_pool, pool, NULL));
+  ck_assert (morrow_future_wait (dropped, NULL));
+  morrow_future_unref (dropped);
+  run_scene_on (other, return_from_thread, NULL);
+
+  pthread_mutex_lock (&unended.lock);
+  while (!unended.is_gone)
+    pthread_cond_wait (&unended.gone, &unended.lock);
+  pthread_mutex_unlock (&unended.lock);
+}
+END_TEST
+
 START_TEST (pool_of_loops_without_a_single_thread_refuses_to_run)
 {
   g_autoptr (MorrowExecutor) pool = NULL;
@@ -1393,6 +1449,7 @@ faults_suite (void)
   tcase_add_test (forks, main_loop_goes_on_in_the_child_when_the_task_that_forked_has_ended);
   tcase_add_loop_test (forks, child_that_waits_takes_no_event_of_its_parents, 0, N_EVENTS_OF_THE_PARENT * 2);
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
+  tcase_add_loop_test (system, pool_for_whose_end_no_thread_could_be_had_ends_when_there_is_one, 0, 2);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
   tcase_add_test (system, pool_of_loops_without_a_single_thread_refuses_to_run);
   tcase_add_test (system, task_for_a_pool_of_loops_without_a_single_thread_is_rejected);
