@@ -38,18 +38,19 @@ take_oldest (MorrowLoop *self)
 /* On a pool, what is ready goes before what has not started, and of that the newest goes first, which keeps few alive. So that nothing
  * starves, every 64th job is one that has not started, and the oldest if there has been a look at descriptors and timers since the
  * last: each grows a tree of its own over those that are under way, so that cheap tasks, of which there are thousands between two
- * looks, would be alive by the hundred otherwise. */
+ * looks, would be alive by the hundred otherwise. Where jobs are dear 64 of them are a long time, and every 8th is one that has not
+ * started. */
 static MorrowJob *
 pop_of_pool (MorrowLoop *self)
 {
-  gboolean is_usual = (self->tick & 63) != 0;
-  MorrowJob *job = is_usual ? morrow__loop_pop_ready (self) : NULL;
+  gboolean is_64th = (self->tick & 63) == 0, is_dear = self->batch < MORROW_LOOP_BATCH;
+  MorrowJob *job = is_64th || (is_dear && (self->tick & 7) == 0) ? NULL : morrow__loop_pop_ready (self);
   MorrowTask *task;
 
   if (job != NULL)
     return job;
 
-  task = is_usual || !self->has_looked ? morrow__deque_pop (&self->deque) : take_oldest (self);
+  task = is_64th && self->has_looked ? take_oldest (self) : morrow__deque_pop (&self->deque);
   return task != NULL ? &task->job : morrow__loop_pop_ready (self);
 }
 

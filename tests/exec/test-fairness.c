@@ -316,6 +316,59 @@ START_TEST (source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_
 }
 END_TEST
 
+/* A task that yields and yields, each time after a millisecond; now and then it makes another, which only begins. */
+static gboolean
+begin (gpointer data, GValue *result, GError **error)
+{
+  *(gboolean *) data = TRUE;
+  return TRUE;
+}
+
+static gboolean
+yield_beside_beginners (gpointer data, GValue *result, GError **error)
+{
+  guint *n_most = data;
+
+  morrow__clock_set_virtual (TRUE);
+  for (guint i = 0; i < 200; i++)
+    {
+      gboolean has_begun = FALSE;
+      guint n_steps = 0;
+
+      if (i > 100)
+        morrow_future_unref (morrow_create_task (morrow_coroutine (begin, &has_begun, NULL)));
+      do
+        {
+          morrow__clock_advance (1000);
+          if (!morrow_yield (error))
+            return FALSE;
+        }
+      while (i > 100 && !has_begun && ++n_steps < 1000);
+      *n_most = MAX (*n_most, n_steps);
+    }
+  morrow__clock_set_virtual (FALSE);
+  return TRUE;
+}
+
+static gboolean
+yield_on_a_worker (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (yield_beside_beginners, data, NULL)), error);
+}
+
+START_TEST (task_of_a_pool_begins_beside_dear_steps_within_eight)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
+  guint n_most = 0;
+  GError *error = NULL;
+  gboolean ok = morrow_run_on (pool, morrow_coroutine (yield_on_a_worker, &n_most, NULL), NULL, &error);
+
+  assert_no_error (error);
+  ck_assert (ok);
+  ck_assert_uint_le (n_most, 8);
+}
+END_TEST
+
 /* Steps that were submitted: each submits the next one. */
 typedef struct
 {
@@ -612,6 +665,7 @@ fairness_suite (void)
   tcase_add_loop_test (tasks, none_of_a_thousand_tasks_whose_data_are_always_there_reads_more_often_than_another, 0, 2);
   tcase_add_loop_test (tasks, task_whose_data_are_always_there_reads_four_times_for_each_turn_of_the_others, 0, 2);
   tcase_add_test (tasks, task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself);
+  tcase_add_test (tasks, task_of_a_pool_begins_beside_dear_steps_within_eight);
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
   tcase_add_test (sources, source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most);
