@@ -2,9 +2,9 @@
 /* Waiting inside a task.
  *
  * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, unless it has asked for
- * a size of its stack, and so does a callback that is the next to run on the task's loop. Anything else is waited for: the task hooks
- * its waiter onto the future and asks its home to park it; when the future settles, on whatever thread, the waiter asks the home to
- * wake it. */
+ * a size of its stack, or the task's is used up, and so does a callback that is the next to run on the task's loop. Anything else is
+ * waited for: the task hooks its waiter onto the future and asks its home to park it; when the future settles, on whatever thread, the
+ * waiter asks the home to wake it. */
 
 #include "config.h"
 
@@ -116,12 +116,22 @@ fail_unawaitable (MorrowTask *self, GError **error)
   return FALSE;
 }
 
-/* Runs a coroutine which nobody has started, and which this has claimed. FALSE when it has asked for a size of its stack, and has been
- * started as a task on this loop, to be waited for. A thread has no other stack to give, nor has a loop in a forked child. */
+/* @task has asked for a size of its stack, or the one that @self is on is used up: so that coroutines which await each other go as deep as
+ * there is memory. A thread has no other stack to give, nor has a loop in a forked child. */
 static inline gboolean
+needs_other_stack (MorrowTask *self, MorrowHome *home, MorrowTask *task)
+{
+  return morrow__usually (morrow__home_is_loop (home)) &&
+         morrow__seldom (!morrow__task_is_of_usual_size (task) || morrow__fiber_is_used_up (morrow__task_get_fiber (self))) &&
+         morrow__executor_is_ours (home->executor);
+}
+
+/* Runs a coroutine which nobody has started, and which this has claimed. FALSE when it has been started as a task on this loop, to be
+ * waited for. Not inline: who awaits what has started would be slower by a twenty-fifth. */
+static G_GNUC_NO_INLINE gboolean
 run_claimed (MorrowTask *self, MorrowHome *home, MorrowTask *task)
 {
-  if (morrow__seldom (!morrow__task_is_of_usual_size (task)) && morrow__home_is_loop (home) && morrow__executor_is_ours (home->executor))
+  if (needs_other_stack (self, home, task))
     {
       morrow__task_start_awaited (task, &morrow__loop_of_home (home)->parent_instance);
       return FALSE;

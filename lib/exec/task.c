@@ -151,9 +151,10 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
  *
  * Makes a coroutine, which is lazy, as in asyncio: this runs nothing. Awaited, it runs inside the awaiting task, on
- * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()). Given to morrow_create_task (),
- * to morrow_gather () or to any other that combines, it runs concurrently. Dropped without either, it warns, naming the line
- * that made it.
+ * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()); on a loop, and on a #MorrowLoopPool, as a
+ * task of its own where less than 24 KiB of that stack are left, so that coroutines may await each other as deep as there is memory.
+ * Given to morrow_create_task (), to morrow_gather () or to any other that combines, it runs concurrently. Dropped without either, it
+ * warns, naming the line that made it.
  *
  * Returns: (transfer full): a coroutine
  */

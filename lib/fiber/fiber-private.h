@@ -35,6 +35,9 @@ G_BEGIN_DECLS
 /* Of a stack of the default size, for what is not the task's own and runs on it all the same. */
 #define MORROW_FIBER_ROOM               ((gsize) 128 * 1024)
 
+/* Of any stack, for what runs on it and needs little. The smallest has it as it begins. */
+#define MORROW_FIBER_RESERVE            ((gsize) 24 * 1024)
+
 typedef struct _MorrowFiber     MorrowFiber;
 typedef struct _MorrowStackPool MorrowStackPool;
 typedef struct _MorrowStackSlab MorrowStackSlab;
@@ -137,6 +140,13 @@ morrow__fiber_may_stand_in (MorrowFiber *self,
   const guint8 *here = __builtin_frame_address (0);
 
   return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_rounds_like (&other->context);
+}
+
+/* Whether @self, which runs, has nothing left but the reserve. */
+static inline __attribute__ ((always_inline)) gboolean
+morrow__fiber_is_used_up (MorrowFiber *self)
+{
+  return (gsize) ((const guint8 *) __builtin_frame_address (0) - self->low) < MORROW_FIBER_RESERVE;
 }
 
 /* The first half of a switch from @self, which runs: for who has something to do before the second, which the processor then does

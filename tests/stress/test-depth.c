@@ -442,6 +442,39 @@ START_TEST (task_awaits_a_chain_of_combined_futures)
 }
 END_TEST
 
+/* Gives how deep it is from here on, itself included. */
+static gboolean
+await_deeper (gpointer data, GValue *result, GError **error)
+{
+  guint n_below = GPOINTER_TO_UINT (data), depth = 1;
+
+  if (n_below > 0)
+    depth += morrow_await_int (morrow_coroutine (await_deeper, GUINT_TO_POINTER (n_below - 1), NULL), error);
+  g_value_init (result, G_TYPE_INT);
+  g_value_set_int (result, depth);
+  return TRUE;
+}
+
+static gboolean
+await_deep (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *coroutine = morrow_coroutine (await_deeper, GUINT_TO_POINTER (chain_length () - 1), NULL);
+
+  morrow_future_set_stack_size (coroutine, GPOINTER_TO_SIZE (data));
+  ck_assert_int_eq (morrow_await_int (coroutine, error), chain_length ());
+  return TRUE;
+}
+
+/* Where a task has a stack of its own. */
+START_TEST (coroutines_await_each_other_deeper_than_one_stack_holds)
+{
+  g_autoptr (MorrowExecutor) executor = _i == 0 ? morrow_loop_new (NULL) : morrow_loop_pool_new (2);
+
+  run_scene_on (executor, await_deep, NULL);
+  run_scene_on (executor, await_deep, GSIZE_TO_POINTER (1));
+}
+END_TEST
+
 /* A future whose value is a future. */
 static MorrowFuture *
 link_value (MorrowFuture *inner)
@@ -503,6 +536,7 @@ depth_suite (void)
   TCase *cancelled = morrow_check_add_case (suite, "cancelled");
   TCase *swept = morrow_check_add_case (suite, "swept");
   TCase *settled = morrow_check_add_case (suite, "settled");
+  TCase *awaited = morrow_check_add_case (suite, "awaited");
 
   tcase_add_test (cancelled, cancel_goes_down_a_chain_of_gathers);
   tcase_add_test (cancelled, cancel_goes_down_a_chain_of_callbacks);
@@ -521,6 +555,8 @@ depth_suite (void)
   tcase_add_test (settled, chain_of_values_is_let_go_of);
   tcase_add_test (settled, chain_of_coroutines_that_nobody_starts_is_let_go_of);
   tcase_add_test (settled, chain_of_work_for_threads_that_nobody_starts_is_let_go_of);
+
+  tcase_add_loop_test (awaited, coroutines_await_each_other_deeper_than_one_stack_holds, 0, 2);
 
   return suite;
 }
