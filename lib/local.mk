@@ -65,6 +65,8 @@ morrow_sources = \
   lib/core/combine-private.h \
   lib/core/combine.c \
   lib/core/combine-end.c \
+  lib/core/crowd-private.h \
+  lib/core/crowd.c \
   lib/core/gather.c \
   lib/core/shield.c \
   lib/core/results.c \

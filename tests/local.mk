@@ -23,6 +23,7 @@ test_programs = \
   tests/base/test-timers \
   tests/base/test-wakeup \
   tests/core/test-combine \
+  tests/core/test-crowd \
   tests/core/test-future \
   tests/core/test-gather \
   tests/core/test-promise \

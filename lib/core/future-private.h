@@ -3,7 +3,7 @@
  *
  * THE STATE WORD
  *
- *   pending   [ newest waiter ............................. | LOCKED | 0       ]
+ *   pending   [ newest waiter ..................... | CROWD | LOCKED | 0       ]
  *   settled   [ 0 ............ | READ | CANCELLED | REJECTED | 0      | SETTLED ]
  *
  *              add, remove                  publish
@@ -14,7 +14,8 @@
  * One word holds the waiters, newest first, a lock bit and the settled bit. Whoever sets LOCKED by a compare-and-swap
  * owns the waiter list and the outcome until it stores the word again, and holds it for a few instructions only: to
  * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock. In a process with one
- * thread nobody would see it: who settles does not set it there.
+ * thread nobody would see it: who settles does not set it there. With CROWD it is not the waiters that the word holds, but a MorrowCrowd
+ * of them (crowd.c): then who pushes, and who settles, goes the way of those who find it locked.
  *
  * ORDERINGS
  *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome
@@ -108,6 +109,7 @@ struct _MorrowFutureOps
 #define MORROW__REJECTED  ((guintptr) 1 << 2)
 #define MORROW__CANCELLED ((guintptr) 1 << 3)
 #define MORROW__READ      ((guintptr) 1 << 4)
+#define MORROW__CROWD     ((guintptr) 1 << 2)   /* pending */
 #define MORROW__WAITERS   (~(MORROW__SETTLED | MORROW__LOCKED))
 
 /* In aux: a name stands in the place of the site, which is kept before it. */
@@ -274,13 +276,14 @@ morrow__future_is_plain (MorrowFuture *self)
   return (atomic_load_explicit (&self->aux, memory_order_relaxed) & (MORROW__NAMED | MORROW__LAZY)) == 0;
 }
 
-/* FALSE when the future has settled, or somebody holds the lock, or was faster, or for no reason: the waiter was not added. */
+/* FALSE when the future has settled, or has a crowd, or somebody holds the lock, or was faster, or for no reason: the waiter was not
+ * added. */
 static inline gboolean
 morrow__future_push_free (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = morrow__future_peek (self);
 
-  if (morrow__unlikely (word & (MORROW__SETTLED | MORROW__LOCKED)))
+  if (morrow__unlikely (word & (MORROW__SETTLED | MORROW__LOCKED | MORROW__CROWD)))
     return FALSE;
   waiter->next = (MorrowWaiter *) word;
 
@@ -384,7 +387,7 @@ morrow__future_claim (MorrowFuture *self)
   guintptr word = morrow__future_peek (self);
 
   /* Acquire: pairs with the release of whoever pushed a waiter (W2) or unlocked. */
-  if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED)) &&
+  if (morrow__likely (!(word & (MORROW__SETTLED | MORROW__LOCKED | MORROW__CROWD)) &&
                       (morrow__is_alone () ||
                        atomic_compare_exchange_weak_explicit (&self->word, &word, word | MORROW__LOCKED, memory_order_acquire,
                                                               memory_order_relaxed))))

@@ -13,8 +13,8 @@
 
 #include "base/cache-private.h"
 #include "base/fork-private.h"
+#include "core/crowd-private.h"
 #include "core/executor-private.h"
-#include "core/future-private.h"
 #include "core/relay-private.h"
 
 /**
@@ -242,6 +242,9 @@ morrow_future_unref (MorrowFuture *self)
 
 /* --- the lock, the waiters --------------------------------------------------------------------------------------- */
 
+/* How many waiters have been passed on the way to one that leaves, before this thread last made a crowd. */
+static __thread gsize n_passed;
+
 /* Sets LOCKED and returns the word as it was before; or returns the word with SETTLED, and nothing is locked. */
 static inline guintptr
 future_lock (MorrowFuture *self)
@@ -266,13 +269,45 @@ future_lock (MorrowFuture *self)
 }
 
 static inline void
-future_unlock (MorrowFuture *self, MorrowWaiter *newest)
+future_unlock (MorrowFuture *self, guintptr word)
 {
   /* Release: pairs with the acquire in future_lock (). */
-  atomic_store_explicit (&self->word, (guintptr) newest, memory_order_release);
+  atomic_store_explicit (&self->word, word, memory_order_release);
 }
 
-/* Pushes where somebody holds the lock, or has settled, or was faster. */
+static inline MorrowCrowd *
+crowd_of (guintptr word)
+{
+  return (MorrowCrowd *) (word & ~MORROW__CROWD);
+}
+
+/* The future is locked. */
+static inline MorrowWaiter *
+newest_of (guintptr word)
+{
+  return morrow__unlikely (word & MORROW__CROWD) ? morrow__crowd_newest (crowd_of (word)) : (MorrowWaiter *) word;
+}
+
+/* FALSE when the future has settled. */
+static G_GNUC_NO_INLINE gboolean
+push_to_crowd (MorrowFuture *self, MorrowWaiter *waiter)
+{
+  guintptr word = future_lock (self);
+
+  if (word & MORROW__SETTLED)
+    return FALSE;
+  if (!(word & MORROW__CROWD))
+    {
+      future_unlock (self, word);
+      return morrow__future_push_waiter (self, waiter);
+    }
+
+  morrow__crowd_push (crowd_of (word), waiter);
+  future_unlock (self, word);
+  return TRUE;
+}
+
+/* Pushes where there is a crowd, or somebody holds the lock, or has settled, or was faster. */
 gboolean
 morrow__future_push_busy (MorrowFuture *self, MorrowWaiter *waiter)
 {
@@ -292,6 +327,9 @@ morrow__future_push_busy (MorrowFuture *self, MorrowWaiter *waiter)
           continue;
         }
 
+      if (word & MORROW__CROWD)
+        return push_to_crowd (self, waiter);
+
       waiter->next = (MorrowWaiter *) word;
 
       /* Release: pairs with the acquire in future_lock () and in morrow__future_claim () (W2). Acquire on failure: the word
@@ -301,17 +339,63 @@ morrow__future_push_busy (MorrowFuture *self, MorrowWaiter *waiter)
     }
 }
 
-/* Takes a waiter out of a list; the future is locked. */
-static MorrowWaiter *
+static guint
+list_length (MorrowWaiter *waiter)
+{
+  guint n = 0;
+
+  for (; waiter != NULL; waiter = waiter->next)
+    n++;
+  return n;
+}
+
+/* A crowd takes several times as long to make as its list to walk: so it is made once this thread has spent as much on walks, of which
+ * the last was one of @n, up to one who leaves a list, with @rest behind. */
+static gboolean
+is_worth_a_crowd (guint n, MorrowWaiter *rest)
+{
+  guint n_rest;
+
+  n_passed += n;
+  if (n < MORROW_CROWD_MIN || n_passed < MORROW_CROWD_WALKS * (gsize) n)
+    return FALSE;
+
+  n_rest = list_length (rest);
+  n_passed += n_rest;
+  if (n_passed < MORROW_CROWD_WALKS * ((gsize) n + n_rest))
+    return FALSE;
+  n_passed = 0;
+  return TRUE;
+}
+
+/* The word of a list without a waiter; the future is locked. */
+static guintptr
 list_without (MorrowWaiter *newest, MorrowWaiter *waiter)
 {
   MorrowWaiter **link = &newest;
+  guint n = 0;
 
-  while (*link != waiter)
-    link = &(*link)->next;
+  for (; *link != waiter; link = &(*link)->next)
+    n++;
   *link = waiter->next;
 
-  return newest;
+  if (morrow__unlikely (is_worth_a_crowd (n, waiter->next)))
+    return (guintptr) morrow__crowd_new (newest) | MORROW__CROWD;
+  return (guintptr) newest;
+}
+
+/* Likewise, of what there is. */
+static guintptr
+word_without (guintptr word, MorrowWaiter *waiter)
+{
+  MorrowCrowd *crowd;
+
+  if (morrow__likely (!(word & MORROW__CROWD)))
+    return list_without ((MorrowWaiter *) word, waiter);
+
+  crowd = crowd_of (word);
+  morrow__crowd_remove (crowd, waiter);
+  return morrow__crowd_is_small (crowd) ? (guintptr) morrow__crowd_dissolve (crowd) : word;
 }
 
 /* Whether anybody but this waiter wants the result; the future is locked. */
@@ -331,15 +415,14 @@ gboolean
 morrow__future_unsubscribe (MorrowFuture *self, MorrowWaiter *waiter, gboolean *ret_was_last)
 {
   guintptr word = future_lock (self);
-  MorrowWaiter *newest;
 
   if (word & MORROW__SETTLED)
     return FALSE;
 
-  newest = list_without ((MorrowWaiter *) word, waiter);
+  word = word_without (word, waiter);
   if (ret_was_last != NULL)
-    *ret_was_last = !is_wanted_by_other (self, newest, NULL);
-  future_unlock (self, newest);
+    *ret_was_last = !is_wanted_by_other (self, newest_of (word), NULL);
+  future_unlock (self, word);
   return TRUE;
 }
 
@@ -348,18 +431,17 @@ MorrowDetach
 morrow__future_detach_shared (MorrowFuture *self, MorrowWaiter *waiter)
 {
   guintptr word = future_lock (self);
-  MorrowWaiter *newest = (MorrowWaiter *) word;
 
   if (word & MORROW__SETTLED)
     return MORROW_TOO_LATE;
 
-  if (!is_wanted_by_other (self, newest, waiter))
+  if (!is_wanted_by_other (self, newest_of (word), waiter))
     {
-      future_unlock (self, newest);
+      future_unlock (self, word);
       return MORROW_SOLE;
     }
 
-  future_unlock (self, list_without (newest, waiter));
+  future_unlock (self, word_without (word, waiter));
   return MORROW_DETACHED;
 }
 
@@ -414,11 +496,18 @@ morrow__future_notify_several (MorrowFuture *self, MorrowWaiter *newest)
     notify_list (self, newest);
 }
 
-/* Claims where somebody holds the lock, or has settled. */
+/* Claims where somebody holds the lock, or has settled, or where there is a crowd. */
 guintptr
 morrow__future_claim_busy (MorrowFuture *self)
 {
-  return future_lock (self);
+  guintptr word = future_lock (self);
+
+  if (morrow__likely ((word & (MORROW__SETTLED | MORROW__CROWD)) != MORROW__CROWD))
+    return word;
+
+  word = (guintptr) morrow__crowd_dissolve (crowd_of (word));
+  atomic_store_explicit (&self->word, word | MORROW__LOCKED, memory_order_relaxed);   /* it stays locked: nobody reads what it holds */
+  return word;
 }
 
 /* A reference of @held, which somebody keeps until @self has settled; NULL when it has. */
@@ -430,7 +519,7 @@ morrow__future_ref_held (MorrowFuture *self, MorrowFuture *held)
   if (word & MORROW__SETTLED)
     return NULL;
   morrow__future_ref (held);
-  future_unlock (self, (MorrowWaiter *) word);
+  future_unlock (self, word);
   return held;
 }
 
@@ -445,7 +534,7 @@ void
 morrow__future_end_look (MorrowFuture *self)
 {
   /* Relaxed: nobody else writes it while it is locked. */
-  future_unlock (self, (MorrowWaiter *) (atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS));
+  future_unlock (self, atomic_load_explicit (&self->word, memory_order_relaxed) & MORROW__WAITERS);
 }
 
 gboolean

@@ -72,7 +72,7 @@ morrow__future_mark_read (MorrowFuture *self)
   guintptr word = morrow__future_peek (self);
 
   /* Relaxed: only the last unref looks at READ, and R1 orders it. */
-  if ((word & (MORROW__REJECTED | MORROW__READ)) == MORROW__REJECTED)
+  if ((word & (MORROW__SETTLED | MORROW__REJECTED | MORROW__READ)) == (MORROW__SETTLED | MORROW__REJECTED))
     atomic_fetch_or_explicit (&self->word, MORROW__READ, memory_order_relaxed);
 }
 
