@@ -27,6 +27,8 @@ morrow_curl_headers = lib/morrow/http.h
 # In layer order: base, core, fiber, exec, io.
 morrow_sources = \
   lib/base/alone-private.h \
+  lib/base/backlog-private.h \
+  lib/base/backlog.c \
   lib/base/cache-private.h \
   lib/base/cache.c \
   lib/base/clock-private.h \

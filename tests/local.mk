@@ -10,6 +10,7 @@ http_test_libs = compare/libmorrow-launch.la lib/libmorrow-curl-internal.la $(LD
 
 # Mirrors lib/, folder for folder.
 test_programs = \
+  tests/base/test-backlog \
   tests/base/test-cache \
   tests/base/test-clock \
   tests/base/test-deque \

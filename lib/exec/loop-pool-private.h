@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "base/backlog-private.h"
 #include "base/room-private.h"
 #include "exec/loop-private.h"
 
@@ -28,6 +29,7 @@ struct _MorrowLoopPool
   atomic_int             napping;     /* P2: a loop naps */
   MorrowRing            *ring;        /* owned: what was submitted, that any of the loops may run */
   MorrowRoom             room;        /* where who submits faster than they run it waits */
+  MorrowBacklog          backlog;     /* and where it lies if he may not wait, or has waited in vain */
   atomic_ulong           n_outside;   /* tasks that were started from outside */
   atomic_ulong           n_posted;    /* callbacks that were posted from outside */
   atomic_uint            n_sweeps;    /* loops that have yet to sweep, in this round */
@@ -100,6 +102,13 @@ gboolean morrow__loop_pool_has_tasks   (MorrowLoopPool *self);
 /* Waits for the end: in the middle of the thread, and on main's loop, which turns. */
 void     morrow__loop_pool_wait_for_rounds (MorrowLoopPool *self);
 void     morrow__loop_pool_finish      (MorrowLoopPool *self, MorrowLoop *runner);
+
+/* Any thread: whether something has been submitted that nobody has taken. */
+static inline gboolean
+morrow__loop_pool_has_submitted (MorrowLoopPool *self)
+{
+  return !morrow__ring_is_empty (self->ring) || !morrow__backlog_is_empty (&self->backlog);
+}
 
 static inline MorrowLoop *
 morrow__loop_pool_at (MorrowLoopPool *self, guint i)

@@ -47,14 +47,15 @@ is_in_round (MorrowLoopPool *self)
 {
   /* Acquire: pairs with the release in morrow__loop_pool_tell_swept (). */
   return atomic_load_explicit (&self->n_sweeps, memory_order_acquire) > 0 || morrow__loop_pool_has_tasks (self) ||
-         !morrow__ring_is_empty (self->ring);
+         morrow__loop_pool_has_submitted (self);
 }
 
 /* What the pool was given and has taken that any loop may run: it moves as long as there is anything of that kind. */
 gulong
 morrow__loop_pool_count_given (MorrowLoopPool *self)
 {
-  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) + morrow__ring_n_taken (self->ring);
+  gulong n = atomic_load_explicit (&self->n_outside, memory_order_acquire) + morrow__ring_n_taken (self->ring) +
+             morrow__backlog_n_taken (&self->backlog);
 
   for (guint i = 0; i < self->loops->len; i++)
     n += atomic_load_explicit (&morrow__loop_pool_at (self, i)->n_started, memory_order_acquire);

@@ -2,10 +2,10 @@
 /* Which loops of a pool sleep, and which of them is woken.
  *
  * GOING TO SLEEP
- *   Work is in the ring, in the deques and in the offers. Who pushes something there, and who has taken something and may
+ *   Work is in the ring, in its backlog, in the deques and in the offers. Who pushes something there, and who has taken something and may
  *   have left or brought more, sees to it that another loop is awake for that.
- *   P1: it pushes or takes, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks at the ring,
- *   at all deques and at all offers once more. One of the two sees the other, if neither look is done before its store is
+ *   P1: it pushes or takes, then looks at n_asleep; who goes to sleep adds itself to n_asleep, then looks at the ring, at its
+ *   backlog, at all deques and at all offers once more. One of the two sees the other, if neither look is done before its store is
  *   visible. The pusher's side is the hot one, so that it has a compiler barrier only, and the sleeper's membarrier ()
  *   makes every running thread of the process pass a full barrier. Where the kernel has none, the pusher exchanges with
  *   n_asleep, which is one. Where it fails all the same, for lack of memory, or refused by a filter that came later, the
@@ -30,7 +30,7 @@
  *   who wakes pays for it too, with each task. So a loop that was woken for what there is to do, and found next to nothing,
  *   does not sleep but naps, for as long as another is awake. It is not woken for work then, but looks by itself, each
  *   NAP_TIME, whether the others keep up: whether they have taken from the ring since the last look no less than now lies there,
- *   and left nothing in deques and offers. If so, it naps on, as long as the pool is given anything that it might take; else
+ *   and left nothing in the backlog, in deques and offers. If so, it naps on, as long as the pool is given anything that it might take; else
  *   it helps them.
  *   So what takes long, or waits behind what does, waits a nap longer at most.
  *   For P2 a nap is a search that looks now and then only: nobody is woken meanwhile, and it ends as one does. Once all other
@@ -114,7 +114,7 @@ has_tasks_to_take (MorrowLoopPool *self)
 static gboolean
 has_work (MorrowLoopPool *self)
 {
-  return !morrow__ring_is_empty (self->ring) || has_tasks_to_take (self);
+  return morrow__loop_pool_has_submitted (self) || has_tasks_to_take (self);
 }
 
 gboolean
@@ -240,7 +240,8 @@ others_keep_up (MorrowLoop *loop)
 {
   MorrowRing *ring = loop->pool->ring;
 
-  return !has_tasks_to_take (loop->pool) && morrow__ring_size (ring) <= morrow__ring_n_taken (ring) - loop->n_taken_seen;
+  return !has_tasks_to_take (loop->pool) && morrow__backlog_is_empty (&loop->pool->backlog) &&
+         morrow__ring_size (ring) <= morrow__ring_n_taken (ring) - loop->n_taken_seen;
 }
 
 gboolean

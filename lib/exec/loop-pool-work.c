@@ -6,7 +6,8 @@
  * Main, and what else is outside, offers tasks to the loops in turn. Offers too may be taken by any loop, since the one
  * whose turn it was may be busy: the loop that takes them puts them all into its deque.
  *
- * What is submitted lies in one ring, from which all loops take. A callback stays on the loop that posts it; from outside
+ * What is submitted lies in one ring, from which all loops take, or in its backlog, if there was no room: these two they take from in
+ * turn, so that neither waits for the other. A callback stays on the loop that posts it; from outside
  * they go to the loops in turn as well. The ends of tasks are counted, and what comes of each kind: for the sweep, which is in
  * loop-pool-sweep.c. */
 
@@ -154,10 +155,16 @@ wait_for_room (MorrowLoopPool *self)
 static G_GNUC_NO_INLINE void
 submit_otherwise (MorrowLoopPool *self, MorrowWorkFunc func, gpointer data, GDestroyNotify data_free)
 {
-  if (self->broken == NULL && wait_for_room (self) && morrow__ring_push (self->ring, func, data, data_free))
-    morrow__loop_pool_wake_thief (self);
-  else
-    morrow__executor_post_work (&self->parent_instance, func, data, data_free);
+  MorrowRingItem item = { .func = func, .data = data, .data_free = data_free };
+
+  if (self->broken != NULL)
+    {
+      morrow__executor_do_work (&item, TRUE);
+      return;
+    }
+  if (!wait_for_room (self) || !morrow__ring_push (self->ring, func, data, data_free))
+    morrow__backlog_push (&self->backlog, item);
+  morrow__loop_pool_wake_thief (self);
 }
 
 /* What it calls it calls last, so that it has no frame. */
@@ -242,9 +249,26 @@ morrow__loop_pool_steal (MorrowLoop *loop)
   return FALSE;
 }
 
-/* As much as a batch has jobs, or a little more: the dearer it is the sooner the loop looks at all else.
- * Takes a share of what is there, the smaller the less there is (guided self-scheduling, Polychronopoulos and Kuck, 1987):
+/* Takes a share of what is there, the smaller the less there is (guided self-scheduling, Polychronopoulos and Kuck, 1987):
  * who takes what runs long has taken few others with it. */
+static inline guint
+take_work (MorrowLoop *loop, MorrowRingItem *items, guint max)
+{
+  MorrowLoopPool *self = loop->pool;
+  guint n_shares = 4 * self->loops->len, n = 0;
+
+  if (morrow__usually (morrow__backlog_is_empty (&self->backlog)))
+    return morrow__ring_pop (self->ring, items, max, n_shares);
+
+  loop->asks_backlog = !loop->asks_backlog;
+  if (loop->asks_backlog)
+    n = morrow__backlog_pop (&self->backlog, items, max, n_shares);
+  if (n == 0)
+    n = morrow__ring_pop (self->ring, items, max, n_shares);
+  return n > 0 ? n : morrow__backlog_pop (&self->backlog, items, max, n_shares);
+}
+
+/* As much as a batch has jobs, or a little more: the dearer it is the sooner the loop looks at all else. */
 gboolean
 morrow__loop_pool_work (MorrowLoop *loop)
 {
@@ -253,7 +277,7 @@ morrow__loop_pool_work (MorrowLoop *loop)
   guint at_once = loop->batch < WORK_AT_ONCE ? 1 : WORK_AT_ONCE;
   guint n_run = 0, n;
 
-  while (n_run < loop->batch && (n = morrow__ring_pop (self->ring, items, at_once, 4 * self->loops->len)) > 0)
+  while (n_run < loop->batch && (n = take_work (loop, items, at_once)) > 0)
     {
       morrow__loop_pool_pass_on (loop);
       for (guint i = 0; i < n; i++)
@@ -280,7 +304,7 @@ morrow__loop_pool_drop_work (MorrowLoopPool *self)
 {
   MorrowRingItem item;
 
-  while (morrow__ring_pop (self->ring, &item, 1, 1) > 0)
+  while (morrow__ring_pop (self->ring, &item, 1, 1) > 0 || morrow__backlog_pop (&self->backlog, &item, 1, 1) > 0)
     morrow__executor_do_work (&item, TRUE);
 }
 

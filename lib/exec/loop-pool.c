@@ -88,7 +88,7 @@ goes_on (gpointer data)
 
   /* Acquire: pairs with the release in shut_down (): what the last tasks posted and submitted is seen. */
   return !atomic_load_explicit (&loop->pool->stopping, memory_order_acquire) || morrow__loop_has_tasks (loop) ||
-         !morrow__ring_is_empty (loop->pool->ring);
+         morrow__loop_pool_has_submitted (loop->pool);
 }
 
 static gpointer
@@ -214,6 +214,7 @@ morrow_loop_pool_finalize (GObject *object)
   morrow__loop_pool_drop_work (self);
   g_aligned_free (self->ring);
   morrow__room_clear (&self->room);
+  morrow__backlog_clear (&self->backlog);
   g_ptr_array_unref (self->threads);
   g_ptr_array_unref (self->loops);
   morrow__peers_clear (&self->peers);
@@ -244,6 +245,7 @@ morrow_loop_pool_init (MorrowLoopPool *self)
   self->ring = g_aligned_alloc (1, sizeof (MorrowRing), G_ALIGNOF (MorrowRing));
   morrow__ring_init (self->ring);
   morrow__room_init (&self->room);
+  morrow__backlog_init (&self->backlog);
   self->loops = g_ptr_array_new_with_free_func (g_object_unref);
   self->threads = g_ptr_array_new ();
   morrow__peers_init (&self->peers, TRUE);
@@ -267,11 +269,10 @@ morrow_loop_pool_new (guint n_loops)
   MorrowLoopPool *self = g_object_new (MORROW_TYPE_LOOP_POOL, NULL);
   GError *error = NULL;
 
-  for (guint i = 0; i < (n_loops != 0 ? n_loops : g_get_num_processors ()); i++)
-    {
-      g_clear_error (&error);
-      add_loop (self, &error);
-    }
+  if (n_loops == 0)
+    n_loops = g_get_num_processors ();
+  while (self->loops->len < n_loops && error == NULL)   /* what cannot be had for one cannot for the next either */
+    add_loop (self, &error);
   if (self->loops->len == 0)
     self->broken = error;
   else

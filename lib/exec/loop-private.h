@@ -166,6 +166,7 @@ struct _MorrowLoop
   gboolean         counted_asleep; /* on a pool: this loop counts in n_asleep */
   gboolean         searching;      /* on a pool: this loop counts in n_searching */
   gboolean         napping;        /* on a pool: this loop is the one that naps */
+  gboolean         asks_backlog;   /* on a pool: it has last asked the backlog first for submitted work, not the ring */
   guint            n_swept;        /* on a pool: sweeps that it is not told of yet: what began before may be on the stack */
   guint            n_worked;       /* on a pool: submitted work that it has run, */
   guint            n_when_woken;   /* and that with tick when it was last woken */

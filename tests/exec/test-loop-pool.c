@@ -822,6 +822,42 @@ START_TEST (more_work_than_the_ring_holds_is_done_and_released_once)
 }
 END_TEST
 
+/* Of a loop of a pool whose other one is inside of work that waits. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  Works           other, pair;
+} BehindRing;
+
+static void
+submit_pair_behind_ring (gpointer data)
+{
+  BehindRing *self = data;
+
+  wait_at_the_gate (&self->other);
+  for (guint i = 0; i < MORROW_RING_CAPACITY; i++)
+    morrow_executor_submit (self->pool, work, &self->other, NULL);
+  for (guint i = 0; i < 2; i++)
+    morrow_executor_submit (self->pool, wait_at_the_gate, &self->pair, NULL);
+}
+
+/* The two wait for each other: on one loop, one behind the other, they would for ever. */
+START_TEST (what_work_submits_beyond_the_ring_is_for_any_loop)
+{
+  BehindRing behind = { .pool = morrow_loop_pool_new (2) };
+
+  works_init (&behind.other);
+  works_init (&behind.pair);
+  morrow_executor_submit (behind.pool, wait_at_the_gate, &behind.other, NULL);
+  morrow_executor_submit (behind.pool, submit_pair_behind_ring, &behind, NULL);
+  wait_for_both (&behind.other);
+  open_gate (&behind.other);
+  wait_for_both (&behind.pair);
+  open_gate (&behind.pair);
+  g_object_unref (behind.pool);
+}
+END_TEST
+
 /* The loops go to sleep in between, or are about to: a push that nobody notices hangs. */
 START_TEST (work_that_meets_loops_on_their_way_to_sleep_is_done)
 {
@@ -1742,6 +1778,7 @@ loop_pool_suite (void)
   tcase_add_test (alone, loop_that_is_kept_beyond_its_pool_or_its_run_is_closed);
 
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
+  tcase_add_test (submitted, what_work_submits_beyond_the_ring_is_for_any_loop);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
   tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
 
