@@ -43,6 +43,7 @@ check "parker: one does if the wait does not look at the word" notices parker "i
 check "parker: one does if who goes to poll does not look for a token" notices parker "invalid end state" -DBLIND
 check "future: no interleaving forgets a waiter, tells one twice or shows half an outcome" explore future
 check "future: one does if the list is taken before the lock" notices future "assertion violated"
+check "future: one does if who subscribes does not look for a crowd" notices future "assertion violated" -DBESIDE
 check "pool: no interleaving leaves work lying while all loops sleep" explore pool
 check "pool: one does if a loop does not look again once it counts as asleep" notices pool "invalid end state"
 check "pool: one does if a push may be delayed beyond the look for a search" notices pool "invalid end state" -DUNFENCED
