@@ -238,6 +238,7 @@ tell_racer (MorrowWaiter *waiter, MorrowFuture *future)
   ((Racer *) waiter)->n_told++;
 }
 
+/* In both ways: that it was rejected lies where a pending one has its crowd. */
 static gpointer
 settle_in_race (gpointer data)
 {
@@ -245,7 +246,10 @@ settle_in_race (gpointer data)
 
   while (rendezvous_follow (&contest->rendezvous))
     {
-      morrow_promise_resolve (contest->promise);
+      if (contest->rendezvous.n_rounds % 2 == 0)
+        morrow_promise_resolve (contest->promise);
+      else
+        morrow_future_cancel (contest->future);
       rendezvous_meet (&contest->rendezvous);
     }
   return NULL;
