@@ -19,9 +19,10 @@
  * Magazines are there so that everything which asks the kernel is done for many stacks in one call, and so that a load
  * which goes up and down around any level does not: between two calls lie at least as many takes or gives as a magazine holds.
  *
- * The cache has bounds: of each size a thread keeps two magazines with all their memory, and 14 more in the depot with the memory
- * of their upper 32 KiB; the rest is given back.  A magazine holds 64 stacks, but of large ones only as many as are 16 MiB together,
- * one at least.  For tasks that touch two pages each that is 8 MiB at most.  A slab whose stacks are all fresh or cold is unmapped.
+ * The cache has bounds: of each size a thread keeps two magazines with all their memory, and 14 more in the depot, of which larger
+ * stacks than 64 KiB keep the memory of their upper 32 KiB; the rest is given back.  A magazine holds 64 stacks, but of large ones
+ * only as many as are 16 MiB together, one at least.  For tasks that touch two pages each that is 8 MiB at most.  A slab whose
+ * stacks are all fresh or cold is unmapped.
  *
  * Neighbouring stacks would have their busy lines at the same place of a page, which a processor's caches, indexed
  * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour.
@@ -165,6 +166,7 @@ slot_init (MorrowStackSlab *slab,
 
   fiber->slab = slab;
   fiber->low = slot_base (slab, index) + morrow__stack_memory_page_size ();
+  fiber->floor = fiber->low;
   morrow__fiber_hooks_map (&fiber->hooks, fiber->low, fiber);
   return fiber;
 }

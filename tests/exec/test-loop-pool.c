@@ -858,6 +858,49 @@ START_TEST (what_work_submits_beyond_the_ring_is_for_any_loop)
 }
 END_TEST
 
+/* Pieces that submit themselves again, and one that stops them: there is always something in the ring, and behind it. */
+typedef struct
+{
+  MorrowExecutor *pool;
+  guint           place;        /* of the one that stops them */
+  atomic_int      is_stopped;
+} Circle;
+
+static void
+submit_again (gpointer data)
+{
+  Circle *self = data;
+
+  if (!atomic_load (&self->is_stopped))
+    morrow_executor_submit (self->pool, submit_again, self, NULL);
+}
+
+static void
+stop_circle (gpointer data)
+{
+  atomic_store (&((Circle *) data)->is_stopped, TRUE);
+}
+
+static void
+begin_circle (gpointer data)
+{
+  Circle *self = data;
+
+  for (guint i = 0; i < 2 * MORROW_RING_CAPACITY; i++)
+    morrow_executor_submit (self->pool, i == self->place ? stop_circle : submit_again, self, NULL);
+}
+
+/* _i: whether the one that stops them is behind the ring. */
+START_TEST (neither_what_is_in_the_ring_nor_what_is_behind_it_waits_for_the_other_for_ever)
+{
+  Circle circle = { .pool = morrow_loop_pool_new (1), .place = _i == 0 ? 100 : 2 * MORROW_RING_CAPACITY - 1 };
+
+  morrow_executor_submit (circle.pool, begin_circle, &circle, NULL);
+  g_object_unref (circle.pool);
+  ck_assert (atomic_load (&circle.is_stopped));
+}
+END_TEST
+
 /* The loops go to sleep in between, or are about to: a push that nobody notices hangs. */
 START_TEST (work_that_meets_loops_on_their_way_to_sleep_is_done)
 {
@@ -1779,6 +1822,7 @@ loop_pool_suite (void)
 
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
   tcase_add_test (submitted, what_work_submits_beyond_the_ring_is_for_any_loop);
+  tcase_add_loop_test (submitted, neither_what_is_in_the_ring_nor_what_is_behind_it_waits_for_the_other_for_ever, 0, 2);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
   tcase_add_test (submitted, two_pieces_of_work_that_wait_for_each_other_run_at_once);
 

@@ -344,23 +344,23 @@ touch_a_mebibyte (MorrowFiber *self)
   morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
-/* Two magazines of two, with all their memory. */
+/* _i: in MiB. Two magazines of 16 MiB keep all their memory. */
 START_TEST (of_large_stacks_few_keep_their_memory)
 {
   enum { N_FIBERS = 64 };
   MorrowFiber *fibers[N_FIBERS];
-  gsize before;
+  gsize before, n_kept = 2 * MAX (16 / _i, 1);
 
   if (!memory_is_plain ())
     return;
-  end_many (park_many (10, 8 * 1024 * KIB), 10);
+  end_many (park_many (10, _i * 1024 * KIB), 10);
   before = resident_kib ();
   for (guint i = 0; i < N_FIBERS; i++)
-    run (fibers[i] = make (8 * 1024 * KIB, touch_a_mebibyte, NULL));
+    run (fibers[i] = make (_i * 1024 * KIB, touch_a_mebibyte, NULL));
   ck_assert_uint_gt (resident_kib (), before + N_FIBERS * 1024);
   for (guint i = 0; i < N_FIBERS; i++)
     run (fibers[i]);
-  ck_assert_uint_lt (resident_kib (), before + 2 * 2 * 1024 + 14 * 2 * 32 + 1024);
+  ck_assert_uint_lt (resident_kib (), before + n_kept * 1024 + 7 * n_kept * 32 + 1024);
 }
 END_TEST
 
@@ -717,7 +717,8 @@ stack_suite (void)
   tcase_add_test (tcase, memory_falls_back_when_fibers_have_ended);
   tcase_add_test (tcase, parked_fibers_take_little_more_than_a_page);
   tcase_add_test (tcase, deep_stacks_do_not_keep_their_depth_for_ever);
-  tcase_add_test (tcase, of_large_stacks_few_keep_their_memory);
+  tcase_add_loop_test (tcase, of_large_stacks_few_keep_their_memory, 8, 9);
+  tcase_add_loop_test (tcase, of_large_stacks_few_keep_their_memory, 32, 33);
   tcase_add_test (tcase, a_pool_that_is_freed_leaves_no_mapping);
 
   tcase = add_case (suite, "overflows");
