@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Waiting inside a task.
  *
- * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, unless it has asked for
- * a size of its stack, or the task's is used up, and so does a callback that is the next to run on the task's loop. Anything else is
- * waited for: the task hooks its waiter onto the future and asks its home to park it; when the future settles, on whatever thread, the
- * waiter asks the home to wake it. */
+ * To await what has settled costs a look at its state word. A coroutine that nobody has started runs in place, and so does a
+ * callback that is the next to run on the task's loop. Anything else is waited for: the task hooks its waiter onto the future and
+ * asks its home to park it; when the future settles, on whatever thread, the waiter asks the home to wake it. */
 
 #include "config.h"
 
@@ -116,29 +115,50 @@ fail_unawaitable (MorrowTask *self, GError **error)
   return FALSE;
 }
 
-/* @task has asked for a size of its stack, or the one that @self is on is used up: so that coroutines which await each other go as deep as
- * there is memory. A thread has no other stack to give, nor has a loop in a forked child. */
-static inline gboolean
-needs_other_stack (MorrowTask *self, MorrowHome *home, MorrowTask *task)
+/* A coroutine in place, on another stack than its host has. */
+typedef struct
 {
-  return morrow__usually (morrow__home_is_loop (home)) &&
-         morrow__seldom (!morrow__task_is_of_usual_size (task) || morrow__fiber_is_used_up (morrow__task_get_fiber (self))) &&
-         morrow__executor_is_ours (home->executor);
+  MorrowTask *task, *host;
+} Elsewhere;
+
+static void
+run_elsewhere (gpointer data)
+{
+  Elsewhere *self = data;
+
+  morrow__task_run_in_place (self->task, self->host);
 }
 
-/* Runs a coroutine which nobody has started, and which this has claimed. FALSE when it has been started as a task on this loop, to be
- * waited for. Not inline: who awaits what has started would be slower by a twenty-fifth. */
-static G_GNUC_NO_INLINE gboolean
+/* A task without a stack of the size that it has asked for is rejected. One for which little is left of its host's runs there if it must.
+ * Away from what is hot: between that, it cost a callback that is awaited a tenth of its time. */
+static __attribute__ ((cold)) G_GNUC_NO_INLINE void
+run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
+{
+  Elsewhere elsewhere = { task, self };
+  gsize stack_size = (gsize) morrow__task_get_pending (task)->stack_kib * 1024;
+  GError *error = NULL;
+
+  if (morrow__fiber_call (morrow__task_get_fiber (self), here->stacks, stack_size, run_elsewhere, &elsewhere, &error))
+    return;
+
+  if (stack_size == 0)
+    morrow__task_run_in_place (task, self);
+  else
+    morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+  g_error_free (error);
+}
+
+/* Runs a coroutine which nobody has started, and which this has claimed: on another stack if it has asked for a size of that, or if the one
+ * that @self is on is used up, so that coroutines which await each other go as deep as there is memory. A thread has no other to give.
+ * Not inline: who awaits what has started would be slower by a twenty-fifth. */
+static G_GNUC_NO_INLINE void
 run_claimed (MorrowTask *self, MorrowHome *home, MorrowTask *task)
 {
-  if (needs_other_stack (self, home, task))
-    {
-      morrow__task_start_awaited (task, &morrow__loop_of_home (home)->parent_instance);
-      return FALSE;
-    }
-
-  morrow__task_run_in_place (task, self);
-  return TRUE;
+  if (morrow__usually (morrow__home_is_loop (home)) &&
+      morrow__seldom (!morrow__task_is_of_usual_size (task) || morrow__fiber_is_used_up (morrow__task_get_fiber (self))))
+    run_on_other_stack (self, morrow__loop_of_home (home), task);
+  else
+    morrow__task_run_in_place (task, self);
 }
 
 /* Waits for what is not @self, unless that is a coroutine which nobody has started: it runs here and now. */
@@ -148,9 +168,11 @@ await_other (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **
   MorrowTask *task = (MorrowTask *) future;   /* if it is one */
   MorrowTaskState state = get_state (future);
 
-  if (morrow__seldom (state == MORROW_TASK_LAZY) && morrow__task_claim (task, MORROW_TASK_LAZY, MORROW_TASK_PLACING) &&
-      run_claimed (self, home, task))
-    return TRUE;
+  if (morrow__seldom (state == MORROW_TASK_LAZY) && morrow__task_claim (task, MORROW_TASK_LAZY, MORROW_TASK_PLACING))
+    {
+      run_claimed (self, home, task);
+      return TRUE;
+    }
   if (morrow__unlikely (state == MORROW_TASK_IN_PLACE && task->host == self))
     return fail_unawaitable (self, error);
 

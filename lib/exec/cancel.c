@@ -272,13 +272,6 @@ morrow__task_take_request (MorrowTask *self, GError **error)
   return TRUE;
 }
 
-/* Relaxed: the bit was set before it was queued. */
-gboolean
-morrow__task_take_early_request (MorrowTask *self, GError **error)
-{
-  return !(atomic_load_explicit (&self->cancel, memory_order_relaxed) & MORROW__CANCEL_BEGUN) && morrow__task_take_request (self, error);
-}
-
 /* What morrow__task_fail_cancelled () does when there may be something to do. */
 gboolean
 morrow__task_fail_asked (MorrowTask *self, GError **error)

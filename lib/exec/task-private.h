@@ -5,11 +5,9 @@
  *
  *              create_task, a gather ...            a home takes it
  *      LAZY --------------------------> QUEUED -----> CLAIMED -----> STARTED (<-> WOKEN) ---> the future settles
- *       |                               ^  |
- *       |  awaited   with a size of its |  '-- cancelled before it started: it still goes to a home,
- *       |            stack, on a loop   |      which settles it without running it
- *       '----> PLACING -----------------'
- *                 '----> IN_PLACE
+ *       |                                  |
+ *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
+ *       '----> PLACING ----> IN_PLACE          which settles it without running it
  *
  *   LAZY -> QUEUED and LAZY -> PLACING race between threads: each is a compare-and-swap, and whoever wins runs it. A loop
  *   has its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, under
@@ -19,14 +17,12 @@
  *   to cancel the host. The host lives while this has not settled, so that whoever holds this one's lock may take a
  *   reference of it (T2).
  *
- * CANCELLING (the cancel field): the number of requests, and five bits, of which LINKED is cancellable.c's.
+ * CANCELLING (the cancel field): the number of requests, and four bits, of which LINKED is cancellable.c's.
  *   PENDING   a request that the task has not been given yet: it is given once, at the next suspension point, whatever
  *             the number of requests
  *   STICKY    the task is being swept up: every suspension point fails from now on, but for a shield
  *   SPARED    the task is part of a clean-up: a shield has started it in one that is STICKY or SPARED, or a task that is
  *             SPARED has, or a gather of that task's; set before it starts, and no sweep touches it
- *   BEGUN     a task awaits it as a coroutine, which would run in place but for its stack, and so would have begun: a request that
- *             comes before its first step is given at its first suspension point; set before it starts
  *
  *   A request may come from any thread: it sets PENDING, then looks whether the task is STARTED (T1). The home makes it
  *   STARTED, and then looks at PENDING (T1). Both are sequentially consistent, so that at least one sees the other:
@@ -65,8 +61,7 @@
 #define MORROW__CANCEL_STICKY  2u
 #define MORROW__CANCEL_LINKED  4u   /* somebody has a GCancellable that is to be cancelled with it */
 #define MORROW__CANCEL_SPARED  8u
-#define MORROW__CANCEL_BEGUN   16u
-#define MORROW__CANCEL_ONE     32u  /* a request */
+#define MORROW__CANCEL_ONE     16u  /* a request */
 
 typedef enum
 {
@@ -74,7 +69,7 @@ typedef enum
   MORROW_TASK_QUEUED,
   MORROW_TASK_POOLED,     /* in the queue of a thread pool */
   MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
-  MORROW_TASK_PLACING,    /* on the way to IN_PLACE, or back to QUEUED */
+  MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
   MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
   MORROW_TASK_STARTED,    /* it has a home */
   MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
@@ -165,15 +160,13 @@ morrow__future_is_task (MorrowFuture *self)
   return morrow__future_get_ops (self) == &morrow__task_ops;
 }
 
-/* Starting. Who calls run_in_place or start_awaited has claimed it as PLACING. */
+/* Starting. Who calls run_in_place has claimed it. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
-void     morrow__task_start_awaited   (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
 /* In the task that runs. */
 gboolean morrow__task_take_request    (MorrowTask *self, GError **error);
-gboolean morrow__task_take_early_request (MorrowTask *self, GError **error);
 gboolean morrow__task_fail_asked      (MorrowTask *self, GError **error);
 void     morrow__pause_end            (MorrowPause *self);
 
@@ -330,13 +323,4 @@ morrow__task_take_cancel (MorrowTask *self, GError **error)
   /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
   return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
          morrow__task_take_request (self, error);
-}
-
-/* Likewise, before its first step. */
-static inline gboolean
-morrow__task_take_early_cancel (MorrowTask *self, GError **error)
-{
-  /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
-  return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
-         morrow__task_take_early_request (self, error);
 }

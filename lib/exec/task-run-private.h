@@ -44,15 +44,15 @@ morrow__task_resolve (MorrowTask *self, GValue *result)
   return TRUE;
 }
 
-/* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, unless it counts
- * as begun, and so does one that it was never given, unless it has failed of its own. */
+/* As the task itself, on its home, which has its body. A request that comes before its first step ends it as cancelled, and so does one
+ * that it was never given, unless it has failed of its own. */
 static inline void
 morrow__task_run (MorrowTask *self, const MorrowTaskBody *body)
 {
   GValue result = G_VALUE_INIT;
   GError *error = NULL;
 
-  if (morrow__likely (!morrow__task_take_early_cancel (self, &error)))
+  if (morrow__likely (!morrow__task_take_cancel (self, &error)))
     morrow__task_call_body (self, body, &result, &error);
   morrow__task_release_body (body);
 

@@ -151,10 +151,10 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
  *
  * Makes a coroutine, which is lazy, as in asyncio: this runs nothing. Awaited, it runs inside the awaiting task, on
- * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()); on a loop, and on a #MorrowLoopPool, as a
- * task of its own where less than 24 KiB of that stack are left, so that coroutines may await each other as deep as there is memory.
- * Given to morrow_create_task (), to morrow_gather () or to any other that combines, it runs concurrently. Dropped without either, it
- * warns, naming the line that made it.
+ * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()). On a loop, and on a #MorrowLoopPool, it
+ * gets another stack where less than 24 KiB of that are left: so coroutines, each of which needs less, may await each other as deep as
+ * there is memory. Given to morrow_create_task (), to morrow_gather () or to any other that combines, it runs concurrently. Dropped
+ * without either, it warns, naming the line that made it.
  *
  * Returns: (transfer full): a coroutine
  */
@@ -171,10 +171,8 @@ MorrowFuture *
  *
  * Says how large a stack the task needs. It is address space: memory is used as it is touched.
  *
- * On a loop, and on a #MorrowLoopPool, a coroutine for which this was called has a stack of its own also where a task awaits it: it is
- * a task of its own then, on the same loop, and the other waits for it. A cancel of that is passed on to it; one that comes before
- * its first step is given to it at its first suspension point, as where it runs in place. On #MorrowThreadPool and #MorrowInline what
- * runs has the stack of its thread, whatever was asked for.
+ * On a loop, and on a #MorrowLoopPool, a coroutine for which this was called has a stack of its own also where a task awaits it, of
+ * which it is a part all the same. On #MorrowThreadPool and #MorrowInline what runs has the stack of its thread, whatever was asked for.
  */
 void
 morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
@@ -266,20 +264,6 @@ morrow__task_start_on (MorrowTask *self, MorrowExecutor *executor)
 {
   if (morrow__likely (claim_for_executor (self)))
     start_claimed (self, executor);
-}
-
-/* By the task that awaits it, and cannot run it in place. The caller has claimed it: nobody else starts it. */
-void
-morrow__task_start_awaited (MorrowTask *self, MorrowExecutor *executor)
-{
-  morrow__future_ref (&self->future);   /* the executor's */
-  /* Relaxed, both: to queue it orders them, and who asks for its cancel at this moment waits until it is QUEUED. */
-  atomic_fetch_and_explicit (&self->future.aux, ~MORROW__LAZY, memory_order_relaxed);
-  atomic_fetch_or_explicit (&self->cancel, MORROW__CANCEL_BEGUN, memory_order_relaxed);
-
-  /* Release: pairs with the load in morrow__task_get_state (). */
-  atomic_store_explicit (&self->state, MORROW_TASK_QUEUED, memory_order_release);
-  start_claimed (self, executor);
 }
 
 static void

@@ -68,7 +68,11 @@ struct _MorrowFiber
   };
   MorrowStackSlab  *slab;       /* Immutable; NULL for a thread's own stack. */
   guint8           *low;        /* Immutable: the lowest byte that may be used. */
-  gpointer          watch;      /* Immutable, of a thread's own stack: see overflow.c. */
+  union
+  {
+    gpointer        watch;      /* Immutable, of a thread's own stack: see overflow.c. */
+    const guint8   *floor;      /* Of others: the low of the stack that it is on, another one's in morrow__fiber_call (). */
+  };
   MorrowFiberHooks  hooks;      /* What sanitizers want to know. */
 };
 
@@ -82,6 +86,15 @@ MorrowFiber     *morrow__fiber_new              (MorrowStackPool  *pool,
                                                  gsize             stack_size,
                                                  MorrowFiberEntry  entry,
                                                  gpointer          user,
+                                                 GError          **error);
+
+/* Calls @func with @data on another stack, of which it gives back all, while @self, which runs, stays what it is: it may be left
+ * there, and is gone back to there.  May be nested.  FALSE and a G_IO_ERROR when no stack could be had. */
+gboolean         morrow__fiber_call             (MorrowFiber      *self,
+                                                 MorrowStackPool  *pool,
+                                                 gsize             stack_size,
+                                                 void            (*func) (gpointer data),
+                                                 gpointer          data,
                                                  GError          **error);
 
 /* For one that never ran, or that will never run again.  What it had on its stack is forgotten, not unwound. */
@@ -142,11 +155,11 @@ morrow__fiber_may_stand_in (MorrowFiber *self,
   return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_rounds_like (&other->context);
 }
 
-/* Whether @self, which runs, has nothing left but the reserve. */
+/* Whether @self, which runs, has nothing left of its stack but the reserve. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__fiber_is_used_up (MorrowFiber *self)
 {
-  return (gsize) ((const guint8 *) __builtin_frame_address (0) - self->low) < MORROW_FIBER_RESERVE;
+  return (gsize) ((const guint8 *) __builtin_frame_address (0) - self->floor) < MORROW_FIBER_RESERVE;
 }
 
 /* The first half of a switch from @self, which runs: for who has something to do before the second, which the processor then does

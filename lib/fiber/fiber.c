@@ -107,6 +107,52 @@ morrow__fiber_free (MorrowFiber *self)
   morrow__stack_class_give (self->slab->stacks, self);
 }
 
+/* --- calls on another stack ------------------------------------------------------------------------------------- */
+
+/* On the stack that is left meanwhile. */
+typedef struct
+{
+  void      (*func) (gpointer data);
+  gpointer    data;
+  MorrowFiber below;   /* where to go back to, and its hooks */
+} Call;
+
+static void
+call_main (MorrowFiber *stack)
+{
+  Call *call = stack->wait.awaited;
+
+  call->func (call->data);
+  morrow__fiber_exit (stack, &call->below, NULL);
+}
+
+/* While @self is on another stack, that one's hooks are its own: each switch tells sanitizers of the stack that it leaves for or
+ * comes to. */
+gboolean
+morrow__fiber_call (MorrowFiber      *self,
+                    MorrowStackPool  *pool,
+                    gsize             stack_size,
+                    void            (*func) (gpointer data),
+                    gpointer          data,
+                    GError          **error)
+{
+  MorrowFiber *stack = morrow__fiber_new (pool, stack_size, call_main, self->user, error);
+  const guint8 *floor = self->floor;
+  Call call = { .func = func, .data = data };
+
+  if (stack == NULL)
+    return FALSE;
+
+  call.below.hooks = self->hooks;
+  self->hooks = stack->hooks;
+  self->floor = stack->low;
+  stack->wait.awaited = &call;
+  morrow__fiber_switch (&call.below, stack, NULL);
+  self->floor = floor;
+  self->hooks = call.below.hooks;
+  return TRUE;
+}
+
 static void
 init_thread_hooks (MorrowFiberHooks *hooks G_GNUC_UNUSED)
 {

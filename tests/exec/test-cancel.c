@@ -288,20 +288,6 @@ SCENE (cancel_comes_out_of_a_coroutine_with_a_stack_of_its_own)
   return TRUE;
 }
 
-/* The coroutine is behind this in the queue. */
-SCENE (cancel_before_the_first_step_of_a_coroutine_with_a_stack_of_its_own_is_given_at_its_first_wait)
-{
-  Stage stage;
-
-  stage_init (&stage, await_sized);
-  ck_assert (morrow_yield (NULL));
-  morrow_future_cancel (stage.task);
-  await_cancelled (stage.task);
-  assert_said ("cancelled; outer cancelled");
-  stage_clear (&stage);
-  return TRUE;
-}
-
 static gboolean
 cancel_oneself_then_await_sized (gpointer data, GValue *result, GError **error)
 {
@@ -317,6 +303,35 @@ SCENE (self_cancel_is_given_to_a_coroutine_with_a_stack_of_its_own_at_its_first_
   await_cancelled (stage.task);
   assert_said ("cancelled; outer cancelled");
   stage_clear (&stage);
+  return TRUE;
+}
+
+static gboolean
+look_like_a_part (gpointer data, GValue *result, GError **error)
+{
+  ck_assert_ptr_eq (morrow_current_task (), data);
+  ck_assert_uint_eq (morrow_future_get_cancelling (data), 1);
+  return morrow_return_int (result, 42);
+}
+
+/* Its request waits for the next suspension point, and so do the others. */
+static gboolean
+await_a_part (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *self = morrow_current_task ();
+  g_autoptr (MorrowFuture) other = start (return_int, NULL);
+
+  morrow_future_cancel (self);
+  ck_assert_int_eq (morrow_await_int (sized (look_like_a_part, self), NULL), 42);
+  ck_assert (!morrow_future_is_settled (other));
+  return morrow_yield (error);
+}
+
+SCENE (coroutine_with_a_stack_of_its_own_is_a_part_of_the_task_that_awaits_it)
+{
+  g_autoptr (MorrowFuture) task = start (await_a_part, NULL);
+
+  await_cancelled (task);
   return TRUE;
 }
 
@@ -1208,7 +1223,7 @@ cancel_suite (void)
   tcase_add_test (down, sleep_that_everybody_drops_while_it_is_cancelled_is_there_until_that_is_over);
   tcase_add_test (down, can_04_cancel_comes_out_of_a_coroutine_that_runs_in_place);
   tcase_add_test (down, cancel_comes_out_of_a_coroutine_with_a_stack_of_its_own);
-  tcase_add_test (down, cancel_before_the_first_step_of_a_coroutine_with_a_stack_of_its_own_is_given_at_its_first_wait);
+  tcase_add_test (down, coroutine_with_a_stack_of_its_own_is_a_part_of_the_task_that_awaits_it);
   tcase_add_test (down, self_cancel_is_given_to_a_coroutine_with_a_stack_of_its_own_at_its_first_wait);
   tcase_add_test (down, clean_up_in_a_coroutine_with_a_stack_of_its_own_begins_at_the_end_of_a_run);
   tcase_add_test (down, can_05_waiter_of_a_task_that_ignores_the_cancel_stays_and_gets_its_value);

@@ -115,6 +115,24 @@ turn_and_overflow (MorrowFuture *settled, gpointer data, GValue *result, GError 
   return TRUE;
 }
 
+/* In place, on a stack of its own. */
+static gboolean
+await_overflow_in_place (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *coroutine = morrow_coroutine (overflow, data, NULL);
+
+  morrow_future_set_stack_size (coroutine, 64 * 1024);
+  morrow_future_set_name (morrow_current_task (), "the outer one");
+  return morrow_await (coroutine, error);
+}
+
+/* _i: whether it waits first. */
+START_TEST (overflow_of_a_coroutine_in_place_on_a_stack_of_its_own_is_reported_with_the_task)
+{
+  assert_last_words (await_overflow_in_place, GINT_TO_POINTER (_i), "morrow: stack overflow in task the outer one (stack of 64 KiB)");
+}
+END_TEST
+
 static const MorrowContinueFunc overflowing_callbacks[] = { overflow_in_callback, turn_and_overflow };
 
 /* data: the callback. */
@@ -219,6 +237,7 @@ overflow_suite (void)
   tcase_add_loop_test (small, overflow_of_a_callback_in_place_is_reported_with_the_task_whose_stack_it_is, 0,
                        G_N_ELEMENTS (overflowing_callbacks));
   tcase_add_test (small, overflow_after_a_callback_in_place_is_the_tasks);
+  tcase_add_loop_test (small, overflow_of_a_coroutine_in_place_on_a_stack_of_its_own_is_reported_with_the_task, 0, 2);
 #endif
   tcase_add_test (small, reports_fit_on_the_smallest_stack);
 

@@ -283,6 +283,30 @@ SCENE (task_runs_on_a_stack_of_the_size_asked_for)
   return TRUE;
 }
 
+/* Where the caller's frame is. */
+static gboolean
+return_frame (gpointer data, GValue *result, GError **error)
+{
+  return morrow_return_pointer (result, __builtin_frame_address (0));
+}
+
+static gboolean
+await_frame (gpointer data, GValue *result, GError **error)
+{
+  const char *inner = morrow_await_pointer (morrow_coroutine (return_frame, NULL, NULL), error), *outer = __builtin_frame_address (0);
+
+  ck_assert_int_lt (ABS (outer - inner), 32 * 1024);
+  return TRUE;
+}
+
+SCENE (coroutine_awaited_on_the_smallest_stack_begins_there)
+{
+  MorrowFuture *small = morrow_coroutine (await_frame, NULL, NULL);
+
+  morrow_future_set_stack_size (small, 32 * 1024);
+  return morrow_await (morrow_create_task (small), error);
+}
+
 static gboolean
 await_deep (gpointer data, GValue *result, GError **error)
 {
@@ -858,6 +882,7 @@ task_suite (void)
   tcase_add_test (start, coroutine_cancelled_before_it_starts_never_runs_and_does_not_warn);
   tcase_add_test (start, data_is_released_when_the_body_has_ended);
   tcase_add_test (start, task_runs_on_a_stack_of_the_size_asked_for);
+  tcase_add_test (start, coroutine_awaited_on_the_smallest_stack_begins_there);
   tcase_add_loop_test (start, coroutine_awaited_runs_on_a_stack_of_the_size_asked_for, 0, N_MODELS);
   tcase_add_test (start, coroutine_awaited_on_a_stack_of_its_own_runs_on_the_awaiting_tasks_loop);
   tcase_add_test (start, tasks_in_a_row_have_stacks_of_their_own_sizes);

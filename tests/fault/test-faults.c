@@ -1316,15 +1316,72 @@ START_TEST (pool_for_whose_end_no_thread_could_be_had_ends_when_there_is_one)
 }
 END_TEST
 
+/* data: the MorrowPromise that the pool's gather waits for; it goes with the pool's last hold. */
+static gboolean
+settle_for_pool (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&threads_fail, TRUE);
+  morrow_resolve (data);
+  atomic_store (&threads_fail, FALSE);
+  return TRUE;
+}
+
+/* A gather that is made on a pool, which it keeps. */
+typedef struct
+{
+  MorrowFuture *inner;    /* borrowed */
+  MorrowFuture *gather;   /* owned */
+} OnPool;
+
+static gboolean
+make_gather (gpointer data, GValue *result, GError **error)
+{
+  OnPool *self = data;
+
+  self->gather = morrow_gather (morrow_future_ref (self->inner), morrow_future_ref (self->inner), NULL);
+  return TRUE;
+}
+
+static void
+make_on_pool_that_goes (OnPool *self)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (1);
+  MorrowFuture *made = morrow_executor_spawn (pool, morrow_coroutine (make_gather, self, NULL));
+
+  ck_assert (morrow_future_wait (made, NULL));
+  morrow_future_unref (made);
+  g_object_unref (pool);
+}
+
+/* _i: how many pools. */
+START_TEST (run_does_not_wait_for_the_ends_of_pools_for_which_no_thread_could_be_had)
+{
+  g_autoptr (MorrowExecutor) loop = morrow_loop_new (NULL);
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) inner = new_pending (&promise);
+  OnPool made[2] = { { .inner = inner }, { .inner = inner } };
+
+  for (gint i = 0; i < _i; i++)
+    make_on_pool_that_goes (&made[i]);
+  run_scene_on (loop, settle_for_pool, promise);
+  for (gint i = 0; i < _i; i++)
+    morrow_future_unref (made[i].gather);
+  run_scene_on (loop, return_from_thread, NULL);   /* now they go */
+}
+END_TEST
+
 START_TEST (pool_of_loops_without_a_single_thread_refuses_to_run)
 {
   g_autoptr (MorrowExecutor) pool = NULL;
   g_autoptr (GError) error = NULL;
+  Given work = { .was_run = FALSE };
 
   atomic_store (&threads_fail, TRUE);
   pool = morrow_loop_pool_new (2);
   ck_assert (!run_int_on (pool, &error));
   assert_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD);
+  morrow_executor_submit (pool, run_given, &work, let_go_given);
+  ck_assert (is_refused (&work));
 }
 END_TEST
 
@@ -1381,6 +1438,80 @@ SCENE (task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on)
   later = create_large_task ();
   await_ok (later);
   ck_assert_int_eq (morrow_future_get_int (later), 7);
+  return TRUE;
+}
+
+static gboolean
+await_on_little (gpointer data, GValue *result, GError **error)
+{
+  volatile char frame[9 * 1024];
+  gint value;
+
+  frame[0] = 1;
+  value = morrow_await_int (morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL), error);
+  return morrow_return_int (result, value + frame[0]);
+}
+
+/* There are stacks of the smallest size, and of the usual one there will be none. */
+SCENE (coroutine_for_which_no_other_stack_can_be_had_runs_on_its_hosts)
+{
+  MorrowFuture *small = morrow_coroutine (await_on_little, NULL, NULL);
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) gate = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = NULL;
+  MorrowFuture *waiting;
+  gboolean is_refused;
+
+  morrow_future_set_stack_size (small, 32 * 1024);
+  task = morrow_create_task (small);
+  await_ok (task);
+  atomic_store (&stacks_fail, TRUE);
+  do
+    {
+      waiting = morrow_create_task (morrow_coroutine (await_it, gate, NULL));
+      let_run ();
+      is_refused = morrow_future_is_settled (waiting);
+      if (is_refused)
+        g_error_free (await_error (waiting));
+      morrow_future_unref (waiting);
+    }
+  while (!is_refused);
+
+  small = morrow_coroutine (await_on_little, NULL, NULL);
+  morrow_future_set_stack_size (small, 32 * 1024);
+  ck_assert_int_eq (morrow_await_int (morrow_create_task (small), error), 8);
+  atomic_store (&stacks_fail, FALSE);
+  morrow_promise_resolve_int (promise, 5);
+  morrow_promise_unref (promise);
+  let_run ();
+  return TRUE;
+}
+
+static gboolean
+never_run (gpointer data, GValue *result, GError **error)
+{
+  ck_abort ();
+  return FALSE;
+}
+
+static void
+count_freed (gpointer data)
+{
+  ++*(guint *) data;
+}
+
+SCENE (coroutine_for_which_no_stack_of_its_size_can_be_had_is_rejected)
+{
+  guint n_freed = 0;
+  MorrowFuture *large = morrow_coroutine (never_run, &n_freed, count_freed);
+  g_autoptr (GError) why = NULL;
+
+  morrow_future_set_stack_size (large, 1024 * 1024);
+  atomic_store (&stacks_fail, TRUE);
+  ck_assert (!morrow_await (large, &why));
+  atomic_store (&stacks_fail, FALSE);
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_NO_STACK);
+  ck_assert_uint_eq (n_freed, 1);
   return TRUE;
 }
 
@@ -1451,10 +1582,13 @@ faults_suite (void)
   tcase_add_test (system, task_for_which_no_thread_can_be_had_is_rejected_and_later_ones_run);
   tcase_add_loop_test (system, pool_for_whose_end_no_thread_could_be_had_ends_when_there_is_one, 0, 2);
   tcase_add_test (system, worker_that_there_is_runs_what_others_cannot_be_had_for);
+  tcase_add_loop_test (system, run_does_not_wait_for_the_ends_of_pools_for_which_no_thread_could_be_had, 1, 3);
   tcase_add_test (system, pool_of_loops_without_a_single_thread_refuses_to_run);
   tcase_add_test (system, task_for_a_pool_of_loops_without_a_single_thread_is_rejected);
 #endif
   tcase_add_test (system, task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on);
+  tcase_add_test (system, coroutine_for_which_no_other_stack_can_be_had_runs_on_its_hosts);
+  tcase_add_test (system, coroutine_for_which_no_stack_of_its_size_can_be_had_is_rejected);
   tcase_add_loop_test (system, run_without_descriptors_for_a_loop_says_so, 1, 4);
 
   return suite;

@@ -91,6 +91,137 @@ START_TEST (fibers_take_turns_when_told_to)
 }
 END_TEST
 
+/* Calls, each on another stack. */
+typedef struct
+{
+  MorrowFiber *fiber;
+  guint        depth;
+  gpointer     frames[4];   /* of each depth, the fiber's own first */
+} Nest;
+
+static gpointer
+find_frame (void)
+{
+  return __builtin_frame_address (0);
+}
+
+static void
+go_deeper (gpointer data)
+{
+  Nest *nest = data;
+  guint depth = ++nest->depth;
+
+  nest->frames[depth] = find_frame ();
+  g_string_append_printf (trace, "%u ", depth);
+  park (nest->fiber);
+  ck_assert (!morrow__fiber_is_used_up (nest->fiber));
+  if (depth < 3)
+    ck_assert (morrow__fiber_call (nest->fiber, pool, 64 * 1024, go_deeper, nest, NULL));
+  ck_assert (!morrow__fiber_is_used_up (nest->fiber));
+  park (nest->fiber);
+  g_string_append_printf (trace, "%u. ", depth);
+}
+
+static void
+call_deeper (MorrowFiber *self)
+{
+  Nest *nest = self->user;
+
+  nest->fiber = self;
+  nest->frames[0] = find_frame ();
+  ck_assert (morrow__fiber_call (self, pool, 64 * 1024, go_deeper, nest, NULL));
+  park (self);
+  g_string_append (trace, "end.");
+  morrow__fiber_exit (self, &thread_fiber, NULL);
+}
+
+static gsize
+distance (gconstpointer a,
+          gconstpointer b)
+{
+  return (gsize) ABS ((const char *) a - (const char *) b);
+}
+
+START_TEST (a_fiber_that_calls_on_other_stacks_is_left_and_gone_back_to_there)
+{
+  Nest nest = { .depth = 0 };
+  MorrowFiber *fiber = make (call_deeper, &nest);
+  MorrowFiber *other = make (trace_three_times, (gpointer) "a");
+
+  for (int i = 0; i < 4; i++)
+    {
+      run (fiber);
+      run (other);
+    }
+  for (int i = 0; i < 4; i++)
+    run (fiber);
+  ck_assert_str_eq (trace->str, "1 a0 2 a1 3 a2 a. 3. 2. 1. end.");
+  for (guint i = 0; i < G_N_ELEMENTS (nest.frames); i++)
+    for (guint j = 0; j < i; j++)
+      ck_assert_uint_gt (distance (nest.frames[i], nest.frames[j]), 32 * 1024);
+}
+END_TEST
+
+static void
+note_frame (gpointer data)
+{
+  *(gpointer *) data = find_frame ();
+}
+
+static void
+call_twice_then_in_vain (MorrowFiber *self)
+{
+  gpointer frames[3] = { NULL };
+  GError *error = NULL;
+
+  for (guint i = 0; i < 2; i++)
+    ck_assert (morrow__fiber_call (self, pool, 1024 * 1024, note_frame, &frames[i], NULL));
+  ck_assert_ptr_eq (frames[0], frames[1]);
+  ck_assert (!morrow__fiber_call (self, pool, MORROW_FIBER_MAX_STACK_SIZE + 1, note_frame, &frames[2], &error));
+  ck_assert (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE));
+  g_error_free (error);
+  ck_assert_ptr_null (frames[2]);
+  g_string_append (trace, "end.");
+  morrow__fiber_exit (self, &thread_fiber, NULL);
+}
+
+START_TEST (a_call_gives_its_stack_back_and_is_none_where_none_can_be_had)
+{
+  run (make (call_twice_then_in_vain, NULL));
+  ck_assert_str_eq (trace->str, "end.");
+}
+END_TEST
+
+static void
+use_up (MorrowFiber *self,
+        guint        depth)
+{
+  volatile char frame[4096];
+
+  frame[0] = frame[4095] = (char) depth;
+  if (!morrow__fiber_is_used_up (self))
+    use_up (self, depth + 1);
+  else
+    ck_assert_uint_le (distance (find_frame (), self->low), MORROW_FIBER_RESERVE);
+  ck_assert_int_eq (frame[0], frame[4095]);
+}
+
+static void
+be_used_up (MorrowFiber *self)
+{
+  ck_assert (!morrow__fiber_is_used_up (self));
+  use_up (self, 0);
+  g_string_append (trace, "end.");
+  morrow__fiber_exit (self, &thread_fiber, NULL);
+}
+
+START_TEST (a_stack_is_used_up_where_little_is_left)
+{
+  run (make (be_used_up, NULL));
+  ck_assert_str_eq (trace->str, "end.");
+}
+END_TEST
+
 START_TEST (a_fiber_that_was_made_does_not_run_by_itself)
 {
   MorrowFiber *fiber = make (trace_three_times, (gpointer) "a");
@@ -550,6 +681,9 @@ fiber_suite (void)
   tcase_add_test (tcase, a_switch_brings_a_value_both_ways);
   tcase_add_test (tcase, fibers_switch_to_each_other_without_the_thread);
   tcase_add_test (tcase, a_fiber_makes_a_fiber);
+  tcase_add_test (tcase, a_fiber_that_calls_on_other_stacks_is_left_and_gone_back_to_there);
+  tcase_add_test (tcase, a_call_gives_its_stack_back_and_is_none_where_none_can_be_had);
+  tcase_add_test (tcase, a_stack_is_used_up_where_little_is_left);
 
   tcase = add_case (suite, "kept");
   tcase_add_test (tcase, values_survive_a_switch);

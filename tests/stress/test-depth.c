@@ -450,9 +450,7 @@ await_deeper (gpointer data, GValue *result, GError **error)
 
   if (n_below > 0)
     depth += morrow_await_int (morrow_coroutine (await_deeper, GUINT_TO_POINTER (n_below - 1), NULL), error);
-  g_value_init (result, G_TYPE_INT);
-  g_value_set_int (result, depth);
-  return TRUE;
+  return morrow_return_int (result, depth);
 }
 
 static gboolean
@@ -462,6 +460,25 @@ await_deep (gpointer data, GValue *result, GError **error)
 
   morrow_future_set_stack_size (coroutine, GPOINTER_TO_SIZE (data));
   ck_assert_int_eq (morrow_await_int (coroutine, error), chain_length ());
+  return TRUE;
+}
+
+/* Each needs more than half of what there is left where the next gets another stack. */
+static gboolean
+await_deeper_with_much (gpointer data, GValue *result, GError **error)
+{
+  guint n_below = GPOINTER_TO_UINT (data), depth = 1;
+  volatile char frame[14 * 1024];
+
+  frame[0] = frame[sizeof frame - 1] = 1;
+  if (n_below > 0)
+    depth += morrow_await_int (morrow_coroutine (await_deeper_with_much, GUINT_TO_POINTER (n_below - 1), NULL), error);
+  return frame[0] == frame[sizeof frame - 1] && morrow_return_int (result, depth);
+}
+
+SCENE (coroutines_with_large_frames_await_each_other_deeper_than_one_stack_holds)
+{
+  ck_assert_int_eq (morrow_await_int (morrow_coroutine (await_deeper_with_much, GUINT_TO_POINTER (499), NULL), error), 500);
   return TRUE;
 }
 
@@ -557,6 +574,7 @@ depth_suite (void)
   tcase_add_test (settled, chain_of_work_for_threads_that_nobody_starts_is_let_go_of);
 
   tcase_add_loop_test (awaited, coroutines_await_each_other_deeper_than_one_stack_holds, 0, 2);
+  tcase_add_test (awaited, coroutines_with_large_frames_await_each_other_deeper_than_one_stack_holds);
 
   return suite;
 }
