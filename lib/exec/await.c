@@ -142,9 +142,14 @@ run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
     return;
 
   if (stack_size == 0)
-    morrow__task_run_in_place (task, self);
+    {
+      morrow__task_run_in_place (task, self);
+    }
   else
-    morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+    {
+      morrow__task_claim (task, MORROW_TASK_PLACING, MORROW_TASK_CLAIMED);
+      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+    }
   g_error_free (error);
 }
 

@@ -8,6 +8,7 @@
  *       |                                  |
  *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
  *       '----> PLACING ----> IN_PLACE          which settles it without running it
+ *                 '--------> CLAIMED: no stack of the size that it has asked for
  *
  *   LAZY -> QUEUED and LAZY -> PLACING race between threads: each is a compare-and-swap, and whoever wins runs it. A loop
  *   has its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, under
@@ -69,7 +70,7 @@ typedef enum
   MORROW_TASK_QUEUED,
   MORROW_TASK_POOLED,     /* in the queue of a thread pool */
   MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
-  MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
+  MORROW_TASK_PLACING,    /* on the way to IN_PLACE, or to CLAIMED where it can have no stack */
   MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
   MORROW_TASK_STARTED,    /* it has a home */
   MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
