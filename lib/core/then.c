@@ -273,9 +273,10 @@ then_new (MorrowFuture *source, MorrowContinueFunc func, gpointer data, GDestroy
  * Cancelling the future returned detaches it, and is passed on to @self when nobody else waits for that.
  *
  * On a #MorrowLoop with a context of its own, a task that awaits the future returned may call @func itself, on the task's stack: if it is
- * the next to run, and 128 KiB of that stack are left. Where @func needs more, or runs a main loop, which may call anything, give
- * the task a larger stack (morrow_future_set_stack_size ()). The task goes on when @func has returned, and not before, whatever cancels it: @func
- * must not wait for that task in a main loop. It leaves as it was how numbers are rounded.
+ * the next to run, and 128 KiB of that stack are left, and it is no coroutine on another one that awaits. Where @func needs more, or
+ * runs a main loop, which may call anything, give the task a larger stack (morrow_future_set_stack_size ()). The task goes on when
+ * @func has returned, and not before, whatever cancels it: @func must not wait for that task in a main loop. It leaves as it was how
+ * numbers are rounded.
  *
  * Returns: (transfer full): a future of what @func returns
  */

@@ -7,6 +7,8 @@
 
 #include "config.h"
 
+#include <errno.h>
+
 #include <morrow/awaitable.h>
 #include <morrow/error.h>
 #include <morrow/inline.h>
@@ -118,7 +120,9 @@ fail_unawaitable (MorrowTask *self, GError **error)
 /* A coroutine in place, on another stack than its host has. */
 typedef struct
 {
-  MorrowTask *task, *host;
+  MorrowTask          *task;
+  const MorrowTaskBody body;
+  int                  saved_errno;   /* the host's, then what the body leaves: neither is of who makes the stack, or takes it back */
 } Elsewhere;
 
 static void
@@ -126,31 +130,30 @@ run_elsewhere (gpointer data)
 {
   Elsewhere *self = data;
 
-  morrow__task_run_in_place (self->task, self->host);
+  errno = self->saved_errno;
+  morrow__task_run_placed (self->task, &self->body);
+  self->saved_errno = errno;
 }
 
-/* A task without a stack of the size that it has asked for is rejected. One for which little is left of its host's runs there if it must.
+/* Where no stack can be had it fails; but one that has asked for no size runs on its host's, if there is something left of that.
  * Away from what is hot: between that, it cost a callback that is awaited a tenth of its time. */
 static __attribute__ ((cold)) G_GNUC_NO_INLINE void
 run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
 {
-  Elsewhere elsewhere = { task, self };
   gsize stack_size = (gsize) morrow__task_get_pending (task)->stack_kib * 1024;
+  Elsewhere elsewhere = { task, morrow__task_place (task, self), errno };
+  MorrowFiber *fiber = morrow__task_get_fiber (self);
   GError *error = NULL;
 
-  if (morrow__fiber_call (morrow__task_get_fiber (self), here->stacks, stack_size, run_elsewhere, &elsewhere, &error))
-    return;
-
-  if (stack_size == 0)
-    {
-      morrow__task_run_in_place (task, self);
-    }
+  if (morrow__fiber_call (fiber, here->stacks, stack_size, run_elsewhere, &elsewhere, &error))
+    ;
+  else if (stack_size == 0 && morrow__fiber_has_room (fiber, MORROW_FIBER_RESERVE / 2))
+    run_elsewhere (&elsewhere);
   else
-    {
-      morrow__task_claim (task, MORROW_TASK_PLACING, MORROW_TASK_CLAIMED);
-      morrow__task_abandon (task, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
-    }
-  g_error_free (error);
+    morrow__task_fail_placed (task, &elsewhere.body, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+
+  g_clear_error (&error);
+  errno = elsewhere.saved_errno;
 }
 
 /* Runs a coroutine which nobody has started, and which this has claimed: on another stack if it has asked for a size of that, or if the one
@@ -160,7 +163,7 @@ static G_GNUC_NO_INLINE void
 run_claimed (MorrowTask *self, MorrowHome *home, MorrowTask *task)
 {
   if (morrow__usually (morrow__home_is_loop (home)) &&
-      morrow__seldom (!morrow__task_is_of_usual_size (task) || morrow__fiber_is_used_up (morrow__task_get_fiber (self))))
+      morrow__seldom (!morrow__task_is_of_usual_size (task) || !morrow__fiber_has_room (morrow__task_get_fiber (self), MORROW_FIBER_RESERVE)))
     run_on_other_stack (self, morrow__loop_of_home (home), task);
   else
     morrow__task_run_in_place (task, self);

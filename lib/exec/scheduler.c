@@ -364,7 +364,8 @@ morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
   gboolean in_place = self->home.current == NULL;
   MorrowTask *task = in_place ? get_below (self) : self->home.current;
 
-  if (task == NULL || morrow__task_get_fiber (task)->floor != fiber->low)   /* it is not on that stack */
+  /* It has not begun, or is not on that stack. */
+  if (task == NULL || morrow__task_get_home (task) == NULL || morrow__task_get_fiber (task)->floor != fiber->low)
     return;
 
   *buffer = '\0';

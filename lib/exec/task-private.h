@@ -8,7 +8,6 @@
  *       |                                  |
  *       |  awaited: runs in place          '-- cancelled before it started: it still goes to a home,
  *       '----> PLACING ----> IN_PLACE          which settles it without running it
- *                 '--------> CLAIMED: no stack of the size that it has asked for
  *
  *   LAZY -> QUEUED and LAZY -> PLACING race between threads: each is a compare-and-swap, and whoever wins runs it. A loop
  *   has its tasks to itself, and leaves CLAIMED out. POOLED, which is between QUEUED and CLAIMED, is a thread pool's, under
@@ -70,7 +69,7 @@ typedef enum
   MORROW_TASK_QUEUED,
   MORROW_TASK_POOLED,     /* in the queue of a thread pool */
   MORROW_TASK_CLAIMED,    /* whoever claimed it runs it, or settles it without */
-  MORROW_TASK_PLACING,    /* on the way to IN_PLACE, or to CLAIMED where it can have no stack */
+  MORROW_TASK_PLACING,    /* on the way to IN_PLACE */
   MORROW_TASK_IN_PLACE,   /* it runs as a part of its host */
   MORROW_TASK_STARTED,    /* it has a home */
   MORROW_TASK_WOKEN       /* it has a home, which is a thread, and is to go on */
@@ -161,9 +160,12 @@ morrow__future_is_task (MorrowFuture *self)
   return morrow__future_get_ops (self) == &morrow__task_ops;
 }
 
-/* Starting. Who calls run_in_place has claimed it. */
+/* Starting. Who calls run_in_place or place has claimed it. */
 void     morrow__task_start_on        (MorrowTask *self, MorrowExecutor *executor);
 void     morrow__task_run_in_place    (MorrowTask *self, MorrowTask *host);
+MorrowTaskBody morrow__task_place     (MorrowTask *self, MorrowTask *host);
+void     morrow__task_run_placed      (MorrowTask *self, const MorrowTaskBody *body);
+void     morrow__task_fail_placed     (MorrowTask *self, const MorrowTaskBody *body, GError *error);
 void     morrow__task_abandon         (MorrowTask *self, GError *error);
 
 /* In the task that runs. */
@@ -287,7 +289,7 @@ morrow__task_get_awaited (MorrowTask *self)
   return self->paused ? NULL : self->wait->awaited;
 }
 
-/* Its stack, on a loop. */
+/* Where it runs, on a loop. */
 static inline MorrowFiber *
 morrow__task_get_fiber (MorrowTask *self)
 {

@@ -152,9 +152,10 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  *
  * Makes a coroutine, which is lazy, as in asyncio: this runs nothing. Awaited, it runs inside the awaiting task, on
  * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()). On a loop, and on a #MorrowLoopPool, it
- * gets another stack where less than 24 KiB of that are left: so coroutines, each of which needs less, may await each other as deep as
- * there is memory. Given to morrow_create_task (), to morrow_gather () or to any other that combines, it runs concurrently. Dropped
- * without either, it warns, naming the line that made it.
+ * gets another stack where less than 24 KiB of that are left: so coroutines, each of which needs less than 16, may await each other as
+ * deep as there is memory; where there is none, it fails with %MORROW_ERROR_NO_STACK. Given to morrow_create_task (), to
+ * morrow_gather () or to any other that combines, it runs concurrently. Dropped without either, it warns, naming the line that made
+ * it.
  *
  * Returns: (transfer full): a coroutine
  */
@@ -172,7 +173,8 @@ MorrowFuture *
  * Says how large a stack the task needs. It is address space: memory is used as it is touched.
  *
  * On a loop, and on a #MorrowLoopPool, a coroutine for which this was called has a stack of its own also where a task awaits it, of
- * which it is a part all the same. On #MorrowThreadPool and #MorrowInline what runs has the stack of its thread, whatever was asked for.
+ * which it is a part all the same; if none can be had, it fails with %MORROW_ERROR_NO_STACK. On #MorrowThreadPool and #MorrowInline
+ * what runs has the stack of its thread, whatever was asked for.
  */
 void
 morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)
@@ -431,24 +433,60 @@ morrow__task_abandon (MorrowTask *self, GError *error)
   morrow__task_fail (self, error);
 }
 
-/* Inside the task that awaits it. The caller has claimed it. */
-void
-morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
+static inline MorrowTaskBody
+place (MorrowTask *self, MorrowTask *host)
 {
   MorrowTaskBody body = morrow__task_get_body (self);
-  GValue result = G_VALUE_INIT;
-  GError *error = NULL;
 
   self->host = host;
 
   /* Release: pairs with the load in morrow__task_get_state () (T2). */
   atomic_store_explicit (&self->state, MORROW_TASK_IN_PLACE, memory_order_release);
-  morrow__task_call_body (self, &body, &result, &error);
-  morrow__task_release_body (&body);
+  return body;
+}
+
+static inline void
+run_placed (MorrowTask *self, const MorrowTaskBody *body)
+{
+  GValue result = G_VALUE_INIT;
+  GError *error = NULL;
+
+  morrow__task_call_body (self, body, &result, &error);
+  morrow__task_release_body (body);
   if (morrow__likely (error == NULL))
     morrow__future_resolve_move (&self->future, &result);
   else
     morrow__task_fail (self, error);
+}
+
+/* Inside the task that awaits it. The caller has claimed it. */
+void
+morrow__task_run_in_place (MorrowTask *self, MorrowTask *host)
+{
+  MorrowTaskBody body = place (self, host);
+
+  run_placed (self, &body);
+}
+
+/* The same in two steps, for who has something to do before the body runs: it is a part of its host from the first on. */
+MorrowTaskBody
+morrow__task_place (MorrowTask *self, MorrowTask *host)
+{
+  return place (self, host);
+}
+
+void
+morrow__task_run_placed (MorrowTask *self, const MorrowTaskBody *body)
+{
+  run_placed (self, body);
+}
+
+/* In place of the second, if it cannot run. */
+void
+morrow__task_fail_placed (MorrowTask *self, const MorrowTaskBody *body, GError *error)
+{
+  morrow__task_release_body (body);
+  morrow__task_fail (self, error);
 }
 
 /* --- the kind ---------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  *
  * A fiber is a function that runs on a stack of its own.  The MorrowFiber lives at the top of that stack, in the page that
  * the function touches anyway, so that a fiber costs no memory but its stack.  The thread's own stack is a fiber
- * too (morrow__fiber_init_thread ()): something to switch away from and back to.
+ * too (morrow__fiber_init_thread ()): something to switch away from and back to.  A fiber whose stack is used up may go on
+ * on another for a while (morrow__fiber_call ()).
  *
  *          a slot of the stack pool
  *     low  | guard page | unused, no memory behind it ... <- frames of the entry | MorrowFiber | colour | high
@@ -64,7 +65,7 @@ struct _MorrowFiber
   union
   {
     MorrowFiber    *next_free;  /* The pool, while the stack is free. */
-    MorrowWait      wait;       /* The task that runs on it. */
+    MorrowWait      wait;       /* The task that runs on it; in morrow__fiber_call () awaited is that call. */
   };
   MorrowStackSlab  *slab;       /* Immutable; NULL for a thread's own stack. */
   guint8           *low;        /* Immutable: the lowest byte that may be used. */
@@ -88,8 +89,9 @@ MorrowFiber     *morrow__fiber_new              (MorrowStackPool  *pool,
                                                  gpointer          user,
                                                  GError          **error);
 
-/* Calls @func with @data on another stack, of which it gives back all, while @self, which runs, stays what it is: it may be left
- * there, and is gone back to there.  May be nested.  FALSE and a G_IO_ERROR when no stack could be had. */
+/* Calls @func with @data on another stack, which it takes and gives back, while @self, which runs and is no thread's own, stays what it
+ * is: it may be left there, and is gone back to there, but not freed.  May be nested.  How numbers are rounded is afterwards as it was
+ * before, and errno anything.  FALSE and a G_IO_ERROR when no stack could be had. */
 gboolean         morrow__fiber_call             (MorrowFiber      *self,
                                                  MorrowStackPool  *pool,
                                                  gsize             stack_size,
@@ -113,7 +115,7 @@ void             morrow__fiber_set_describe     (void (*describe) (MorrowFiber *
                                                                    char        *buffer,
                                                                    gsize        size));
 
-/* Where the frames of a fiber begin; they grow down, to low.  Not for a thread's own stack. */
+/* Where the frames of a fiber begin; they grow down, to low.  Not for a thread's own stack, nor in morrow__fiber_call (). */
 static inline gpointer
 morrow__fiber_get_stack_top (MorrowFiber *self)
 {
@@ -155,11 +157,12 @@ morrow__fiber_may_stand_in (MorrowFiber *self,
   return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_rounds_like (&other->context);
 }
 
-/* Whether @self, which runs, has nothing left of its stack but the reserve. */
+/* Whether @self, which runs and is no thread's own, has that much left of the stack that it is on. */
 static inline __attribute__ ((always_inline)) gboolean
-morrow__fiber_is_used_up (MorrowFiber *self)
+morrow__fiber_has_room (MorrowFiber *self,
+                        gsize        room)
 {
-  return (gsize) ((const guint8 *) __builtin_frame_address (0) - self->floor) < MORROW_FIBER_RESERVE;
+  return (gsize) ((const guint8 *) __builtin_frame_address (0) - self->floor) >= room;
 }
 
 /* The first half of a switch from @self, which runs: for who has something to do before the second, which the processor then does

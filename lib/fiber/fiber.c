@@ -126,7 +126,7 @@ call_main (MorrowFiber *stack)
   morrow__fiber_exit (stack, &call->below, NULL);
 }
 
-/* While @self is on another stack, that one's hooks are its own: each switch tells sanitizers of the stack that it leaves for or
+/* While @self is on another stack, that one's hooks are its own, and its floor: each switch tells sanitizers of the stack that it leaves for or
  * comes to. */
 gboolean
 morrow__fiber_call (MorrowFiber      *self,

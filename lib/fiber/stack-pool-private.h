@@ -101,7 +101,7 @@ morrow__stack_pool_get_class (MorrowStackPool  *self,
   return morrow__stack_pool_find_class (self, size, error);
 }
 
-/* The memory of @fiber is as its last user left it, but for slab, low and hooks. */
+/* The memory of @fiber is as its last user left it, but for slab, low, floor and hooks. */
 static inline MorrowFiber *
 morrow__stack_class_take (MorrowStackClass  *self,
                           GError           **error)

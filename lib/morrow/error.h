@@ -28,7 +28,7 @@ G_BEGIN_DECLS
  * @MORROW_ERROR_FORKED: the runtime was made by the parent of this process
  * @MORROW_ERROR_INTERRUPTED: the run was ended by SIGINT
  * @MORROW_ERROR_GROUP: several errors; morrow_error_get_children () gives them
- * @MORROW_ERROR_NO_STACK: no stack could be had for a task
+ * @MORROW_ERROR_NO_STACK: no stack could be had for a task, or for a coroutine that needs one of its own
  * @MORROW_ERROR_NO_THREAD: no thread could be had
  * @MORROW_ERROR_INVALID_ARGUMENT: an argument that no call could satisfy
  *

@@ -1448,7 +1448,9 @@ await_on_little (gpointer data, GValue *result, GError **error)
   gint value;
 
   frame[0] = 1;
+  errno = EXDEV;
   value = morrow_await_int (morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL), error);
+  ck_assert_int_eq (errno, EXDEV);
   return morrow_return_int (result, value + frame[0]);
 }
 
@@ -1520,13 +1522,15 @@ never_run (gpointer data, GValue *result, GError **error)
   return FALSE;
 }
 
-/* data: the coroutine whose data this is. Its cancel does not wait for it to begin. */
+/* data: the coroutine whose data this is, which is a part of the task that awaits it. */
 static void
-cancel_unplaced (gpointer data)
+await_oneself (gpointer data)
 {
   MorrowFuture **coroutine = data;
+  g_autoptr (GError) error = NULL;
 
-  ck_assert (morrow_future_cancel (*coroutine));
+  ck_assert (!morrow_await (morrow_future_ref (*coroutine), &error));
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_SELF_AWAIT);
   *coroutine = NULL;
 }
 
@@ -1535,7 +1539,7 @@ SCENE (coroutine_for_which_no_stack_of_its_size_can_be_had_is_rejected)
   MorrowFuture *large, *unplaced;
   g_autoptr (GError) why = NULL;
 
-  large = unplaced = morrow_coroutine (never_run, &unplaced, cancel_unplaced);
+  large = unplaced = morrow_coroutine (never_run, &unplaced, await_oneself);
 
   morrow_future_set_stack_size (large, 1024 * 1024);
   atomic_store (&stacks_fail, TRUE);

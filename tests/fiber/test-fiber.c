@@ -114,10 +114,10 @@ go_deeper (gpointer data)
   nest->frames[depth] = find_frame ();
   g_string_append_printf (trace, "%u ", depth);
   park (nest->fiber);
-  ck_assert (!morrow__fiber_is_used_up (nest->fiber));
+  ck_assert (morrow__fiber_has_room (nest->fiber, 32 * 1024));
   if (depth < 3)
     ck_assert (morrow__fiber_call (nest->fiber, pool, 64 * 1024, go_deeper, nest, NULL));
-  ck_assert (!morrow__fiber_is_used_up (nest->fiber));
+  ck_assert (morrow__fiber_has_room (nest->fiber, 32 * 1024));
   park (nest->fiber);
   g_string_append_printf (trace, "%u. ", depth);
 }
@@ -199,7 +199,7 @@ use_up (MorrowFiber *self,
   volatile char frame[4096];
 
   frame[0] = frame[4095] = (char) depth;
-  if (!morrow__fiber_is_used_up (self))
+  if (morrow__fiber_has_room (self, MORROW_FIBER_RESERVE))
     use_up (self, depth + 1);
   else
     ck_assert_uint_le (distance (find_frame (), self->low), MORROW_FIBER_RESERVE);
@@ -209,13 +209,12 @@ use_up (MorrowFiber *self,
 static void
 be_used_up (MorrowFiber *self)
 {
-  ck_assert (!morrow__fiber_is_used_up (self));
   use_up (self, 0);
   g_string_append (trace, "end.");
   morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
-START_TEST (a_stack_is_used_up_where_little_is_left)
+START_TEST (a_stack_has_no_room_where_little_is_left)
 {
   run (make (be_used_up, NULL));
   ck_assert_str_eq (trace->str, "end.");
@@ -683,7 +682,7 @@ fiber_suite (void)
   tcase_add_test (tcase, a_fiber_makes_a_fiber);
   tcase_add_test (tcase, a_fiber_that_calls_on_other_stacks_is_left_and_gone_back_to_there);
   tcase_add_test (tcase, a_call_gives_its_stack_back_and_is_none_where_none_can_be_had);
-  tcase_add_test (tcase, a_stack_is_used_up_where_little_is_left);
+  tcase_add_test (tcase, a_stack_has_no_room_where_little_is_left);
 
   tcase = add_case (suite, "kept");
   tcase_add_test (tcase, values_survive_a_switch);
