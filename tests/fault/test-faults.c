@@ -1257,6 +1257,7 @@ START_TEST (worker_that_there_is_runs_what_others_cannot_be_had_for)
       ck_assert_int_eq (morrow_future_get_int (tasks[i]), i);
       morrow_future_unref (tasks[i]);
     }
+  atomic_store (&threads_fail, FALSE);
 }
 END_TEST
 
@@ -1382,6 +1383,7 @@ START_TEST (pool_of_loops_without_a_single_thread_refuses_to_run)
   assert_error (error, MORROW_ERROR, MORROW_ERROR_NO_THREAD);
   morrow_executor_submit (pool, run_given, &work, let_go_given);
   ck_assert (is_refused (&work));
+  atomic_store (&threads_fail, FALSE);
 }
 END_TEST
 
@@ -1394,6 +1396,7 @@ START_TEST (task_for_a_pool_of_loops_without_a_single_thread_is_rejected)
   pool = morrow_loop_pool_new (2);
   refused = morrow_executor_spawn (pool, morrow_coroutine (return_int, GINT_TO_POINTER (7), NULL));
   assert_error (morrow_future_get_error (refused), MORROW_ERROR, MORROW_ERROR_NO_THREAD);
+  atomic_store (&threads_fail, FALSE);
 }
 END_TEST
 #endif
