@@ -389,9 +389,9 @@ is_executor (MorrowExecutor *self)
  * @data_free: (nullable): releases @data, on the executor, after @func or instead of it
  *
  * Runs @func on @self, once, outside any task, and forgets it: there is no result, no name and no cancelling. The
- * cheapest way to hand work over.
+ * cheapest way to hand work over. What is submitted to a pool may run in any order.
  *
- * A thread outside that submits to a #MorrowLoopPool faster than it is done is held back: with a thousand pieces of work
+ * A thread outside that submits to a #MorrowLoopPool faster than it is done is held back: with hundreds of pieces of work
  * waiting, the call waits until half of them have begun, for 10 ms at most, and not again for 100 ms if that was in vain.
  * Then they are queued without bound, as they always are for who runs tasks or dispatches a main loop.
  *

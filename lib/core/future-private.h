@@ -14,9 +14,9 @@
  * One word holds the waiters, newest first, a lock bit and the settled bit. Whoever sets LOCKED by a compare-and-swap
  * owns the waiter list and the outcome until it stores the word again, and holds it for a few instructions only: to
  * unlink a waiter, or to write the outcome and publish. Nobody calls out while it holds the lock, but to make, change or free the
- * table of a crowd, of which one of 100,000 takes 10 ms to make. In a process with one
- * thread nobody would see it: who settles does not set it there. With CROWD it is not the waiters that the word holds, but a MorrowCrowd
- * of them (crowd.c): then who pushes, and who settles, goes the way of those who find it locked.
+ * table of a crowd, of which one of 100,000 takes 10 ms to make. In a process with one thread nobody would see it: who settles does not
+ * set it there. With CROWD it is not the waiters that the word holds, but a MorrowCrowd of them (crowd.c): then who pushes, and who
+ * settles, goes the way of those who find it locked.
  *
  * ORDERINGS
  *   W1  morrow__future_publish () stores the word with release; every load of the word that goes on to read the outcome

@@ -146,7 +146,7 @@ run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
   GError *error = NULL;
 
   if (morrow__fiber_call (fiber, here->stacks, stack_size, run_elsewhere, &elsewhere, &error))
-    ;
+    ;                             /* it has run there */
   else if (stack_size == 0 && morrow__fiber_has_room (fiber, MORROW_FIBER_RESERVE / 2))
     run_elsewhere (&elsewhere);
   else
