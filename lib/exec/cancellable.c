@@ -133,40 +133,33 @@ morrow_future_cancel_on (MorrowFuture *self, GCancellable *cancellable)
 
 /* Few futures have one: they stand in a table, from when they are asked for it until they settle. */
 MORROW__FORK_LOCK (links_lock)
-static GHashTable *links;        /* under links_lock: MorrowFuture to GCancellable, owned by the observers */
+static GHashTable *links;        /* under links_lock: MorrowFuture to CancelWith, owned by the observers */
 
 typedef struct
 {
   MorrowObserver observer;       /* the future's */
-  GCancellable  *cancellable;    /* owned */
+  GCancellable  *cancellable;    /* owned; under links_lock while this is in the table, then of who settles the future */
 } CancelWith;
 
 /* Under the lock. */
-static GCancellable *
+static CancelWith *
 find_link (MorrowFuture *future)
 {
-  GCancellable *cancellable = links != NULL ? g_hash_table_lookup (links, future) : NULL;
-
-  return cancellable != NULL ? g_object_ref (cancellable) : NULL;
-}
-
-static GCancellable *
-get_link (MorrowFuture *future)
-{
-  GCancellable *cancellable;
-
-  pthread_mutex_lock (&links_lock);
-  cancellable = find_link (future);
-  pthread_mutex_unlock (&links_lock);
-
-  return cancellable;
+  return links != NULL ? g_hash_table_lookup (links, future) : NULL;
 }
 
 /* A request came for @future, or it has settled as cancelled. */
 void
 morrow__cancellable_cancel (MorrowFuture *future)
 {
-  g_autoptr (GCancellable) cancellable = get_link (future);
+  g_autoptr (GCancellable) cancellable = NULL;
+  CancelWith *link;
+
+  pthread_mutex_lock (&links_lock);
+  link = find_link (future);
+  if (link != NULL)
+    cancellable = g_object_ref (link->cancellable);
+  pthread_mutex_unlock (&links_lock);
 
   if (cancellable != NULL)
     g_cancellable_cancel (cancellable);
@@ -187,12 +180,43 @@ cancel_with_settled (MorrowObserver *observer, MorrowFuture *future)
   g_free (self);
 }
 
-/* Gives what another thread has made meanwhile, if one has. */
+/* The request to cancel @future that @cancellable was cancelled by has been undone, as have all: it stays cancelled, and is of no use. */
+static gboolean
+is_spent (MorrowFuture *future, GCancellable *cancellable)
+{
+  return g_cancellable_is_cancelled (cancellable) && morrow__future_is_task (future) &&
+         atomic_load_explicit (&((MorrowTask *) future)->cancel, memory_order_relaxed) < MORROW__CANCEL_ONE;
+}
+
+/* Gives what stands in the table, where another takes the place of what is spent; NULL for nothing. */
+static GCancellable *
+get_link (MorrowFuture *future)
+{
+  g_autoptr (GCancellable) spent = NULL;   /* released without the lock: it may call what users have given it */
+  GCancellable *cancellable = NULL;
+  CancelWith *link;
+
+  pthread_mutex_lock (&links_lock);
+  link = find_link (future);
+  if (link != NULL && is_spent (future, link->cancellable))
+    {
+      spent = link->cancellable;
+      link->cancellable = g_cancellable_new ();
+    }
+  if (link != NULL)
+    cancellable = g_object_ref (link->cancellable);
+  pthread_mutex_unlock (&links_lock);
+
+  return cancellable;
+}
+
+/* Gives NULL when another thread has made one meanwhile. */
 static GCancellable *
 make_link (MorrowFuture *future)
 {
-  GCancellable *cancellable = g_cancellable_new (), *found;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   CancelWith *link = g_new0 (CancelWith, 1);
+  gboolean is_first;
 
   link->observer = (MorrowObserver) MORROW_OBSERVER (cancel_with_settled);
   link->cancellable = g_object_ref (cancellable);
@@ -200,21 +224,20 @@ make_link (MorrowFuture *future)
   pthread_mutex_lock (&links_lock);
   if (links == NULL)
     links = g_hash_table_new (NULL, NULL);
-  found = find_link (future);
-  if (found == NULL)
-    g_hash_table_insert (links, future, cancellable);
+  is_first = find_link (future) == NULL;
+  if (is_first)
+    g_hash_table_insert (links, future, link);
   pthread_mutex_unlock (&links_lock);
 
-  if (found != NULL)
+  if (!is_first)
     {
       g_object_unref (link->cancellable);
       g_free (link);
-      g_object_unref (cancellable);
-      return found;
+      return NULL;
     }
   if (!morrow__future_subscribe_observer (future, &link->observer))
     cancel_with_settled (&link->observer, future);
-  return cancellable;
+  return g_steal_pointer (&cancellable);
 }
 
 /**
@@ -226,6 +249,9 @@ make_link (MorrowFuture *future)
  * SIGINT does. A coroutine that runs in place is asked when somebody cancels it, rather than the task that it is part of;
  * one that is dropped before it has started counts as cancelled.
  *
+ * It is the same each time. But a #GCancellable stays cancelled: once all requests have been undone by morrow_future_uncancel (),
+ * another is given, and what the task begins from then on should be given that.
+ *
  * Returns: (transfer full): a cancellable
  */
 GCancellable *
@@ -235,9 +261,13 @@ morrow_future_get_cancellable (MorrowFuture *self)
 
   g_return_val_if_fail (self != NULL, NULL);
 
-  cancellable = get_link (self);
-  if (cancellable == NULL)
-    cancellable = make_link (self);
+  do
+    {
+      cancellable = get_link (self);
+      if (cancellable == NULL)
+        cancellable = make_link (self);
+    }
+  while (cancellable == NULL);
 
   /* Acquire and release: pairs with the exchange of the same word in morrow__task_cancel (), and with the additions in
    * cancel_host () and in SIGINT's handler. Whichever comes second sees the other, and cancels. */

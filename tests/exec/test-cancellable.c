@@ -304,6 +304,80 @@ SCENE (cancellable_got_after_the_request_is_cancelled)
   return TRUE;
 }
 
+static gboolean
+go_on_after_a_cancel (gpointer data, GValue *result, GError **error)
+{
+  MorrowFuture *self = morrow_current_task ();
+  g_autoptr (MorrowPromise) one = NULL, two = NULL;
+  g_autoptr (MorrowFuture) never_settles = new_pending (&one), nor_does_this = new_pending (&two);
+  g_autoptr (GCancellable) first = morrow_future_get_cancellable (self), asked = NULL, second = NULL, again = NULL;
+
+  await_cancelled (never_settles);
+  asked = morrow_future_get_cancellable (self);
+  ck_assert_ptr_eq (asked, first);
+  ck_assert (g_cancellable_is_cancelled (first));
+
+  ck_assert_uint_eq (morrow_future_uncancel (self), 0);
+  second = morrow_future_get_cancellable (self);
+  again = morrow_future_get_cancellable (self);
+  ck_assert (!g_cancellable_is_cancelled (second));
+  ck_assert_ptr_eq (again, second);
+
+  await_cancelled (nor_does_this);
+  ck_assert (g_cancellable_is_cancelled (second));
+  return TRUE;
+}
+
+SCENE (undoing_the_last_request_brings_another_cancellable)
+{
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (go_on_after_a_cancel, NULL, NULL));
+
+  let_run ();
+  ck_assert (morrow_future_cancel (task));
+  let_run ();
+  ck_assert (morrow_future_cancel (task));
+  await_ok (task);
+  return TRUE;
+}
+
+SCENE (undoing_one_of_two_requests_leaves_the_cancellable_cancelled)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, future, NULL));
+  g_autoptr (GCancellable) before = morrow_future_get_cancellable (task), after = NULL;
+
+  let_run ();
+  ck_assert (morrow_future_cancel (task));
+  ck_assert (morrow_future_cancel (task));
+  ck_assert_uint_eq (morrow_future_uncancel (task), 1);
+  after = morrow_future_get_cancellable (task);
+  ck_assert_ptr_eq (after, before);
+  ck_assert (g_cancellable_is_cancelled (after));
+  await_cancelled (task);
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
+SCENE (undoing_a_request_that_was_not_given_brings_another_cancellable)
+{
+  MorrowPromise *promise;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) task = morrow_create_task (morrow_coroutine (await_it, future, NULL));
+  g_autoptr (GCancellable) before = morrow_future_get_cancellable (task), after = NULL;
+
+  ck_assert (morrow_future_cancel (task));
+  ck_assert_uint_eq (morrow_future_uncancel (task), 0);
+  after = morrow_future_get_cancellable (task);
+  ck_assert (g_cancellable_is_cancelled (before));
+  ck_assert (!g_cancellable_is_cancelled (after));
+  morrow_promise_resolve (promise);
+  await_ok (task);
+  ck_assert (!g_cancellable_is_cancelled (after));
+  morrow_promise_unref (promise);
+  return TRUE;
+}
+
 START_TEST (both_ways_on_one_future_do_not_circle)
 {
   MorrowPromise *promise;
@@ -544,6 +618,9 @@ cancellable_suite (void)
   tcase_add_test (with, cancellable_got_after_the_request_is_cancelled);
   tcase_add_test (with, what_runs_in_place_is_asked_to_end_as_its_host_is);
   tcase_add_test (with, cancellable_got_after_the_request_to_what_runs_in_place_is_cancelled);
+  tcase_add_test (with, undoing_the_last_request_brings_another_cancellable);
+  tcase_add_test (with, undoing_one_of_two_requests_leaves_the_cancellable_cancelled);
+  tcase_add_test (with, undoing_a_request_that_was_not_given_brings_another_cancellable);
   tcase_add_test (with, both_ways_on_one_future_do_not_circle);
   tcase_add_test (with, dropped_coroutine_cancels_its_cancellable_and_leaves_it_to_no_other);
 
