@@ -94,9 +94,9 @@ test_programs += \
   tests/stress/test-loop-end \
   tests/exec/test-reactor
 
-# Its loops' sleep passes through it, where something comes between, or fails.
+# Its loops' sleep passes through it, where something comes between, or fails. Waits for room are counted.
 tests_exec_test_loop_pool_LDFLAGS = \
-  $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall
+  $(AM_LDFLAGS) -Wl,--wrap=epoll_wait,--wrap=epoll_pwait2,--wrap=syscall,--wrap=morrow__room_wait
 
 # As do the short waits of the loop, which fail on demand.
 tests_exec_test_reactor_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=epoll_pwait2

@@ -316,7 +316,13 @@ START_TEST (source_of_a_workers_context_waits_for_one_interval_and_one_batch_at_
 }
 END_TEST
 
-/* A task that yields and yields, each time after a millisecond; now and then it makes another, which only begins. */
+/* A task that yields and yields, each time after so long; now and then it makes another, which only begins. */
+typedef struct
+{
+  gint64 step;     /* microseconds of virtual time */
+  guint  n_most;   /* steps before one begins */
+} Beginners;
+
 static gboolean
 begin (gpointer data, GValue *result, GError **error)
 {
@@ -327,7 +333,7 @@ begin (gpointer data, GValue *result, GError **error)
 static gboolean
 yield_beside_beginners (gpointer data, GValue *result, GError **error)
 {
-  guint *n_most = data;
+  Beginners *self = data;
 
   morrow__clock_set_virtual (TRUE);
   for (guint i = 0; i < 200; i++)
@@ -339,12 +345,12 @@ yield_beside_beginners (gpointer data, GValue *result, GError **error)
         morrow_future_unref (morrow_create_task (morrow_coroutine (begin, &has_begun, NULL)));
       do
         {
-          morrow__clock_advance (1000);
+          morrow__clock_advance (self->step);
           if (!morrow_yield (error))
             return FALSE;
         }
       while (i > 100 && !has_begun && ++n_steps < 1000);
-      *n_most = MAX (*n_most, n_steps);
+      self->n_most = MAX (self->n_most, n_steps);
     }
   morrow__clock_set_virtual (FALSE);
   return TRUE;
@@ -356,16 +362,33 @@ yield_on_a_worker (gpointer data, GValue *result, GError **error)
   return morrow_await (morrow_create_task (morrow_coroutine (yield_beside_beginners, data, NULL)), error);
 }
 
-START_TEST (task_of_a_pool_begins_beside_dear_steps_within_eight)
+/* Gives how many steps of so many microseconds one has waited at most. */
+static guint
+wait_to_begin (gint64 step)
 {
   g_autoptr (MorrowExecutor) pool = morrow_loop_pool_new (1);
-  guint n_most = 0;
+  Beginners self = { .step = step };
   GError *error = NULL;
-  gboolean ok = morrow_run_on (pool, morrow_coroutine (yield_on_a_worker, &n_most, NULL), NULL, &error);
+  gboolean ok = morrow_run_on (pool, morrow_coroutine (yield_on_a_worker, &self, NULL), NULL, &error);
 
   assert_no_error (error);
   ck_assert (ok);
-  ck_assert_uint_le (n_most, 8);
+  return self.n_most;
+}
+
+START_TEST (task_of_a_pool_begins_beside_dear_steps_within_eight)
+{
+  ck_assert_uint_le (wait_to_begin (1000), 8);
+}
+END_TEST
+
+/* More often would have thousands of a tree alive. */
+START_TEST (task_of_a_pool_begins_beside_cheap_steps_each_sixty_fourth)
+{
+  guint n_most = wait_to_begin (0);
+
+  ck_assert_uint_gt (n_most, 60);
+  ck_assert_uint_le (n_most, 64);
 }
 END_TEST
 
@@ -666,6 +689,7 @@ fairness_suite (void)
   tcase_add_loop_test (tasks, task_whose_data_are_always_there_reads_four_times_for_each_turn_of_the_others, 0, 2);
   tcase_add_test (tasks, task_that_yields_in_a_coroutine_runs_as_often_as_one_that_yields_itself);
   tcase_add_test (tasks, task_of_a_pool_begins_beside_dear_steps_within_eight);
+  tcase_add_test (tasks, task_of_a_pool_begins_beside_cheap_steps_each_sixty_fourth);
 
   tcase_add_test (sources, source_of_the_runs_context_waits_for_one_interval_and_one_batch_at_most);
   tcase_add_test (sources, source_beside_dear_steps_waits_for_one_batch_and_then_for_two_intervals_at_most);

@@ -67,6 +67,18 @@ __wrap_syscall (long number, long a, long b, long c, long d, long e, long f)
   return __real_syscall (number, a, b, c, d, e, f);
 }
 
+static atomic_uint n_waits_for_room;
+
+gboolean __real_morrow__room_wait (MorrowRoom *room, MorrowRing *ring);
+gboolean __wrap_morrow__room_wait (MorrowRoom *room, MorrowRing *ring);
+
+gboolean
+__wrap_morrow__room_wait (MorrowRoom *room, MorrowRing *ring)
+{
+  atomic_fetch_add (&n_waits_for_room, 1);
+  return __real_morrow__room_wait (room, ring);
+}
+
 /* --- what tests begin with ----------------------------------------------------------------------- */
 
 static void
@@ -822,6 +834,63 @@ START_TEST (more_work_than_the_ring_holds_is_done_and_released_once)
 }
 END_TEST
 
+typedef struct
+{
+  MorrowExecutor *pool;
+  Works          *works;
+} Submission;
+
+static gboolean
+submit_one (gpointer data)
+{
+  Submission *self = data;
+
+  morrow_executor_submit (self->pool, work, self->works, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+submit_in_main_loop (MorrowExecutor *pool, Works *works)
+{
+  guint source = g_idle_add_full (G_PRIORITY_DEFAULT, submit_one, &(Submission) { pool, works }, NULL);
+
+  while (g_main_context_find_source_by_id (NULL, source) != NULL)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static gboolean
+submit_in_task (gpointer data, GValue *result, GError **error)
+{
+  submit_one (data);
+  return TRUE;
+}
+
+/* Who may sleep waits for room in the ring: a plain thread, that is, and neither a task nor a main loop's callback. */
+START_TEST (plain_thread_waits_for_room_in_the_ring_and_none_else)
+{
+  MorrowExecutor *pool = morrow_loop_pool_new (2);
+  Works works;
+  Submission submission = { pool, &works };
+
+  works_init (&works);
+  atomic_store (&n_waits_for_room, 0);
+  occupy_both (pool, &works);
+  for (guint i = 0; i < MORROW_RING_CAPACITY; i++)
+    submit_one (&submission);
+  ck_assert_uint_eq (n_waits_for_room, 0);
+  submit_one (&submission);
+  ck_assert_uint_eq (n_waits_for_room, 1);
+
+  submit_in_main_loop (pool, &works);
+  ck_assert (morrow_run (morrow_coroutine (submit_in_task, &submission, NULL), NULL, NULL));
+  ck_assert_uint_eq (n_waits_for_room, 1);
+
+  open_gate (&works);
+  g_object_unref (pool);
+  ck_assert_uint_eq (works.n_done, MORROW_RING_CAPACITY + 3);
+}
+END_TEST
+
 /* Of a loop of a pool whose other one is inside of work that waits. */
 typedef struct
 {
@@ -1254,6 +1323,7 @@ typedef struct
 {
   MorrowExecutor *pool;
   Works           others;   /* of the loop that is kept busy */
+  Works           again;    /* likewise, later */
   Works           steps;    /* done: it may be looked; it has been */
   Works           works;    /* given in the look */
   void          (*look) (gpointer self, MorrowLoop *loop);
@@ -1293,6 +1363,7 @@ run_nap (guint n_loops, void (*look) (gpointer self, MorrowLoop *loop))
   Nap nap = { .pool = morrow_loop_pool_new (n_loops), .look = look };
 
   works_init (&nap.others);
+  works_init (&nap.again);
   works_init (&nap.steps);
   works_init (&nap.works);
   morrow_executor_submit (nap.pool, wait_at_the_gate, &nap.others, NULL);
@@ -1301,6 +1372,7 @@ run_nap (guint n_loops, void (*look) (gpointer self, MorrowLoop *loop))
   work (&nap.steps);   /* from here on the test wakes nobody */
   wait_for_done (&nap.steps, 2);
   open_gate (&nap.others);
+  open_gate (&nap.again);
   g_object_unref (nap.pool);
 }
 
@@ -1458,6 +1530,29 @@ look_what_is_left (gpointer data, MorrowLoop *loop)
 START_TEST (nap_ends_for_work_that_others_leave)
 {
   run_nap (2, look_what_is_left);
+}
+END_TEST
+
+/* The other takes more than there lies in the ring, but leaves what lies behind it. */
+static void
+look_what_is_left_behind_the_ring (gpointer data, MorrowLoop *loop)
+{
+  Nap *self = data;
+
+  wake_in_vain (loop);
+  ck_assert (morrow__loop_pool_nap (loop));
+  open_gate (&self->others);
+  morrow_executor_submit (self->pool, work, &self->works, NULL);
+  morrow_executor_submit (self->pool, wait_at_the_gate, &self->again, NULL);
+  wait_for_waiting (&self->again, 1);
+  morrow__backlog_push (&loop->pool->backlog, (MorrowRingItem) { .func = work, .data = &self->works });
+  ck_assert (!morrow__loop_pool_naps_on (loop));
+  morrow__loop_pool_end_search (loop);
+}
+
+START_TEST (nap_ends_for_work_that_others_leave_behind_the_ring)
+{
+  run_nap (2, look_what_is_left_behind_the_ring);
 }
 END_TEST
 
@@ -1821,6 +1916,7 @@ loop_pool_suite (void)
   tcase_add_test (alone, loop_that_is_kept_beyond_its_pool_or_its_run_is_closed);
 
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
+  tcase_add_test (submitted, plain_thread_waits_for_room_in_the_ring_and_none_else);
   tcase_add_test (submitted, what_work_submits_beyond_the_ring_is_for_any_loop);
   tcase_add_loop_test (submitted, neither_what_is_in_the_ring_nor_what_is_behind_it_waits_for_the_other_for_ever, 0, 2);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);
@@ -1837,6 +1933,7 @@ loop_pool_suite (void)
   tcase_add_test (naps, nap_goes_on_while_others_keep_up_and_no_longer);
   tcase_add_test (naps, nap_does_not_go_on_for_callbacks);
   tcase_add_test (naps, nap_ends_for_work_that_others_leave);
+  tcase_add_test (naps, nap_ends_for_work_that_others_leave_behind_the_ring);
   tcase_add_test (naps, nap_ends_for_tasks_that_others_leave);
   tcase_add_test (naps, work_that_meets_a_loop_on_its_way_to_a_nap_is_done);
 
