@@ -172,6 +172,10 @@ MorrowFuture *
  *
  * Says how large a stack the task needs. It is address space: memory is used as it is touched.
  *
+ * On a loop, and on a #MorrowLoopPool, a task that overflows its stack ends the process, by SIGSEGV, which says what task it was. A frame
+ * that is larger than a sixteenth of the stack, or than 64 KiB, may leap over the guard, into another task's stack, unless
+ * what is called is compiled with `-fstack-clash-protection`.
+ *
  * On a loop, and on a #MorrowLoopPool, a coroutine for which this was called has a stack of its own also where a task awaits it, of
  * which it is a part all the same; if none can be had, it fails with %MORROW_ERROR_NO_STACK. On #MorrowThreadPool and #MorrowInline
  * what runs has the stack of its thread, whatever was asked for.

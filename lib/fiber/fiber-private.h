@@ -8,7 +8,7 @@
  * on another for a while (morrow__fiber_call ()).
  *
  *          a slot of the stack pool
- *     low  | guard page | unused, no memory behind it ... <- frames of the entry | MorrowFiber | colour | high
+ *         | guard | low: unused, no memory behind it ... <- frames of the entry | MorrowFiber | colour | high
  *
  * Rules: a fiber stays on the thread that made it.  Nothing unwinds through a switch.  The floating-point control words
  * belong to the fiber (it begins with its maker's); errno and all other thread-local state are the thread's.
@@ -27,7 +27,7 @@
 
 G_BEGIN_DECLS
 
-/* Of address space, the MorrowFiber included and the guard page not; what is not touched costs no memory. On the smallest the
+/* Of address space, the MorrowFiber included and the guard not; what is not touched costs no memory. On the smallest the
  * library's own reports fit, which GLib formats: 16 KiB did not hold them. */
 #define MORROW_FIBER_DEFAULT_STACK_SIZE ((gsize) 256 * 1024)
 #define MORROW_FIBER_MIN_STACK_SIZE     ((gsize) 32 * 1024)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* When a fiber runs into its guard page, the process ends, but not without saying which task it was and how large its
+/* When a fiber runs into its guard, the process ends, but not without saying which task it was and how large its
  * stack: a handler for SIGSEGV and SIGBUS, on a signal stack of its own since there is no room left on the other.
  *
- * A fault is an overflow when its address is in the guard page of a fiber of this thread and the stack pointer is in
+ * A fault is an overflow when its address is in the guard of a fiber of this thread and the stack pointer is in
  * that fiber's slot, or just below.  All other faults go to whoever handled them before.
  *
  * The handler is the process's, installed while any thread watches; the signal stack is the thread's, and one that it
@@ -16,7 +16,6 @@
 
 #include "base/fork-private.h"
 #include "fiber/fiber-private.h"
-#include "fiber/stack-memory-private.h"
 #include "fiber/stack-pool-private.h"
 
 #include <signal.h>
@@ -125,7 +124,7 @@ find_overflow (const siginfo_t *info,
   if (fiber == NULL || sp == NULL)
     return fiber;
   /* A big frame may lie below the guard already, or have jumped over the rest of it. */
-  if (sp >= (const guint8 *) fiber || sp + MORROW_FIBER_MIN_STACK_SIZE + morrow__stack_memory_page_size () < fiber->low)
+  if (sp >= (const guint8 *) fiber || sp + MORROW_FIBER_MIN_STACK_SIZE + fiber->slab->stacks->guard < fiber->low)
     return NULL;
   return fiber;
 }

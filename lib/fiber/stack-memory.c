@@ -104,10 +104,10 @@ set_guard_error (GError **error)
 
   if (saved == ENOMEM && g_file_get_contents ("/proc/sys/vm/max_map_count", &limit, NULL, NULL))
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
-                 "No guard page for another stack: %s. Each takes two memory mappings, and a process may have "
+                 "No guard for another stack: %s. Each takes two memory mappings, and a process may have "
                  "vm.max_map_count = %s of them", g_strerror (saved), g_strchomp (limit));
   else
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No guard page for another stack: %s", g_strerror (saved));
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "No guard for another stack: %s", g_strerror (saved));
 }
 
 /* A page that can be read is an empty path, and there is no file of that name. */

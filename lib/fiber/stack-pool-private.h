@@ -66,7 +66,8 @@ struct _MorrowStackClass
   guint                n_out;   /* Stacks that are neither cold nor fresh. */
   guint                magazine_size; /* Immutable: how many stacks a magazine holds. */
   gsize                size;    /* Immutable: of one stack. */
-  gsize                stride;  /* Immutable: the guard page as well. */
+  gsize                guard;   /* Immutable: of its guard. */
+  gsize                stride;  /* Immutable: of both. */
   MorrowList           slabs;
   MorrowList           slabs_with_room;
 };
@@ -88,7 +89,7 @@ gboolean          morrow__stack_class_refill   (MorrowStackClass  *self,
                                                 GError           **error);
 void              morrow__stack_class_retire   (MorrowStackClass  *self);
 
-/* The fiber whose guard page, if any, is at @address; only among the calling thread's.  For signal handlers. */
+/* The fiber whose guard, if any, is at @address; only among the calling thread's.  For signal handlers. */
 MorrowFiber      *morrow__stack_pool_find_guard (gconstpointer address);
 
 static inline MorrowStackClass *

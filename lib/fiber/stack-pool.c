@@ -3,7 +3,7 @@
 /* Where stacks come from and where they go.
  *
  * Stacks come in powers of two.  Those of one size are cut from slabs: mappings of up to 512 stacks, so that a stack costs no
- * mapping of its own, with a guard page in front of each.  A stack is in one of these states:
+ * mapping of its own, with a guard in front of each.  A stack is in one of these states:
  *
  *   fresh     never used; no guard, no memory: the end of its slab
  *   taken     a fiber lives on it
@@ -27,7 +27,10 @@
  * Neighbouring stacks would have their busy lines at the same place of a page, which a processor's caches, indexed
  * by just these bits, cannot hold many of.  So the top is shifted by a colour: a few lines, different for each neighbour.
  * The same goes for their pages, of which the translation tables hold few whose numbers end alike.  So stacks are not a power of
- * two apart: the guard pages are no part of them. */
+ * two apart: the guards are no part of them, and have an odd number of pages.
+ *
+ * A guard is as large as a sixteenth of the stack, within bounds: a frame that is larger than it may reach over it, into the stack
+ * of the neighbour.  (Compilers that are told -fstack-clash-protection touch each page of a frame, so that no frame does.) */
 
 #include "fiber/stack-pool-private.h"
 
@@ -38,6 +41,8 @@
 #define MAX_SLAB_SIZE   ((gsize) 128 * 1024 * 1024)
 #define MAGAZINE_MEMORY ((gsize) 16 * 1024 * 1024)
 #define DEPOT_KEEPS     ((gsize) 32 * 1024)
+#define GUARD_SHARE     16
+#define MAX_GUARD       ((gsize) 64 * 1024)
 #define N_COLOURS       32
 #define COLOUR_SIZE     64
 
@@ -50,7 +55,7 @@ static MorrowStackPool *pools;
 
 /* --- slots: the arithmetic of a slab ------------------------------------------------------------------------- */
 
-/* Its guard page comes first, and the stack is what follows. */
+/* Its guard comes first, and the stack is what follows. */
 static guint8 *
 slot_base (MorrowStackSlab *slab,
            guint            index)
@@ -135,7 +140,6 @@ slab_take (MorrowStackSlab  *slab,
            guint            *indices,
            GError          **error)
 {
-  gsize page_size = morrow__stack_memory_page_size ();
   struct iovec guards[MORROW_STACK_MAGAZINE_SIZE];
 
   if (slab->n_cold > 0)
@@ -150,7 +154,7 @@ slab_take (MorrowStackSlab  *slab,
   for (guint i = 0; i < n; i++)
     {
       indices[i] = slab->n_stacks - slab->n_fresh + i;
-      guards[i] = (struct iovec) { slot_base (slab, indices[i]), page_size };
+      guards[i] = (struct iovec) { slot_base (slab, indices[i]), slab->stacks->guard };
     }
   n = morrow__stack_memory_guard (guards, n, error);
   slab->n_fresh -= n;
@@ -165,7 +169,7 @@ slot_init (MorrowStackSlab *slab,
   MorrowFiber *fiber = slot_fiber (slab, index);
 
   fiber->slab = slab;
-  fiber->low = slot_base (slab, index) + morrow__stack_memory_page_size ();
+  fiber->low = slot_base (slab, index) + slab->stacks->guard;
   fiber->floor = fiber->low;
   morrow__fiber_hooks_map (&fiber->hooks, fiber->low, fiber);
   return fiber;
@@ -260,7 +264,6 @@ join_memory (MorrowFiber  **fibers,
              guint          n_fibers,
              struct iovec  *memory)
 {
-  gsize page_size = morrow__stack_memory_page_size ();
   guint n = 0;
 
   qsort (fibers, n_fibers, sizeof fibers[0], compare_places);
@@ -269,7 +272,7 @@ join_memory (MorrowFiber  **fibers,
       struct iovec own = fiber_memory (fibers[i]);
 
       if (i > 0 && fibers[i]->slab == fibers[i - 1]->slab && fiber_index (fibers[i]) == fiber_index (fibers[i - 1]) + 1)
-        memory[n - 1].iov_len += page_size + own.iov_len;
+        memory[n - 1].iov_len += fibers[i]->slab->stacks->guard + own.iov_len;
       else
         memory[n++] = own;
     }
@@ -339,19 +342,27 @@ morrow__stack_class_retire (MorrowStackClass *self)
 
 /* --- pools ------------------------------------------------------------------------------------------------- */
 
+static void
+init_class (MorrowStackClass *self,
+            gsize             size)
+{
+  gsize page_size = morrow__stack_memory_page_size ();
+
+  self->size = size;
+  self->magazine_size = (guint) CLAMP (MAGAZINE_MEMORY / size, 1, MORROW_STACK_MAGAZINE_SIZE);
+  self->guard = (MIN (size / GUARD_SHARE, MAX_GUARD) / page_size | 1) * page_size;
+  self->stride = size + self->guard;
+  morrow__list_init (&self->slabs);
+  morrow__list_init (&self->slabs_with_room);
+}
+
 MorrowStackPool *
 morrow__stack_pool_new (void)
 {
   MorrowStackPool *self = g_new0 (MorrowStackPool, 1);
 
   for (guint i = 0; i < G_N_ELEMENTS (self->classes); i++)
-    {
-      self->classes[i].size = (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i);
-      self->classes[i].magazine_size = (guint) CLAMP (MAGAZINE_MEMORY / self->classes[i].size, 1, MORROW_STACK_MAGAZINE_SIZE);
-      self->classes[i].stride = self->classes[i].size + morrow__stack_memory_page_size ();
-      morrow__list_init (&self->classes[i].slabs);
-      morrow__list_init (&self->classes[i].slabs_with_room);
-    }
+    init_class (&self->classes[i], (gsize) 1 << (MORROW_STACK_MIN_SHIFT + i));
   self->thread = pthread_self ();
 
   pthread_mutex_lock (&pools_lock);

@@ -239,7 +239,7 @@ END_TEST
 
 START_TEST (scarce_address_space_is_taken_in_small_pieces)
 {
-  largest_mapping = 1024 * KIB + (gsize) sysconf (_SC_PAGESIZE);   /* with its guard page */
+  largest_mapping = (1024 + 64) * KIB + (gsize) sysconf (_SC_PAGESIZE);   /* with its guard */
   check_fibers (100, 0);
   check_fibers (1, 1024 * KIB);
   check_failure (2048 * KIB, "No address space");

@@ -6,6 +6,7 @@
 
 #include "fiber/fiber-private.h"
 #include "fiber/stack-memory-private.h"
+#include "fiber/stack-pool-private.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -120,7 +121,7 @@ START_TEST (sizes_are_powers_of_two_and_256_kib_unless_given)
 }
 END_TEST
 
-START_TEST (the_guard_page_takes_nothing_of_the_size)
+START_TEST (the_guard_takes_nothing_of_the_size)
 {
   MorrowFiber *fiber = make (32 * KIB, park_then_end, NULL);
 
@@ -130,14 +131,31 @@ START_TEST (the_guard_page_takes_nothing_of_the_size)
 END_TEST
 
 /* Where the numbers of all pages end alike, a processor's translation tables hold few of them. */
-START_TEST (neighbours_are_an_odd_number_of_pages_apart)
+static gsize
+get_distance (gsize stack_size)
 {
-  MorrowFiber *one = make (0, park_then_end, NULL), *other = make (0, park_then_end, NULL);
+  MorrowFiber *one = make (stack_size, park_then_end, NULL), *other = make (stack_size, park_then_end, NULL);
   gsize distance = (gsize) ABS ((guint8 *) morrow__fiber_get_stack_low (one) - (guint8 *) morrow__fiber_get_stack_low (other));
 
-  ck_assert_uint_eq (distance / (gsize) sysconf (_SC_PAGESIZE) % 2, 1);
   morrow__fiber_free (one);
   morrow__fiber_free (other);
+  return distance;
+}
+
+/* _i: the size, as a power of two. */
+START_TEST (neighbours_are_an_odd_number_of_pages_apart)
+{
+  ck_assert_uint_eq (get_distance ((gsize) 1 << _i) / (gsize) sysconf (_SC_PAGESIZE) % 2, 1);
+}
+END_TEST
+
+/* Likewise. */
+START_TEST (a_guard_is_a_sixteenth_of_the_size_within_bounds)
+{
+  gsize size = (gsize) 1 << _i, guard = get_distance (size) - size, page_size = (gsize) sysconf (_SC_PAGESIZE);
+
+  ck_assert_uint_ge (guard, MIN (size / 16, 64 * KIB));
+  ck_assert_uint_le (guard, MIN (size / 16, 64 * KIB) + page_size);
 }
 END_TEST
 
@@ -412,6 +430,35 @@ overflow_at_once (MorrowFiber *self)
   morrow__fiber_exit (self, &thread_fiber, NULL);
 }
 
+/* A frame of 16 KiB, of which the far end is touched first, as a call that reads into a buffer does. */
+static G_NO_INLINE guint
+touch_far_end (void)
+{
+  volatile char buffer[16 * KIB];
+
+  buffer[0] = 1;
+  return (guint) buffer[0];
+}
+
+/* Goes down to where 4 KiB are left, or a little less. */
+static G_NO_INLINE guint
+reach_over (const guint8 *low)
+{
+  volatile char frame[512];
+
+  frame[0] = 1;
+  if ((const guint8 *) __builtin_frame_address (0) - low < 4 * (gssize) KIB)
+    return touch_far_end ();
+  return reach_over (low) + (guint) frame[0];
+}
+
+static void
+overflow_by_a_large_frame (MorrowFiber *self)
+{
+  reach_over (self->low);
+  morrow__fiber_exit (self, &thread_fiber, NULL);
+}
+
 static void
 overflow_after_resume (MorrowFiber *self)
 {
@@ -497,10 +544,10 @@ END_TEST
 static void
 play_last_overflow (void)
 {
-  MorrowFiber *last = NULL;
+  MorrowFiber *last = make (0, overflow_at_once, (gpointer) "last");
 
   morrow__fiber_set_describe (describe);
-  for (guint i = 0; i < 504; i++)
+  for (guint n = last->slab->n_stacks; n > 1; n--)
     last = make (0, overflow_at_once, (gpointer) "last");
   run (last);
 }
@@ -508,6 +555,20 @@ play_last_overflow (void)
 START_TEST (an_overflow_of_the_last_of_many_is_reported_with_its_name)
 {
   check_report (play_last_overflow, "morrow: stack overflow in task last (stack of 256 KiB)\n");
+}
+END_TEST
+
+static void
+play_overflow_by_a_large_frame (void)
+{
+  morrow__fiber_set_describe (describe);
+  run (make (0, park_then_end, NULL));   /* so that what lies below may be another's */
+  run (make (0, overflow_by_a_large_frame, (gpointer) "buffer"));
+}
+
+START_TEST (an_overflow_by_a_frame_of_a_few_pages_is_reported)
+{
+  check_report (play_overflow_by_a_large_frame, "morrow: stack overflow in task buffer (stack of 256 KiB)\n");
 }
 END_TEST
 
@@ -705,8 +766,9 @@ stack_suite (void)
   TCase *tcase = add_case (suite, "sizes");
 
   tcase_add_test (tcase, sizes_are_powers_of_two_and_256_kib_unless_given);
-  tcase_add_test (tcase, the_guard_page_takes_nothing_of_the_size);
-  tcase_add_test (tcase, neighbours_are_an_odd_number_of_pages_apart);
+  tcase_add_test (tcase, the_guard_takes_nothing_of_the_size);
+  tcase_add_loop_test (tcase, neighbours_are_an_odd_number_of_pages_apart, 16, 22);
+  tcase_add_loop_test (tcase, a_guard_is_a_sixteenth_of_the_size_within_bounds, 16, 22);
   tcase_add_test (tcase, a_size_beyond_all_bounds_is_an_error);
   tcase_add_test (tcase, each_size_is_used_to_its_low_end);
   tcase_add_test (tcase, the_high_water_mark_rises_with_use);
@@ -725,6 +787,7 @@ stack_suite (void)
 #if !defined (MORROW_ASAN) || !defined (MORROW_USE_UCONTEXT)
   tcase_add_test (tcase, an_overflow_is_reported_with_the_tasks_name);
   tcase_add_test (tcase, an_overflow_of_the_last_of_many_is_reported_with_its_name);
+  tcase_add_test (tcase, an_overflow_by_a_frame_of_a_few_pages_is_reported);
   tcase_add_test (tcase, an_overflow_after_a_resume_is_reported_too);
   tcase_add_test (tcase, an_overflow_in_a_thread_is_reported_without_a_name);
 #endif
