@@ -15,6 +15,7 @@
 
 #include "core/then-private.h"
 #include "exec/scheduler-private.h"
+#include "exec/thread-home-private.h"
 
 static void
 task_notify (MorrowWaiter *waiter, MorrowFuture *future)
@@ -135,19 +136,35 @@ run_elsewhere (gpointer data)
   self->saved_errno = errno;
 }
 
-/* Where no stack can be had it fails; but one that has asked for no size runs on its host's, if there is something left of that.
+static gboolean
+call_elsewhere (MorrowTask *self, MorrowHome *home, gsize stack_size, Elsewhere *elsewhere, GError **error)
+{
+  if (!morrow__home_is_loop (home))
+    return morrow__thread_home_call (morrow__thread_home_of (home), stack_size, run_elsewhere, elsewhere, error);
+  return morrow__fiber_call (morrow__task_get_fiber (self), morrow__loop_of_home (home)->stacks, stack_size, run_elsewhere, elsewhere, error);
+}
+
+static inline gboolean
+is_short_of (MorrowTask *self, MorrowHome *home, gsize room)
+{
+  if (morrow__seldom (!morrow__home_is_loop (home)))
+    return morrow__thread_home_is_short_of (morrow__thread_home_of (home), room);
+  return !morrow__fiber_has_room (morrow__task_get_fiber (self), room);
+}
+
+/* Where no stack can be had it fails; but one that needs none of its own runs on its host's, if there is something left of that.
  * Away from what is hot: between that, it cost a callback that is awaited a tenth of its time. */
 static __attribute__ ((cold)) G_GNUC_NO_INLINE void
-run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
+run_on_other_stack (MorrowTask *self, MorrowHome *home, MorrowTask *task)
 {
   gsize stack_size = (gsize) morrow__task_get_pending (task)->stack_kib * 1024;
+  gboolean needs_own = stack_size > 0 && morrow__home_is_loop (home);
   Elsewhere elsewhere = { task, morrow__task_place (task, self), errno };
-  MorrowFiber *fiber = morrow__task_get_fiber (self);
   GError *error = NULL;
 
-  if (morrow__fiber_call (fiber, here->stacks, stack_size, run_elsewhere, &elsewhere, &error))
+  if (call_elsewhere (self, home, stack_size, &elsewhere, &error))
     ;                             /* it has run there */
-  else if (stack_size == 0 && morrow__fiber_has_room (fiber, MORROW_FIBER_RESERVE / 2))
+  else if (!needs_own && !is_short_of (self, home, MORROW_FIBER_RESERVE / 2))
     run_elsewhere (&elsewhere);
   else
     morrow__task_fail_placed (task, &elsewhere.body, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
@@ -156,15 +173,15 @@ run_on_other_stack (MorrowTask *self, MorrowLoop *here, MorrowTask *task)
   errno = elsewhere.saved_errno;
 }
 
-/* Runs a coroutine which nobody has started, and which this has claimed: on another stack if it has asked for a size of that, or if the one
- * that @self is on is used up, so that coroutines which await each other go as deep as there is memory. A thread has no other to give.
- * Not inline: who awaits what has started would be slower by a twenty-fifth. */
+/* Runs a coroutine which nobody has started, and which this has claimed: on another stack if it has asked for a size of that, on a loop, or
+ * if the one that @self is on is used up, so that coroutines which await each other go as deep as there is memory. Not inline: who
+ * awaits what has started would be slower by a twenty-fifth. */
 static G_GNUC_NO_INLINE void
 run_claimed (MorrowTask *self, MorrowHome *home, MorrowTask *task)
 {
-  if (morrow__usually (morrow__home_is_loop (home)) &&
-      morrow__seldom (!morrow__task_is_of_usual_size (task) || !morrow__fiber_has_room (morrow__task_get_fiber (self), MORROW_FIBER_RESERVE)))
-    run_on_other_stack (self, morrow__loop_of_home (home), task);
+  if (morrow__seldom (is_short_of (self, home, MORROW_FIBER_RESERVE) ||
+                      (!morrow__task_is_of_usual_size (task) && morrow__home_is_loop (home))))
+    run_on_other_stack (self, home, task);
   else
     morrow__task_run_in_place (task, self);
 }

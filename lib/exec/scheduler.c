@@ -361,8 +361,14 @@ void
 morrow__loop_describe_fiber (MorrowFiber *fiber, char *buffer, gsize size)
 {
   MorrowLoop *self = fiber->user;
-  gboolean in_place = self->home.current == NULL;
-  MorrowTask *task = in_place ? get_below (self) : self->home.current;
+  gboolean in_place;
+  MorrowTask *task;
+
+  if (self == NULL)
+    return;   /* it is a thread that has gone on there, of which nothing is told */
+
+  in_place = self->home.current == NULL;
+  task = in_place ? get_below (self) : self->home.current;
 
   /* It has not begun, or is not on that stack. */
   if (task == NULL || morrow__task_get_home (task) == NULL || morrow__task_get_fiber (task)->floor != fiber->low)

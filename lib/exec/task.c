@@ -151,9 +151,9 @@ morrow_coroutine_at (MorrowCoroutineFunc func, gpointer data, GDestroyNotify dat
  * @data_free: (nullable): releases @data, where @func ran, after it or instead of it
  *
  * Makes a coroutine, which is lazy, as in asyncio: this runs nothing. Awaited, it runs inside the awaiting task, on
- * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()). On a loop, and on a #MorrowLoopPool, it
- * gets another stack where less than 24 KiB of that are left: so coroutines, each of which needs less than 16, may await each other as
- * deep as there is memory; where there is none, it fails with %MORROW_ERROR_NO_STACK. Given to morrow_create_task (), to
+ * the same stack, at the price of a function call (but see morrow_future_set_stack_size ()). It gets another stack where less than 24 KiB
+ * of that are left: so coroutines, each of which needs less than 16, may await each other as deep as there is memory; where there is
+ * none, it fails with %MORROW_ERROR_NO_STACK. Given to morrow_create_task (), to
  * morrow_gather () or to any other that combines, it runs concurrently. Dropped without either, it warns, naming the line that made
  * it.
  *
@@ -178,7 +178,7 @@ MorrowFuture *
  *
  * On a loop, and on a #MorrowLoopPool, a coroutine for which this was called has a stack of its own also where a task awaits it, of
  * which it is a part all the same; if none can be had, it fails with %MORROW_ERROR_NO_STACK. On #MorrowThreadPool and #MorrowInline
- * what runs has the stack of its thread, whatever was asked for.
+ * what runs has the stack of its thread, whatever was asked for, or where that is used up another.
  */
 void
 morrow_future_set_stack_size (MorrowFuture *self, gsize stack_size)

@@ -37,14 +37,33 @@ struct _MorrowThreadHome
   gboolean              is_worker;  /* the thread, before it first waits; others under the executor's lock: it is one of
                                        a pool's own */
   GPtrArray            *parked;     /* the thread: the tasks that wait on its stack, the topmost last; borrowed */
+  MorrowFiber           stack;      /* the thread: that which it entered on, and what it goes on on where that is used up */
+  MorrowStackPool      *stacks;     /* the thread: others; NULL until one is needed */
   MorrowHome           *outer_home; /* the thread: what to put back */
   MorrowExecutor       *outer_executor;
   MorrowThreadHome     *next_free;  /* under the lock of the free list */
 };
 
+static inline MorrowThreadHome *
+morrow__thread_home_of (MorrowHome *home)
+{
+  return morrow__container_of (home, MorrowThreadHome, home);
+}
+
 /* Makes this thread a home for the tasks of @executor. */
 MorrowThreadHome *morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *blocking);
 void              morrow__thread_home_leave (MorrowThreadHome *self);
+
+/* Whether less than @room is left of the stack. */
+static inline gboolean
+morrow__thread_home_is_short_of (MorrowThreadHome *self, gsize room)
+{
+  return !morrow__fiber_has_room (&self->stack, room);
+}
+
+/* Calls @func on another stack, inside whatever runs there. FALSE and a G_IO_ERROR when none could be had. */
+gboolean          morrow__thread_home_call  (MorrowThreadHome *self, gsize stack_size, void (*func) (gpointer data), gpointer data,
+                                             GError **error);
 
 /* On the home's stack, inside whatever runs there: runs a task that the caller has claimed, and holds. */
 void              morrow__thread_home_run   (MorrowThreadHome *self, MorrowTask *task);

@@ -27,12 +27,6 @@
 MORROW__FORK_LOCK (free_lock)
 static MorrowThreadHome *free_homes;   /* under free_lock */
 
-static MorrowThreadHome *
-of_home (MorrowHome *home)
-{
-  return morrow__container_of (home, MorrowThreadHome, home);
-}
-
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -77,7 +71,7 @@ finish_wait (MorrowThreadHome *self, MorrowTask *task)
 static gboolean
 thread_park (MorrowHome *home, MorrowTask *task, MorrowFuture *awaited, GError **error)
 {
-  MorrowThreadHome *self = of_home (home);
+  MorrowThreadHome *self = morrow__thread_home_of (home);
   GError *hopeless = NULL;
 
   g_ptr_array_add (self->parked, task);
@@ -142,19 +136,19 @@ thread_wake (MorrowHome *home, MorrowTask *task)
 {
   /* Release: pairs with the acquire in is_woken (). */
   atomic_store_explicit (&task->state, MORROW_TASK_WOKEN, memory_order_release);
-  morrow__parker_unpark (&of_home (home)->parker);
+  morrow__parker_unpark (&morrow__thread_home_of (home)->parker);
 }
 
 static void
 thread_poke (MorrowHome *home, MorrowTask *task)
 {
-  morrow__parker_unpark (&of_home (home)->parker);
+  morrow__parker_unpark (&morrow__thread_home_of (home)->parker);
 }
 
 static void
 thread_inherit (MorrowHome *home, MorrowTask *task)
 {
-  const MorrowBlocking *blocking = of_home (home)->blocking;
+  const MorrowBlocking *blocking = morrow__thread_home_of (home)->blocking;
 
   if (blocking->inherit != NULL)
     blocking->inherit (task);
@@ -163,7 +157,7 @@ thread_inherit (MorrowHome *home, MorrowTask *task)
 static void
 thread_yield (MorrowHome *home, MorrowTask *task)
 {
-  MorrowThreadHome *self = of_home (home);
+  MorrowThreadHome *self = morrow__thread_home_of (home);
 
   if (!self->blocking->yield (self))
     sched_yield ();
@@ -181,7 +175,7 @@ static const MorrowHomeClass thread_home_class = {
 MorrowThreadHome *
 morrow__thread_home_here (void)
 {
-  return morrow__home != NULL && morrow__home->klass == &thread_home_class ? of_home (morrow__home) : NULL;
+  return morrow__home != NULL && morrow__home->klass == &thread_home_class ? morrow__thread_home_of (morrow__home) : NULL;
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
@@ -223,6 +217,7 @@ morrow__thread_home_enter (MorrowExecutor *executor, const MorrowBlocking *block
 
   self->blocking = blocking;
   self->is_worker = FALSE;
+  morrow__fiber_init_caller (&self->stack);
   atomic_store_explicit (&self->executor, executor, memory_order_relaxed);
   self->outer_home = morrow__home;
   self->outer_executor = morrow__executor_current;
@@ -236,7 +231,16 @@ morrow__thread_home_leave (MorrowThreadHome *self)
 {
   morrow__home = self->outer_home;
   morrow__executor_current = self->outer_executor;
+  g_clear_pointer (&self->stacks, morrow__stack_pool_free);
   give_home (self);
+}
+
+gboolean
+morrow__thread_home_call (MorrowThreadHome *self, gsize stack_size, void (*func) (gpointer data), gpointer data, GError **error)
+{
+  if (self->stacks == NULL)
+    self->stacks = morrow__stack_pool_new ();
+  return morrow__fiber_call (&self->stack, self->stacks, stack_size, func, data, error);
 }
 
 void

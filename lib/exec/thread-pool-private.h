@@ -50,6 +50,7 @@ gboolean   morrow__thread_pool_has_queued       (MorrowThreadPool *self, MorrowT
 /* Without it: */
 GError    *morrow__thread_pool_enqueue          (MorrowThreadPool *self, MorrowJob *job, MorrowTask *task, gboolean *ret_sweep);
 void       morrow__thread_pool_run_claimed      (MorrowThreadPool *self, MorrowResident *resident);
+void       morrow__thread_pool_abandon_claimed  (MorrowThreadPool *self, MorrowResident *resident, GError *error);
 void       morrow__thread_pool_run_callback     (MorrowThreadHome *home, MorrowJob *job);
 
 /* thread-wait.c. What a home of the pool's tasks does around a wait; and, under the lock: */

@@ -13,6 +13,8 @@
 
 #include "config.h"
 
+#include <morrow/error.h>
+
 #include "base/fork-private.h"
 #include "exec/thread-pool-private.h"
 
@@ -35,6 +37,26 @@ claim_here (MorrowThreadPool *self, MorrowTask *task, MorrowResident *resident)
   return claimed;
 }
 
+static void
+run_claimed (gpointer data)
+{
+  morrow__thread_pool_run_claimed (morrow__thread_pool_of (morrow__home), data);
+}
+
+/* Where less than MORROW_FIBER_RESERVE are left of the thread's stack, on another. If that cannot be had either it fails. */
+static void
+run_claimed_somewhere (MorrowThreadPool *self, MorrowResident *resident)
+{
+  MorrowThreadHome *home = morrow__thread_home_of (morrow__home);
+  GError *error = NULL;
+
+  if (!morrow__thread_home_is_short_of (home, MORROW_FIBER_RESERVE))
+    run_claimed (resident);
+  else if (!morrow__thread_home_call (home, 0, run_claimed, resident, &error))
+    morrow__thread_pool_abandon_claimed (self, resident, g_error_new_literal (MORROW_ERROR, MORROW_ERROR_NO_STACK, error->message));
+  g_clear_error (&error);
+}
+
 /* Runs it on top of the task that waits here. FALSE when it is not for this thread to run, or not any more. */
 static gboolean
 run_on_top (MorrowThreadPool *self, MorrowTask *task)
@@ -44,7 +66,7 @@ run_on_top (MorrowThreadPool *self, MorrowTask *task)
   if (!claim_here (self, task, &resident))
     return FALSE;
 
-  morrow__thread_pool_run_claimed (self, &resident);
+  run_claimed_somewhere (self, &resident);
 
   pthread_mutex_lock (&self->lock);
   g_hash_table_remove (self->above, morrow__home->current);

@@ -181,6 +181,14 @@ morrow__thread_pool_run_claimed (MorrowThreadPool *self, MorrowResident *residen
   task_ended (self, resident);
 }
 
+/* In place of that, if it cannot run. */
+void
+morrow__thread_pool_abandon_claimed (MorrowThreadPool *self, MorrowResident *resident, GError *error)
+{
+  morrow__task_abandon (resident->task, error);
+  task_ended (self, resident);
+}
+
 static void
 callback_ended (MorrowThreadPool *self)
 {

@@ -72,7 +72,7 @@ struct _MorrowFiber
   union
   {
     gpointer        watch;      /* Immutable, of a thread's own stack: see overflow.c. */
-    const guint8   *floor;      /* Of others: the low of the stack that it is on, another one's in morrow__fiber_call (). */
+    const guint8   *floor;      /* Of others, and of callers: the low of the stack that it is on, another one's in morrow__fiber_call (). */
   };
   MorrowFiberHooks  hooks;      /* What sanitizers want to know. */
 };
@@ -89,7 +89,7 @@ MorrowFiber     *morrow__fiber_new              (MorrowStackPool  *pool,
                                                  gpointer          user,
                                                  GError          **error);
 
-/* Calls @func with @data on another stack, which it takes and gives back, while @self, which runs and is no thread's own, stays what it
+/* Calls @func with @data on another stack, which it takes and gives back, while @self, which runs and is a pool's or a caller, stays what it
  * is: it may be left there, and is gone back to there, but not freed.  May be nested.  How numbers are rounded is afterwards as it was
  * before, and errno anything.  FALSE and a G_IO_ERROR when no stack could be had. */
 gboolean         morrow__fiber_call             (MorrowFiber      *self,
@@ -106,6 +106,9 @@ void             morrow__fiber_free             (MorrowFiber *self);
  * it. */
 void             morrow__fiber_init_thread      (MorrowFiber *self);
 void             morrow__fiber_clear_thread     (MorrowFiber *self);
+
+/* Likewise of a caller, which goes nowhere but into morrow__fiber_call (); there is nothing to clear. */
+void             morrow__fiber_init_caller      (MorrowFiber *self);
 
 gsize            morrow__fiber_get_stack_size   (MorrowFiber *self);
 gsize            morrow__fiber_high_water       (MorrowFiber *self);
@@ -157,7 +160,7 @@ morrow__fiber_may_stand_in (MorrowFiber *self,
   return here < (const guint8 *) self && here >= self->low + MORROW_FIBER_ROOM && morrow__context_rounds_like (&other->context);
 }
 
-/* Whether @self, which runs and is no thread's own, has that much left of the stack that it is on. */
+/* Whether @self, which runs and is a pool's or a caller, has that much left of the stack that it is on; so does one that nobody knows of. */
 static inline __attribute__ ((always_inline)) gboolean
 morrow__fiber_has_room (MorrowFiber *self,
                         gsize        room)

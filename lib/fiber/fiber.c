@@ -153,19 +153,31 @@ morrow__fiber_call (MorrowFiber      *self,
   return TRUE;
 }
 
+/* Of the calling thread's own stack. FALSE where the C library does not know. */
+static gboolean
+measure_thread_stack (const guint8 **ret_low,
+                      gsize         *ret_size)
+{
+  pthread_attr_t attributes;
+  void *low;
+
+  if (pthread_getattr_np (pthread_self (), &attributes) != 0)
+    return FALSE;
+
+  pthread_attr_getstack (&attributes, &low, ret_size);
+  pthread_attr_destroy (&attributes);
+  *ret_low = low;
+  return TRUE;
+}
+
 static void
 init_thread_hooks (MorrowFiberHooks *hooks G_GNUC_UNUSED)
 {
 #ifdef MORROW_ASAN
-  pthread_attr_t attributes;
-  void *low;
+  const guint8 *low;
 
-  if (pthread_getattr_np (pthread_self (), &attributes) == 0)
-    {
-      pthread_attr_getstack (&attributes, &low, &hooks->size);
-      hooks->low = low;
-      pthread_attr_destroy (&attributes);
-    }
+  if (measure_thread_stack (&low, &hooks->size))
+    hooks->low = low;
 #endif
 #ifdef MORROW_TSAN
   hooks->fiber = __tsan_get_current_fiber ();
@@ -179,6 +191,29 @@ morrow__fiber_init_thread (MorrowFiber *self)
   *self = (MorrowFiber) { .slab = NULL };
   init_thread_hooks (&self->hooks);
   self->watch = morrow__overflow_watch ();
+}
+
+/* Where the calling thread's own stack ends. For the main thread the C library reads that in a file, so it is asked once in a thread. NULL
+ * where it does not know, and where this is called on another stack. */
+static const guint8 *
+find_thread_floor (void)
+{
+  static __thread const guint8 *low;
+  static __thread gsize size;
+  static __thread gboolean is_known;
+  const guint8 *here = __builtin_frame_address (0);
+
+  if (!is_known && !measure_thread_stack (&low, &size))
+    size = 0;
+  is_known = TRUE;
+  return here >= low && here < low + size ? low : NULL;
+}
+
+void
+morrow__fiber_init_caller (MorrowFiber *self)
+{
+  *self = (MorrowFiber) { .floor = find_thread_floor () };
+  init_thread_hooks (&self->hooks);
 }
 
 void

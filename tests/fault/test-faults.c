@@ -1553,6 +1553,59 @@ SCENE (coroutine_for_which_no_stack_of_its_size_can_be_had_is_rejected)
   return TRUE;
 }
 
+/* Deeper and deeper, in 4 KiB each, until that fails: as coroutines in place, or as tasks, which one worker runs on top of each other. */
+typedef struct
+{
+  gboolean as_tasks;
+  guint    depth;
+} Dive;
+
+static gboolean
+dive (gpointer data, GValue *result, GError **error)
+{
+  Dive *self = data;
+  MorrowFuture *next = morrow_coroutine (dive, self, NULL);
+  volatile char frame[4 * 1024];
+  gboolean ok;
+
+  frame[0] = frame[sizeof frame - 1] = 1;
+  self->depth++;
+  ok = morrow_await (self->as_tasks ? morrow_create_task (next) : next, error);
+  ck_assert_int_eq (frame[0], frame[sizeof frame - 1]);
+  return ok;
+}
+
+static gboolean
+dive_until_it_fails (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  atomic_store (&stacks_fail, TRUE);
+  ck_assert (!morrow_await (morrow_create_task (morrow_coroutine (dive, data, NULL)), &why));
+  atomic_store (&stacks_fail, FALSE);
+  assert_error (why, MORROW_ERROR, MORROW_ERROR_NO_STACK);
+  return TRUE;
+}
+
+static guint
+dive_on (MorrowExecutor *executor, gboolean as_tasks)
+{
+  Dive self = { .as_tasks = as_tasks };
+
+  run_scene_on (executor, dive_until_it_fails, &self);
+  return self.depth;
+}
+
+START_TEST (what_goes_too_deep_for_a_thread_fails_where_no_other_stack_can_be_had)
+{
+  g_autoptr (MorrowExecutor) threads = morrow_thread_pool_new (1), sequential = morrow_inline_new ();
+
+  ck_assert_uint_gt (dive_on (threads, FALSE), 100);
+  ck_assert_uint_gt (dive_on (threads, TRUE), 100);
+  ck_assert_uint_gt (dive_on (sequential, FALSE), 100);
+}
+END_TEST
+
 /* --- descriptors ------------------------------------------------------------------------------- */
 
 /* Where a process has n left. */
@@ -1628,6 +1681,7 @@ faults_suite (void)
   tcase_add_test (system, task_for_which_no_stack_can_be_had_is_rejected_and_the_others_go_on);
   tcase_add_test (system, coroutine_for_which_no_other_stack_can_be_had_runs_on_its_hosts);
   tcase_add_test (system, coroutine_for_which_no_stack_of_its_size_can_be_had_is_rejected);
+  tcase_add_test (system, what_goes_too_deep_for_a_thread_fails_where_no_other_stack_can_be_had);
   tcase_add_loop_test (system, run_without_descriptors_for_a_loop_says_so, 1, 4);
 
   return suite;

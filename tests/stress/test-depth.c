@@ -482,13 +482,43 @@ SCENE (coroutines_with_large_frames_await_each_other_deeper_than_one_stack_holds
   return TRUE;
 }
 
-/* Where a task has a stack of its own. */
 START_TEST (coroutines_await_each_other_deeper_than_one_stack_holds)
 {
-  g_autoptr (MorrowExecutor) executor = _i == 0 ? morrow_loop_new (NULL) : morrow_loop_pool_new (2);
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
 
   run_scene_on (executor, await_deep, NULL);
   run_scene_on (executor, await_deep, GSIZE_TO_POINTER (1));
+}
+END_TEST
+
+/* Likewise, each a task of its own, with 4 KiB. */
+static gboolean
+await_deeper_task (gpointer data, GValue *result, GError **error)
+{
+  guint n_below = GPOINTER_TO_UINT (data), depth = 1;
+  volatile char frame[4 * 1024];
+
+  frame[0] = frame[sizeof frame - 1] = 1;
+  if (n_below > 0)
+    depth += morrow_await_int (morrow_spawn (await_deeper_task, GUINT_TO_POINTER (n_below - 1), NULL), error);
+  return frame[0] == frame[sizeof frame - 1] && morrow_return_int (result, depth);
+}
+
+static gboolean
+await_deep_tasks (gpointer data, GValue *result, GError **error)
+{
+  const guint n = 3000;
+
+  ck_assert_int_eq (morrow_await_int (morrow_spawn (await_deeper_task, GUINT_TO_POINTER (n - 1), NULL), error), n);
+  return TRUE;
+}
+
+/* The one thread runs each on top of the one that waits for it. */
+START_TEST (tasks_on_a_thread_await_each_other_deeper_than_its_stack_holds)
+{
+  g_autoptr (MorrowExecutor) executor = morrow_thread_pool_new (1);
+
+  run_scene_on (executor, await_deep_tasks, NULL);
 }
 END_TEST
 
@@ -573,7 +603,8 @@ depth_suite (void)
   tcase_add_test (settled, chain_of_coroutines_that_nobody_starts_is_let_go_of);
   tcase_add_test (settled, chain_of_work_for_threads_that_nobody_starts_is_let_go_of);
 
-  tcase_add_loop_test (awaited, coroutines_await_each_other_deeper_than_one_stack_holds, 0, 2);
+  tcase_add_loop_test (awaited, coroutines_await_each_other_deeper_than_one_stack_holds, 0, N_MODELS);
+  tcase_add_test (awaited, tasks_on_a_thread_await_each_other_deeper_than_its_stack_holds);
   tcase_add_test (awaited, coroutines_with_large_frames_await_each_other_deeper_than_one_stack_holds);
 
   return suite;
