@@ -639,7 +639,8 @@ morrow_future_cancel (MorrowFuture *self)
  * @self: a future, in any state
  * @message: (nullable): why, for the error's message
  *
- * Asks for @self not to be done, and says why. See morrow_future_cancel ().
+ * Asks for @self not to be done, and says why. See morrow_future_cancel (). Where a task is asked several times before it is given a
+ * request, that counts which has ended its wait, the first, or, where it did not wait, the last.
  *
  * Returns: %FALSE when @self has settled already
  */

@@ -39,9 +39,22 @@ set_interruption_error (MorrowTask *self, GError **error)
                          "This wait would last for ever: what is awaited waits, in a circle, for this task");
 }
 
+/* A request is pending after a wait that was not interrupted. Where @awaited has settled as cancelled, by that request, or by one before,
+ * say, that is the error which comes out, with its message, as in asyncio. */
+static G_GNUC_NO_INLINE gboolean
+take_late_request (MorrowTask *self, MorrowFuture *awaited, GError **error)
+{
+  if (!(morrow__future_peek (awaited) & MORROW__REJECTED) ||
+      !g_error_matches (morrow__future_get_error (awaited), G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return morrow__task_take_request (self, error);
+
+  morrow__task_take_request (self, NULL);
+  return FALSE;
+}
+
 /* After a park: was it a cancel, or hopeless? */
 static inline gboolean
-take_interruption (MorrowTask *self, GError **error)
+take_interruption (MorrowTask *self, MorrowFuture *awaited, GError **error)
 {
   if (morrow__unlikely (self->interruption != MORROW_NOT_INTERRUPTED))
     {
@@ -49,7 +62,7 @@ take_interruption (MorrowTask *self, GError **error)
       return TRUE;
     }
 
-  return morrow__task_take_cancel (self, error);
+  return morrow__unlikely (morrow__task_is_asked (self)) && take_late_request (self, awaited, error);
 }
 
 static gboolean wait_relayed (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **error);
@@ -76,7 +89,7 @@ wait_for (MorrowTask *self, MorrowHome *home, MorrowFuture *future, GError **err
     }
 
   self->wait->awaited = NULL;
-  return !take_interruption (self, error);
+  return !take_interruption (self, future, error);
 }
 
 /* On a stack that has relayed calls: what happens meanwhile on this thread is none of theirs. */
@@ -287,7 +300,7 @@ wait_in_place (MorrowTask *self, MorrowLoop *loop, MorrowThen *then, GError **er
   go_on_in_turn (self, loop);
   self->wait->awaited = NULL;
   *loop->home.errno_at = saved_errno;
-  return !take_interruption (self, error);
+  return !take_interruption (self, &then->future, error);
 }
 
 /* await_pending () for a callback. One that is next is called by the task, on its own stack, which takes no switch. The task waits for it

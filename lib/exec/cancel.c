@@ -135,6 +135,13 @@ leave_request (MorrowTask *self, guint *ret_cancel)
   return TRUE;
 }
 
+/* Its wait has been ended by a request, whose message stays. Only its own thread can tell. */
+static gboolean
+is_interrupted (MorrowTask *self, MorrowHome *home)
+{
+  return home != NULL && home == morrow__home && self->interruption == MORROW_INTERRUPTED_BY_CANCEL;
+}
+
 gboolean
 morrow__task_cancel (MorrowFuture *future, const char *message)
 {
@@ -152,13 +159,15 @@ morrow__task_cancel (MorrowFuture *future, const char *message)
   if (morrow__unlikely (is_swept_elsewhere (self, morrow__task_get_home (self))))
     return TRUE;
 
-  g_free (morrow__task_swap_message (self, g_strdup (message)));
+  home = morrow__task_get_home (self);
+  if (!is_interrupted (self, home))
+    g_free (morrow__task_swap_message (self, g_strdup (message)));
   if (!leave_request (self, &cancel))
     return FALSE;
 
   cancel_linked (self, cancel);
 
-  home = morrow__task_get_home (self);
+  home = morrow__task_get_home (self);   /* it may have begun meanwhile */
   if (home == morrow__home && home != NULL)
     morrow__task_deliver_cancel (self);
   else if (home != NULL)

@@ -174,6 +174,13 @@ has_been_looked_at (MorrowLoop *self)
   return self->tick == self->looked_tick && self->last_look == self->peers->n_looks;
 }
 
+/* Where the clock is virtual: it stands still but for timers, and there is none. */
+static gboolean
+jump_to (MorrowLoop *self, gint64 look_at)
+{
+  return morrow__timers_next (&self->timers) == G_MAXINT64 && morrow__clock_jump (look_at);
+}
+
 gboolean
 morrow__loop_rest (MorrowLoop *self, gint64 *ret_look_at)
 {
@@ -184,7 +191,7 @@ morrow__loop_rest (MorrowLoop *self, gint64 *ret_look_at)
   self->at_rest = TRUE;
   if (!has_been_looked_at (self) && morrow__executor_is_ours (&self->parent_instance))
     {
-      if (self->last_poll < peers->look_at)
+      if (self->last_poll < peers->look_at && !jump_to (self, peers->look_at))
         *ret_look_at = peers->look_at;
       else
         self->at_rest = !look (peers) && !morrow__loop_has_ready (self);   /* the last reference of something may go in a look */

@@ -319,11 +319,17 @@ morrow__task_fail_cancelled (MorrowTask *self, GError **error)
   return morrow__unlikely (cancel & (MORROW__CANCEL_PENDING | MORROW__CANCEL_STICKY)) && morrow__task_fail_asked (self, error);
 }
 
+/* Whether a request is pending. */
+static inline gboolean
+morrow__task_is_asked (MorrowTask *self)
+{
+  /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
+  return (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) != 0;
+}
+
 /* TRUE, and the error to fail with, when a request is pending; it is not pending any more. The home's thread. */
 static inline gboolean
 morrow__task_take_cancel (MorrowTask *self, GError **error)
 {
-  /* Sequentially consistent: T1, pairs with the exchange in cancel.c:leave_request (). */
-  return morrow__unlikely (atomic_load_explicit (&self->cancel, memory_order_seq_cst) & MORROW__CANCEL_PENDING) &&
-         morrow__task_take_request (self, error);
+  return morrow__unlikely (morrow__task_is_asked (self)) && morrow__task_take_request (self, error);
 }

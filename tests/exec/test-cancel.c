@@ -727,7 +727,7 @@ SCENE (can_11_message_of_a_cancel_before_the_first_step)
   return TRUE;
 }
 
-SCENE (can_11_last_message_counts)
+SCENE (can_11_last_message_counts_before_the_first_step)
 {
   Stage stage;
 
@@ -736,6 +736,77 @@ SCENE (can_11_last_message_counts)
   morrow_future_cancel_with_message (stage.task, "second");
   await_cancelled (stage.task);
   ck_assert_str_eq (morrow_future_get_error (stage.task)->message, "second");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* Of several requests that come while it waits the first ends the wait. */
+static void
+assert_first_message_counts (Stage *stage, const char *other)
+{
+  let_run ();
+  morrow_future_cancel_with_message (stage->task, "first");
+  morrow_future_cancel_with_message (stage->task, other);
+  await_cancelled (stage->task);
+  ck_assert_str_eq (morrow_future_get_error (stage->task)->message, "first");
+  ck_assert_uint_eq (morrow_future_get_cancelling (stage->task), 2);
+}
+
+SCENE (can_11_first_message_counts_where_it_ends_a_wait)
+{
+  const char *const others[] = { "second", NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      Stage stage;
+
+      stage_init (&stage, await_stage);
+      assert_first_message_counts (&stage, others[i]);
+      stage_clear (&stage);
+    }
+  return TRUE;
+}
+
+/* The task detaches, and the other goes on to wait. */
+SCENE (can_11_first_message_counts_where_another_waits_for_the_same)
+{
+  Stage stage;
+  g_autoptr (MorrowFuture) other = NULL;
+
+  stage_init (&stage, await_stage);
+  other = start (await_it, stage.pending);
+  assert_first_message_counts (&stage, "second");
+  stage_clear (&stage);
+  await_ok (other);
+  return TRUE;
+}
+
+SCENE (can_11_message_of_what_is_awaited_stays_when_a_request_follows)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  morrow_future_cancel_with_message (stage.pending, "first");
+  morrow_future_cancel_with_message (stage.task, "second");
+  await_cancelled (stage.task);
+  ck_assert_str_eq (morrow_future_get_error (stage.task)->message, "first");
+  stage_clear (&stage);
+  return TRUE;
+}
+
+/* It is the request that counts then, and its error. */
+SCENE (can_11_message_of_a_request_that_follows_a_failure_counts)
+{
+  Stage stage;
+
+  stage_init (&stage, await_stage);
+  let_run ();
+  morrow_promise_reject (stage.promise, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "no luck"));
+  morrow_future_cancel_with_message (stage.task, "second");
+  await_cancelled (stage.task);
+  ck_assert_str_eq (morrow_future_get_error (stage.task)->message, "second");
+  ck_assert_str_eq (morrow_future_get_error (stage.pending)->message, "no luck");
   stage_clear (&stage);
   return TRUE;
 }
@@ -1249,7 +1320,11 @@ cancel_suite (void)
 
   tcase_add_test (message, can_11_message_travels_through_tasks_and_gathers);
   tcase_add_test (message, can_11_message_of_a_cancel_before_the_first_step);
-  tcase_add_test (message, can_11_last_message_counts);
+  tcase_add_test (message, can_11_last_message_counts_before_the_first_step);
+  tcase_add_test (message, can_11_first_message_counts_where_it_ends_a_wait);
+  tcase_add_test (message, can_11_first_message_counts_where_another_waits_for_the_same);
+  tcase_add_test (message, can_11_message_of_what_is_awaited_stays_when_a_request_follows);
+  tcase_add_test (message, can_11_message_of_a_request_that_follows_a_failure_counts);
   tcase_add_test (message, can_11_message_is_forgotten_when_a_request_without_one_follows);
   tcase_add_test (message, can_11_message_of_a_request_taken_back_is_forgotten);
   tcase_add_test (message, can_11_each_task_has_its_own_message);

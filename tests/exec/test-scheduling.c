@@ -159,6 +159,42 @@ SCENE (sch_09_settling_schedules_callbacks_and_waiters_in_the_order_in_which_the
   return TRUE;
 }
 
+typedef struct
+{
+  MorrowFuture *future;   /* borrowed */
+  const char   *name;
+} Named;
+
+static gboolean
+await_named (gpointer data, GValue *result, GError **error)
+{
+  Named *self = data;
+  gboolean ok = morrow_future_await (self->future, error);
+
+  say ("%s", self->name);
+  return ok;
+}
+
+/* Neither takes a round of its own, as it does in asyncio. */
+SCENE (sch_09_a_gather_and_a_shield_settle_as_what_they_wait_for_does)
+{
+  g_autoptr (MorrowPromise) promise = NULL;
+  g_autoptr (MorrowFuture) future = new_pending (&promise);
+  g_autoptr (MorrowFuture) gather = morrow_gather (morrow_future_ref (future), NULL);
+  g_autoptr (MorrowFuture) shield = morrow_shield (morrow_future_ref (future));
+  Named all[] = { { gather, "gather" }, { shield, "shield" }, { future, "itself" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    morrow_future_unref (morrow_create_task (morrow_coroutine (await_named, &all[i], NULL)));
+  let_run ();
+
+  morrow_promise_resolve (promise);
+  ck_assert (morrow_future_is_settled (gather) && morrow_future_is_settled (shield));
+  ck_assert (morrow_yield (error));
+  assert_said ("gather; shield; itself");
+  return TRUE;
+}
+
 static gboolean
 yield_three_times (gpointer data, GValue *result, GError **error)
 {
@@ -415,6 +451,7 @@ scheduling_suite (void)
   tcase_add_test (queue, sch_08_awaiting_a_finished_task_does_not_yield);
   tcase_add_test (queue, sch_08_awaiting_a_coroutine_that_does_not_wait_does_not_yield);
   tcase_add_test (queue, sch_09_settling_schedules_callbacks_and_waiters_in_the_order_in_which_they_came);
+  tcase_add_test (queue, sch_09_a_gather_and_a_shield_settle_as_what_they_wait_for_does);
   tcase_add_test (queue, sch_10_a_yield_costs_one_round);
   tcase_add_test (queue, sch_10_tasks_that_yield_take_turns);
   tcase_add_test (queue, a_task_has_the_rounding_mode_that_it_had_before_it_yielded_or_waited);
