@@ -37,6 +37,8 @@ struct _MorrowThreadHome
   gboolean              is_worker;  /* the thread, before it first waits; others under the executor's lock: it is one of
                                        a pool's own */
   GPtrArray            *parked;     /* the thread: the tasks that wait on its stack, the topmost last; borrowed */
+  MorrowList            link;       /* under the pool's lock, as is the next: among those where a task waits */
+  MorrowTask           *top;        /* the topmost of them; borrowed */
   MorrowFiber           stack;      /* the thread: that which it entered on, and what it goes on on where that is used up */
   MorrowStackPool      *stacks;     /* the thread: others; NULL until one is needed */
   MorrowHome           *outer_home; /* the thread: what to put back */

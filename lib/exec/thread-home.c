@@ -42,7 +42,8 @@ deliver_cancels (MorrowThreadHome *self)
 {
   morrow__task_begin_round (FALSE);
   for (guint i = 0; i < self->parked->len; i++)
-    morrow__task_deliver_cancel (g_ptr_array_index (self->parked, i));   /* nothing, unless a request is pending */
+    if (morrow__task_is_asked (g_ptr_array_index (self->parked, i)))
+      morrow__task_deliver_cancel (g_ptr_array_index (self->parked, i));
   morrow__task_end_round ();
 }
 

@@ -30,6 +30,7 @@ struct _MorrowThreadPool
   GPtrArray     *threads;       /* GThread, owned */
   GHashTable    *waiting;       /* a MorrowTask that waits, mains among them, to the future that it waits for, NULL when that is
                                    a descriptor; borrowed */
+  MorrowList     blocked;       /* MorrowThreadHome, where these wait */
   GHashTable    *above;         /* a MorrowTask that waits to the one that runs on top of it; borrowed */
   guint          n_idle;        /* workers that wait for work */
   guint          n_blocked;     /* workers that wait inside a task */
@@ -69,12 +70,6 @@ static inline MorrowThreadPool *
 morrow__thread_pool_of (MorrowHome *home)
 {
   return atomic_load_explicit (&morrow__container_of (home, MorrowThreadHome, home)->executor, memory_order_relaxed);
-}
-
-static inline MorrowThreadHome *
-morrow__thread_pool_home_of (MorrowTask *task)
-{
-  return morrow__container_of (task->home, MorrowThreadHome, home);
 }
 
 /* The rest is under the lock. */

@@ -266,6 +266,7 @@ morrow_thread_pool_init (MorrowThreadPool *self)
   morrow__list_init (&self->claimed);
   self->threads = g_ptr_array_new ();
   self->waiting = g_hash_table_new (NULL, NULL);
+  morrow__list_init (&self->blocked);
   self->above = g_hash_table_new (NULL, NULL);
 }
 

@@ -110,16 +110,15 @@ static void
 count_stuck (MorrowThreadPool *self, guint *ret_n_workers, guint *ret_n_mains)
 {
   MorrowSearch search = MORROW_SEARCH (is_hopeless, TRUE, self);
-  GHashTableIter all;
-  gpointer task;
 
   *ret_n_workers = *ret_n_mains = 0;
-  g_hash_table_iter_init (&all, self->waiting);
-  while (g_hash_table_iter_next (&all, &task, NULL))
+  morrow__list_foreach (&self->blocked, node)
     {
-      if (g_hash_table_contains (self->above, task) || !morrow__search_task (&search, task))
+      MorrowThreadHome *home = morrow__list_entry (node, MorrowThreadHome, link);
+
+      if (g_hash_table_contains (self->above, home->top) || !morrow__search_task (&search, home->top))
         continue;
-      if (morrow__thread_pool_home_of (task)->is_worker)
+      if (home->is_worker)
         ++*ret_n_workers;
       else
         ++*ret_n_mains;

@@ -108,12 +108,37 @@ run_awaited (MorrowThreadPool *self, MorrowFuture *awaited)
 void
 morrow__thread_pool_unpark_blocked (MorrowThreadPool *self)
 {
-  GHashTableIter all;
-  gpointer task;
+  morrow__list_foreach (&self->blocked, node)
+    morrow__parker_unpark (&morrow__list_entry (node, MorrowThreadHome, link)->parker);
+}
 
-  g_hash_table_iter_init (&all, self->waiting);
-  while (g_hash_table_iter_next (&all, &task, NULL))
-    morrow__parker_unpark (&morrow__thread_pool_home_of (task)->parker);
+/* Under the lock. */
+static void
+add_waiting (MorrowThreadPool *self, MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited)
+{
+  g_hash_table_insert (self->waiting, task, awaited);
+  home->top = task;
+  if (home->parked->len > 1)
+    return;
+
+  morrow__list_append (&self->blocked, &home->link);
+  if (home->is_worker)
+    self->n_blocked++;
+}
+
+static void
+remove_waiting (MorrowThreadPool *self, MorrowThreadHome *home, MorrowTask *task)
+{
+  g_hash_table_remove (self->waiting, task);
+  if (home->parked->len > 1)
+    {
+      home->top = g_ptr_array_index (home->parked, home->parked->len - 2);
+      return;
+    }
+
+  morrow__list_remove (&home->link);
+  if (home->is_worker)
+    self->n_blocked--;
 }
 
 static gboolean
@@ -123,9 +148,7 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   gboolean hope;
 
   pthread_mutex_lock (&self->lock);
-  g_hash_table_insert (self->waiting, task, awaited);
-  if (home->is_worker && home->parked->len == 1)
-    self->n_blocked++;
+  add_waiting (self, home, task, awaited);
   morrow__thread_pool_want_worker (self, NULL);
   if (morrow__thread_pool_all_are_blocked (self))
     morrow__thread_pool_unpark_blocked (self);   /* each looks at what it waits for */
@@ -188,9 +211,7 @@ after_wait (MorrowThreadHome *home, MorrowTask *task)
   MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
 
   pthread_mutex_lock (&self->lock);
-  g_hash_table_remove (self->waiting, task);
-  if (home->is_worker && home->parked->len == 1)
-    self->n_blocked--;
+  remove_waiting (self, home, task);
   pthread_mutex_unlock (&self->lock);
 }
 
