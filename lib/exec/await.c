@@ -390,21 +390,45 @@ morrow_await (MorrowFuture *future, GError **error)
   return await_any (future, TRUE, error);
 }
 
+static void
+set_type_error (MorrowFuture *future, GType type, GError **error)
+{
+  g_autofree char *name = morrow_future_dup_name (future);
+  const char *location = morrow__future_get_location (future);
+  const GValue *value = &future->outcome.value;
+
+  g_set_error (error, MORROW_ERROR, MORROW_ERROR_WRONG_TYPE, "%s, made at %s, has %s%s, and no %s", name, location != NULL ? location : "?",
+               G_IS_VALUE (value) ? "a " : "no value", G_IS_VALUE (value) ? G_VALUE_TYPE_NAME (value) : "", g_type_name (type));
+}
+
+/* Whether @future, which has resolved, has what @type asks for. One without a value has no number, but what is no number may be NULL. */
+static gboolean
+fits (MorrowFuture *future, GType type, gboolean may_be_null, GError **error)
+{
+  const GValue *value = &future->outcome.value;
+
+  if (morrow__likely (G_IS_VALUE (value) ? G_VALUE_HOLDS (value, type) : may_be_null))
+    return TRUE;
+
+  set_type_error (future, type, error);
+  return FALSE;
+}
+
 /* take_name (): waits for a future, gets its value by @get, and drops it. */
-#define DEFINE_TAKE(linkage, name, ctype, none, get)                                                 \
+#define DEFINE_TAKE(linkage, name, ctype, gtype, none, may_be_null, get)                             \
   linkage ctype                                                                                      \
   take_##name (MorrowFuture *future, GError **error)                                                 \
   {                                                                                                  \
     ctype value = none;                                                                              \
                                                                                                      \
-    if (morrow_future_await (future, error))                                                         \
+    if (morrow_future_await (future, error) && fits (future, gtype, may_be_null, error))             \
       value = get (future);                                                                          \
     morrow__future_unref (future);                                                                   \
     return value;                                                                                    \
   }
 
-#define DEFINE_AWAIT(name, ctype, none, get)                                                         \
-  DEFINE_TAKE (static inline, name, ctype, none, get)                                                \
+#define DEFINE_AWAIT(name, ctype, gtype, none, may_be_null, get)                                     \
+  DEFINE_TAKE (static inline, name, ctype, gtype, none, may_be_null, get)                            \
                                                                                                      \
   ctype                                                                                              \
   morrow_await_##name (MorrowFuture *future, GError **error)                                         \
@@ -416,7 +440,7 @@ morrow_await (MorrowFuture *future, GError **error)
 
 /* Likewise a number: for one that is there already a look is all that it takes. */
 #define DEFINE_AWAIT_NUMBER(name, ctype, gtype)                                                      \
-  DEFINE_TAKE (static G_GNUC_NO_INLINE, name, ctype, 0, morrow_future_get_##name)                    \
+  DEFINE_TAKE (static G_GNUC_NO_INLINE, name, ctype, gtype, 0, FALSE, morrow_future_get_##name)      \
                                                                                                      \
   ctype                                                                                              \
   morrow_await_##name (MorrowFuture *future, GError **error)                                         \
@@ -439,16 +463,16 @@ morrow_await (MorrowFuture *future, GError **error)
  * @future: (transfer full): a future of a boolean
  * @error: return location for an error
  *
- * Returns: the value; %FALSE with @error set when there is none
+ * Returns: the value; %FALSE with @error set when there is none, %MORROW_ERROR_WRONG_TYPE if @future resolved without it
  */
-DEFINE_AWAIT (boolean, gboolean, FALSE, morrow_future_get_boolean)
+DEFINE_AWAIT (boolean, gboolean, G_TYPE_BOOLEAN, FALSE, FALSE, morrow_future_get_boolean)
 
 /**
  * morrow_await_int:
  * @future: (transfer full): a future of an int
  * @error: return location for an error
  *
- * Returns: the value; 0 with @error set when there is none
+ * Returns: the value; 0 with @error set when there is none, %MORROW_ERROR_WRONG_TYPE if @future resolved without it
  */
 DEFINE_AWAIT_NUMBER (int, gint, G_TYPE_INT)
 
@@ -457,7 +481,7 @@ DEFINE_AWAIT_NUMBER (int, gint, G_TYPE_INT)
  * @future: (transfer full): a future of a 64-bit integer
  * @error: return location for an error
  *
- * Returns: the value; 0 with @error set when there is none
+ * Returns: the value; 0 with @error set when there is none, %MORROW_ERROR_WRONG_TYPE if @future resolved without it
  */
 DEFINE_AWAIT_NUMBER (int64, gint64, G_TYPE_INT64)
 
@@ -466,7 +490,7 @@ DEFINE_AWAIT_NUMBER (int64, gint64, G_TYPE_INT64)
  * @future: (transfer full): a future of an unsigned 64-bit integer
  * @error: return location for an error
  *
- * Returns: the value; 0 with @error set when there is none
+ * Returns: the value; 0 with @error set when there is none, %MORROW_ERROR_WRONG_TYPE if @future resolved without it
  */
 DEFINE_AWAIT_NUMBER (uint64, guint64, G_TYPE_UINT64)
 
@@ -475,7 +499,7 @@ DEFINE_AWAIT_NUMBER (uint64, guint64, G_TYPE_UINT64)
  * @future: (transfer full): a future of a double
  * @error: return location for an error
  *
- * Returns: the value; 0 with @error set when there is none
+ * Returns: the value; 0 with @error set when there is none, %MORROW_ERROR_WRONG_TYPE if @future resolved without it
  */
 DEFINE_AWAIT_NUMBER (double, gdouble, G_TYPE_DOUBLE)
 
@@ -484,9 +508,9 @@ DEFINE_AWAIT_NUMBER (double, gdouble, G_TYPE_DOUBLE)
  * @future: (transfer full): a future of a pointer
  * @error: return location for an error
  *
- * Returns: (transfer none) (nullable): the pointer; %NULL with @error set when there is none
+ * Returns: (transfer none) (nullable): the pointer; %NULL when there is none, with @error set when @future failed, or has another type of it
  */
-DEFINE_AWAIT (pointer, gpointer, NULL, morrow_future_get_pointer)
+DEFINE_AWAIT (pointer, gpointer, G_TYPE_POINTER, NULL, TRUE, morrow_future_get_pointer)
 
 static gpointer
 dup_object (MorrowFuture *future)
@@ -515,27 +539,27 @@ dup_string (MorrowFuture *future)
  * @future: (transfer full): a future of a string
  * @error: return location for an error
  *
- * Returns: (transfer full) (nullable): the string; %NULL with @error set when it failed
+ * Returns: (transfer full) (nullable): the string; %NULL when there is none, with @error set when @future failed, or has another type of it
  */
-DEFINE_AWAIT (string, gchar *, NULL, dup_string)
+DEFINE_AWAIT (string, gchar *, G_TYPE_STRING, NULL, TRUE, dup_string)
 
 /**
  * morrow_await_boxed: (skip)
  * @future: (transfer full): a future of a boxed value
  * @error: return location for an error
  *
- * Returns: (transfer full) (nullable): the boxed value; %NULL with @error set when it failed
+ * Returns: (transfer full) (nullable): the boxed value; %NULL when there is none, with @error set when @future failed, or has another type of it
  */
-DEFINE_AWAIT (boxed, gpointer, NULL, dup_boxed)
+DEFINE_AWAIT (boxed, gpointer, G_TYPE_BOXED, NULL, TRUE, dup_boxed)
 
 /**
  * morrow_await_object:
  * @future: (transfer full): a future of an object
  * @error: return location for an error
  *
- * Returns: (transfer full) (nullable) (type GObject): the object; %NULL with @error set when it failed
+ * Returns: (transfer full) (nullable) (type GObject): the object; %NULL when there is none, with @error set when @future failed, or has no such value
  */
-DEFINE_AWAIT (object, gpointer, NULL, dup_object)
+DEFINE_AWAIT (object, gpointer, G_TYPE_OBJECT, NULL, TRUE, dup_object)
 
 /**
  * morrow_await_value:

@@ -21,6 +21,12 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#ifdef HAVE_VALGRIND_VALGRIND_H
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 #include "base/clock-private.h"
 #include "base/fork-private.h"
 #include "exec/reactor-private.h"
@@ -228,7 +234,7 @@ morrow__reactor_arm_timer_fd (MorrowLoop *self, gint64 deadline)
 
 /* --- the epoll set ------------------------------------------------------------------------------------------------ */
 
-/* FALSE when the system has no such call, or a filter of calls does not know it. */
+/* FALSE when the system has no such call, or a filter of calls does not know it, nor Valgrind, which has a lot to say then. */
 static gboolean
 wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microseconds, int *ret_n)
 {
@@ -236,7 +242,7 @@ wait_short_time (MorrowLoop *self, struct epoll_event *events, gint64 microsecon
   static atomic_int missing;   /* any thread, relaxed: it only ever becomes TRUE */
   struct timespec timeout = { microseconds / G_USEC_PER_SEC, microseconds % G_USEC_PER_SEC * 1000 };
 
-  if (!atomic_load_explicit (&missing, memory_order_relaxed))
+  if (!RUNNING_ON_VALGRIND && !atomic_load_explicit (&missing, memory_order_relaxed))
     {
       *ret_n = epoll_pwait2 (self->epoll_fd, events, MORROW_LOOP_EVENTS, &timeout, NULL);
       if (*ret_n >= 0 || (errno != ENOSYS && errno != EPERM))

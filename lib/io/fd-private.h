@@ -42,7 +42,7 @@ struct _MorrowFd
   int               fd;          /* immutable */
   guint8            kind;        /* immutable: MorrowFdKind */
   guint8            has_mark;    /* whoever reads: something urgent was read, or found, and a read may end at its mark */
-  guint16           blocking;    /* immutable: why it could not be made non-blocking, as errno has it; else 0 */
+  guint16           blocking;    /* immutable: why there is none, or why it could not be made non-blocking, as errno has it; else 0 */
   MorrowSlot       *slot;        /* written under the lock by whoever has both sides; read under it, or on a loop by who has one */
   MorrowThreadHome *pollers[2];  /* under the lock: those that wait for a side; never freed */
   pthread_mutex_t   lock;

@@ -69,11 +69,16 @@ get_kind (int fd)
   return protocol == IPPROTO_TCP && is_internet_stream (fd) ? MORROW_FD_TCP : MORROW_FD_SOCKET;
 }
 
-/* Returns: 0, or why not, as errno has it. */
+/* @why: errno as it was before, which tells why there is no @fd. Returns: 0, or why not, as errno has it. */
 static int
-make_non_blocking (int fd)
+make_non_blocking (int fd, int why)
 {
-  int flags = fcntl (fd, F_GETFL);
+  int flags;
+
+  if (fd < 0)
+    return why != 0 ? why : EBADF;
+
+  flags = fcntl (fd, F_GETFL);
 
   if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl (fd, F_SETFL, flags | O_NONBLOCK) < 0))
     return errno;
@@ -82,23 +87,22 @@ make_non_blocking (int fd)
 
 /**
  * morrow_fd_new:
- * @fd: a descriptor, which is taken: it is closed by morrow_fd_close (), or with the last reference
+ * @fd: a descriptor, which is taken: it is closed by morrow_fd_close (), or with the last reference; or a negative number
  *
  * Makes a #MorrowFd of a descriptor, and makes that non-blocking, which everybody notices who has the same open file; where
- * that cannot be, each call fails with the system's error. To keep one's own descriptor, give a dup ().
+ * that cannot be, each call fails with the system's error. To keep one's own descriptor, give a dup (). If @fd is negative, as what a
+ * call of the system gives that has failed, each call fails with the error that errno has now.
  *
  * Returns: (transfer full): a descriptor that tasks can use
  */
 MorrowFd *
 morrow_fd_new (int fd)
 {
-  MorrowFd *self;
+  int why = errno;
+  MorrowFd *self = morrow__cache_alloc (MORROW_FD_SIZE);
 
-  g_return_val_if_fail (fd >= 0, NULL);
-
-  self = morrow__cache_alloc (MORROW_FD_SIZE);
   *self = (MorrowFd) {
-    .fd = fd, .kind = get_kind (fd), .blocking = make_non_blocking (fd), .lock = PTHREAD_MUTEX_INITIALIZER
+    .fd = fd, .kind = fd >= 0 ? get_kind (fd) : MORROW_FD_OTHER, .blocking = make_non_blocking (fd, why), .lock = PTHREAD_MUTEX_INITIALIZER
   };
   atomic_init (&self->ref_count, 1);
   atomic_init (&self->use, 0);
@@ -148,7 +152,7 @@ morrow_fd_unref (MorrowFd *self)
  *
  * Gives the descriptor itself, which stays @self's.
  *
- * Returns: the descriptor; -1 when it has been closed
+ * Returns: the descriptor; -1 when it has been closed, and a negative number when there is none
  */
 int
 morrow_fd_get_fd (MorrowFd *self)
@@ -177,8 +181,8 @@ set_late_error (GError **error)
 static G_GNUC_NO_INLINE gboolean
 set_blocking_error (MorrowFd *self, GError **error)
 {
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "The descriptor could not be made non-blocking: %s",
-               g_strerror (self->blocking));
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (self->blocking), "%s: %s",
+               self->fd < 0 ? "There is no descriptor" : "The descriptor could not be made non-blocking", g_strerror (self->blocking));
   return FALSE;
 }
 
@@ -448,7 +452,8 @@ morrow__fd_close_for_good (MorrowFd *self)
 
   if (slot != NULL)
     morrow__slot_let_go (slot, self->fd);
-  close (self->fd);
+  if (self->fd >= 0)
+    close (self->fd);
 }
 
 /* On its way to the loop where tasks wait. */

@@ -31,6 +31,7 @@ G_BEGIN_DECLS
  * @MORROW_ERROR_NO_STACK: no stack could be had for a task, or for a coroutine that needs one of its own
  * @MORROW_ERROR_NO_THREAD: no thread could be had
  * @MORROW_ERROR_INVALID_ARGUMENT: an argument that no call could satisfy
+ * @MORROW_ERROR_WRONG_TYPE: what was awaited has a value of another type than was asked for, or no number
  *
  * The codes of %MORROW_ERROR.
  */
@@ -49,7 +50,8 @@ typedef enum
   MORROW_ERROR_GROUP,
   MORROW_ERROR_NO_STACK,
   MORROW_ERROR_NO_THREAD,
-  MORROW_ERROR_INVALID_ARGUMENT
+  MORROW_ERROR_INVALID_ARGUMENT,
+  MORROW_ERROR_WRONG_TYPE
 } MorrowError;
 
 MORROW_API

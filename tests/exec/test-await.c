@@ -139,15 +139,25 @@ SCENE (value_of_any_type_comes_through_an_await)
   return TRUE;
 }
 
-SCENE (nothing_is_zero_in_every_type)
+SCENE (nothing_is_null_where_there_is_such_a_thing)
 {
-  ck_assert (!morrow_await_boolean (task (give_nothing, NULL), NULL));
-  ck_assert_int_eq (morrow_await_int (task (give_nothing, NULL), NULL), 0);
-  ck_assert_ptr_null (morrow_await_string (task (give_nothing, NULL), NULL));
-  ck_assert_ptr_null (morrow_await_boxed (task (give_nothing, NULL), NULL));
-  ck_assert_ptr_null (morrow_await_object (task (give_nothing, NULL), NULL));
-  ck_assert_ptr_null (morrow_await_object (task (give_object, NULL), NULL));
+  g_autoptr (GError) none = NULL;
+
+  ck_assert_ptr_null (morrow_await_string (task (give_nothing, NULL), &none));
+  ck_assert_ptr_null (morrow_await_boxed (task (give_nothing, NULL), &none));
+  ck_assert_ptr_null (morrow_await_object (task (give_nothing, NULL), &none));
+  ck_assert_ptr_null (morrow_await_object (task (give_object, NULL), &none));
+  ck_assert_ptr_null (morrow_await_pointer (task (give_nothing, NULL), &none));
+  assert_no_error (none);
   return TRUE;
+}
+
+static void
+assert_wrong_type (GError *error, const char *pattern)
+{
+  assert_error (error, MORROW_ERROR, MORROW_ERROR_WRONG_TYPE);
+  ck_assert_msg (g_pattern_match_simple (pattern, error->message), "%s", error->message);
+  g_error_free (error);
 }
 
 static MorrowFuture *
@@ -159,12 +169,34 @@ settled_without_a_value (void)
   return future;
 }
 
-SCENE (number_of_what_has_settled_without_a_value_is_zero)
+SCENE (number_of_what_resolves_without_a_value_is_an_error)
 {
-  ck_assert_int_eq (morrow_await_int (settled_without_a_value (), NULL), 0);
-  ck_assert_int_eq (morrow_await_int64 (settled_without_a_value (), NULL), 0);
-  ck_assert_uint_eq (morrow_await_uint64 (settled_without_a_value (), NULL), 0);
-  ck_assert (morrow_await_double (settled_without_a_value (), NULL) == 0);
+  GError *errors[6] = { NULL };
+
+  ck_assert (!morrow_await_boolean (task (give_nothing, NULL), &errors[0]));
+  ck_assert_int_eq (morrow_await_int (task (give_nothing, NULL), &errors[1]), 0);
+  ck_assert_int_eq (morrow_await_int (settled_without_a_value (), &errors[2]), 0);
+  ck_assert_int_eq (morrow_await_int64 (settled_without_a_value (), &errors[3]), 0);
+  ck_assert_uint_eq (morrow_await_uint64 (settled_without_a_value (), &errors[4]), 0);
+  ck_assert (morrow_await_double (settled_without_a_value (), &errors[5]) == 0);
+  assert_wrong_type (errors[0], "Task-*, made at *test-await.c:*, has no value, and no gboolean");
+  for (guint i = 1; i < G_N_ELEMENTS (errors); i++)
+    assert_wrong_type (errors[i], "Task-*, made at *test-await.c:*, has no value, and no g*");
+  return TRUE;
+}
+
+SCENE (value_of_another_type_is_an_error)
+{
+  GError *errors[4] = { NULL };
+
+  ck_assert_int_eq (morrow_await_int64 (new_int (7), &errors[0]), 0);
+  ck_assert_ptr_null (morrow_await_string (new_int (7), &errors[1]));
+  ck_assert_ptr_null (morrow_await_object (task (give_string, (gpointer) "text"), &errors[2]));
+  ck_assert_ptr_null (morrow_await_pointer (new_int (7), &errors[3]));
+  assert_wrong_type (errors[0], "*, made at *, has a gint, and no gint64");
+  assert_wrong_type (errors[1], "*, made at *, has a gint, and no gchararray");
+  assert_wrong_type (errors[2], "Task-*, made at *test-await.c:*, has a gchararray, and no GObject");
+  assert_wrong_type (errors[3], "*, made at *, has a gint, and no gpointer");
   return TRUE;
 }
 
@@ -454,8 +486,9 @@ await_suite (void)
   tcase_add_test (value, plain_values_come_through_an_await);
   tcase_add_test (value, strings_boxed_values_and_objects_that_are_awaited_are_the_callers);
   tcase_add_test (value, value_of_any_type_comes_through_an_await);
-  tcase_add_test (value, nothing_is_zero_in_every_type);
-  tcase_add_test (value, number_of_what_has_settled_without_a_value_is_zero);
+  tcase_add_test (value, nothing_is_null_where_there_is_such_a_thing);
+  tcase_add_test (value, number_of_what_resolves_without_a_value_is_an_error);
+  tcase_add_test (value, value_of_another_type_is_an_error);
   tcase_add_test (value, failed_typed_await_gives_zero_and_the_error);
   tcase_add_test (value, error_of_an_await_may_be_ignored);
   tcase_add_test (value, future_that_was_pending_and_is_taken_stays_for_who_else_holds_it);

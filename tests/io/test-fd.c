@@ -1101,6 +1101,39 @@ START_TEST (descriptor_that_cannot_be_made_non_blocking_is_of_no_use)
 }
 END_TEST
 
+static MorrowFd *
+new_of_none (int why)
+{
+  errno = why;
+  return morrow_fd_new (-1);
+}
+
+static gboolean
+use_none (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) refused = new_of_none (EMFILE), closed = new_of_none (0);
+  g_autoptr (GError) refused_error = NULL, ready_error = NULL, closed_error = NULL;
+  char byte;
+
+  ck_assert_int_eq (morrow_fd_get_fd (refused), -1);
+  ck_assert_int_eq (morrow_fd_recv (refused, &byte, 1, 0, NEVER, &refused_error), -1);
+  ck_assert_str_eq (refused_error->message, "There is no descriptor: Too many open files");
+  ck_assert (!morrow_await (morrow_fd_ready (refused, G_IO_IN), &ready_error));
+  ck_assert_str_eq (ready_error->message, refused_error->message);
+  ck_assert_int_eq (morrow_fd_write (closed, &byte, 1, NEVER, &closed_error), -1);
+  ck_assert_str_eq (closed_error->message, "There is no descriptor: Bad file descriptor");
+  morrow_fd_close (closed);
+  return TRUE;
+}
+
+START_TEST (descriptor_that_the_system_did_not_give_is_of_no_use)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, use_none, NULL);
+}
+END_TEST
+
 static void
 ignore_ready (int fd, GIOCondition condition, gpointer data)
 {
@@ -1934,6 +1967,7 @@ make_suite (void)
   tcase_add_test (calls, data_are_read_after_a_peek_beyond_them_in_vain);
   tcase_add_loop_test (calls, call_that_would_block_on_a_descriptor_that_is_ready_is_not_tried_all_the_time, 0, N_MODELS);
   tcase_add_loop_test (calls, descriptor_that_cannot_be_made_non_blocking_is_of_no_use, 0, N_MODELS);
+  tcase_add_loop_test (calls, descriptor_that_the_system_did_not_give_is_of_no_use, 0, N_MODELS);
   tcase_add_test (calls, descriptor_that_its_loop_watches_cannot_be_waited_for_as_well);
   tcase_add_loop_test (calls, read_of_a_socket_does_not_block_whatever_others_make_of_it, 0, N_MODELS);
   tcase_add_loop_test (calls, file_is_read_without_waiting, 0, N_MODELS);
