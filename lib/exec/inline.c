@@ -46,6 +46,8 @@ struct _MorrowInline
  *
  * A task that is started as another future settles, the next of a gather with a limit, runs when the thread of the run would
  * sleep, when a task yields there, or when main has ended.
+ *
+ * As on a #MorrowThreadPool, no main context is turned.
  */
 G_DEFINE_FINAL_TYPE (MorrowInline, morrow_inline, MORROW_TYPE_EXECUTOR)
 

@@ -583,7 +583,11 @@ morrow_loop_init (MorrowLoop *self)
  * morrow_loop_new:
  * @context: (nullable): the context to be a source of; %NULL for a new one
  *
- * Makes a loop. When the system has no descriptors left for it, what is given to it is rejected with that error.
+ * Makes a loop. One with a context of its own is turned by morrow_run_on (), and else only by who iterates that context: what is spawned
+ * there waits. One on an application's context is turned by the application's main loop; when that has ended, a last morrow_run_on ()
+ * cancels what is still alive there, and waits for it.
+ *
+ * When the system has no descriptors left for it, what is given to it is rejected with that error.
  *
  * Returns: (transfer full) (type MorrowLoop): a loop
  */

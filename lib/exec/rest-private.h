@@ -28,8 +28,11 @@ struct _MorrowRest
 };
 
 /* Around the life of a loop on @context. */
-MorrowRest *morrow__rest_join  (GMainContext *context);
-void        morrow__rest_leave (MorrowRest *self);
+MorrowRest *morrow__rest_join        (GMainContext *context);
+void        morrow__rest_leave       (MorrowRest *self);
+
+/* Whether the calling thread owns a context that a loop is on: while it is blocked nobody turns that loop. */
+gboolean    morrow__rest_owns_a_loop (void);
 
 /* In a dispatch that has used up its time. */
 static inline void

@@ -39,6 +39,19 @@ morrow__rest_join (GMainContext *context)
   return self;
 }
 
+gboolean
+morrow__rest_owns_a_loop (void)
+{
+  gboolean is_owner = FALSE;
+
+  pthread_mutex_lock (&rests_lock);
+  for (MorrowRest *rest = rests; rest != NULL && !is_owner; rest = rest->next)
+    is_owner = g_main_context_is_owner (rest->context);
+  pthread_mutex_unlock (&rests_lock);
+
+  return is_owner;
+}
+
 /* Before the loop lets go of the context. */
 void
 morrow__rest_leave (MorrowRest *self)

@@ -21,6 +21,7 @@
 #include "base/clock-private.h"
 #include "base/fork-private.h"
 #include "core/relay-private.h"
+#include "exec/rest-private.h"
 #include "exec/task-run-private.h"
 #include "exec/thread-home-private.h"
 
@@ -311,7 +312,9 @@ wait_until (MorrowFuture *future, gint64 deadline)
  * @error: return location for an error
  *
  * Blocks the calling thread until @self has settled. For threads that run no executor: on one, it would stop what is
- * to settle @self, and is refused with %MORROW_ERROR_WOULD_BLOCK_LOOP. A coroutine that has not started is refused
+ * to settle @self, and is refused with %MORROW_ERROR_WOULD_BLOCK_LOOP. So it is in a handler of an application's main loop, on
+ * whose context there is a #MorrowLoop; before that main loop runs, nobody can tell, and what only it could do is waited for without
+ * end. A coroutine that has not started is refused
  * with %MORROW_ERROR_NOT_IN_TASK: give it to morrow_executor_spawn () first.
  *
  * When the time runs out, @self goes on.
@@ -325,7 +328,7 @@ morrow_future_wait_until (MorrowFuture *self, gint64 deadline, GError **error)
 
   if (!morrow__future_is_settled (self))
     {
-      if (morrow__executor_current != NULL)
+      if (morrow__executor_current != NULL || morrow__rest_owns_a_loop ())
         {
           g_set_error_literal (error, MORROW_ERROR, MORROW_ERROR_WOULD_BLOCK_LOOP,
                                "Waiting here would stop what is to settle the future: await it in a task");

@@ -17,6 +17,9 @@
  * When every worker waits for what only a task may bring about that is still queued, a promise to be resolved say, the
  * pool runs that too, on up to 256 threads more, which rest again afterwards.
  *
+ * No main context is turned on its threads. So a call of GIO's that calls back, g_file_read_async () say, calls back in the default
+ * main context when a task makes it here; a task that awaits that waits for ever if nobody turns that context. On loops it is turned.
+ *
  * Dropped with tasks still alive, a pool cancels them as the end of a run does, and waits until they have ended. A task
  * that drops a pool waits in the middle of its thread: if the pool's tasks wait for another task of its loop then, that is for
  * ever. A task whose own pool has been dropped, which waits for the task, does not wait. Callbacks on the pool of what has not

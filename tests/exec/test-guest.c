@@ -1075,6 +1075,63 @@ START_TEST (timeouts_that_take_long_leave_other_sources_a_turn_between_each_othe
 }
 END_TEST
 
+/* --- waits of the application's ------------------------------------------------------------------------ */
+
+typedef struct
+{
+  MorrowExecutor *executor;
+  gboolean        done;
+  GError         *error;   /* owned: of the wait */
+} Handler;
+
+static gboolean
+return_at_once (gpointer data, GValue *result, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
+wait_for_a_task (gpointer data)
+{
+  Handler *self = data;
+  g_autoptr (MorrowFuture) task = morrow_executor_spawn (self->executor, morrow_coroutine (return_at_once, NULL, NULL));
+
+  ck_assert (morrow_future_wait (task, &self->error) == (self->error == NULL));
+  self->done = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wait_in_a_handler (Handler *self)
+{
+  g_idle_add (wait_for_a_task, self);
+  while (!self->done)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+START_TEST (rct_07_wait_in_a_handler_of_the_main_loop_of_a_guest_is_refused)
+{
+  Handler self = { .executor = morrow_loop_new (g_main_context_default ()) };
+
+  wait_in_a_handler (&self);
+  assert_error (self.error, MORROW_ERROR, MORROW_ERROR_WOULD_BLOCK_LOOP);
+  g_error_free (self.error);
+  g_object_unref (self.executor);
+  while (g_main_context_iteration (NULL, FALSE))
+    continue;   /* until the task has ended, which keeps its loop */
+}
+END_TEST
+
+START_TEST (wait_in_a_handler_of_a_main_loop_without_a_guest_lasts_until_it_is_over)
+{
+  Handler self = { .executor = morrow_loop_pool_new (1) };
+
+  wait_in_a_handler (&self);
+  assert_no_error (self.error);
+  g_object_unref (self.executor);
+}
+END_TEST
+
 static Suite *
 make_suite (void)
 {
@@ -1093,6 +1150,8 @@ make_suite (void)
   tcase_add_test (life, quiet_guest_does_not_wake_the_main_loop);
   tcase_add_test (life, main_loop_that_a_task_runs_sleeps_though_something_has_come_for_another);
   tcase_add_test (life, guest_without_tasks_goes_with_its_last_reference);
+  tcase_add_test (life, rct_07_wait_in_a_handler_of_the_main_loop_of_a_guest_is_refused);
+  tcase_add_test (life, wait_in_a_handler_of_a_main_loop_without_a_guest_lasts_until_it_is_over);
   tcase_add_test (life, guest_that_is_let_go_ends_its_tasks_first);
   tcase_add_test (life, loop_tells_the_context_that_it_was_made_for);
   tcase_add_test (life, context_of_a_loop_is_the_default_of_its_thread);
