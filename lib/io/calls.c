@@ -221,10 +221,11 @@ morrow_fd_send (MorrowFd *self, gconstpointer buffer, gsize size, int flags, gin
   return perform (self, &call, send_once, deadline, error);
 }
 
+/* To recv () nothing is to wait, or to take a packet, where to read () it is nothing at all. */
 static gssize
 read_once (MorrowFd *self, const Call *call)
 {
-  if (self->kind != MORROW_FD_OTHER)
+  if (self->kind != MORROW_FD_OTHER && morrow__usually (call->size > 0))
     return recv_once (self, call);
   return TEMP_FAILURE_RETRY (read (self->fd, call->buffer, call->size));
 }
@@ -244,7 +245,9 @@ read_once (MorrowFd *self, const Call *call)
 gssize
 morrow_fd_read (MorrowFd *self, gpointer buffer, gsize size, gint64 deadline, GError **error)
 {
-  Call call = { .name = "read", .events = POLLIN, .dry = MORROW_SIDE_IN, .is_read = TRUE, .buffer = buffer, .size = size };
+  Call call = {
+    .name = "read", .events = POLLIN, .dry = size > 0 ? MORROW_SIDE_IN : 0, .is_read = TRUE, .buffer = buffer, .size = size
+  };
 
   g_return_val_if_fail (self != NULL && (buffer != NULL || size == 0), -1);
 

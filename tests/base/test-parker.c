@@ -4,6 +4,9 @@
  */
 #include "config.h"
 
+#include <poll.h>
+#include <sched.h>
+
 #include "base/parker-private.h"
 
 #include "morrow-check.h"
@@ -120,6 +123,37 @@ START_TEST (unpark_racing_a_deadline_is_seen_now_or_next_time)
 }
 END_TEST
 
+static gpointer
+unpark_who_polls (gpointer data)
+{
+  MorrowParker *parker = data;
+
+  while (atomic_load (&parker->state) >= -1)
+    sched_yield ();
+  morrow__parker_unpark (parker);
+  return NULL;
+}
+
+/* Else each poll that follows would return at once. */
+START_TEST (wake_up_from_a_poll_leaves_nothing_to_be_woken_by)
+{
+  MorrowParker parker;
+  GThread *waker;
+  gboolean ready = TRUE;
+  struct pollfd wakeup = { .events = POLLIN };
+
+  morrow__parker_init (&parker);
+  waker = g_thread_new ("waker", unpark_who_polls, &parker);
+  ck_assert (morrow__parker_poll (&parker, -1, POLLIN, G_MAXINT64, &ready, NULL));
+  g_thread_join (waker);
+  ck_assert (!ready);
+  wakeup.fd = morrow__wakeup_fd (&parker.wakeup);
+  ck_assert_int_ge (wakeup.fd, 0);
+  ck_assert_int_eq (poll (&wakeup, 1, 0), 0);
+  morrow__parker_clear (&parker);
+}
+END_TEST
+
 static Suite *
 parker_suite (void)
 {
@@ -134,6 +168,7 @@ parker_suite (void)
 
   tcase_add_test (threads, unpark_racing_park_is_never_lost);
   tcase_add_test (threads, unpark_racing_a_deadline_is_seen_now_or_next_time);
+  tcase_add_test (threads, wake_up_from_a_poll_leaves_nothing_to_be_woken_by);
   suite_add_tcase (suite, threads);
 
   return suite;

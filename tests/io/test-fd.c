@@ -683,6 +683,118 @@ find_the_end (gpointer data, GValue *result, GError **error)
   return TRUE;
 }
 
+static gboolean
+read_to_the_end (gpointer data, GValue *result, GError **error)
+{
+  char buffer[100];
+  guint size = 0;
+  gssize n;
+
+  while ((n = morrow_fd_read (data, buffer, sizeof buffer, NEVER, error)) > 0)
+    size += n;
+  return n == 0 && morrow_return_int (result, size);
+}
+
+static gboolean
+write_until_it_fails (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  while (morrow_fd_write (data, "hello", 5, NEVER, &why) > 0)
+    ;
+  assert_error (why, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  return TRUE;
+}
+
+/* They come in one edge. */
+static gboolean
+find_data_and_end_at_once (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) reader = NULL;
+  int fds[2];
+
+  make_connection (fds);
+  fd = morrow_fd_new (fds[0]);
+  reader = morrow_create_task (morrow_coroutine (read_to_the_end, fd, NULL));
+  let_run ();
+  ck_assert_int_eq (write (fds[1], "hello", 5), 5);
+  close (fds[1]);
+  await_ok (reader);
+  ck_assert_int_eq (morrow_future_get_int (reader), 5);
+  return TRUE;
+}
+
+START_TEST (end_that_comes_with_data_is_found_by_one_who_waits)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, find_data_and_end_at_once, NULL);
+}
+END_TEST
+
+/* Of a pipe, which tells no more than that the other end has gone. */
+static gboolean
+find_end_of_a_pipe (gpointer data, GValue *result, GError **error)
+{
+  g_autoptr (MorrowFd) in = NULL, out = NULL;
+  g_autoptr (MorrowFuture) reader = NULL, writer = NULL;
+  int fds[2], full[2];
+
+  ck_assert (pipe (fds) == 0 && pipe (full) == 0);
+  fill (full[1]);
+  in = morrow_fd_new (fds[0]);
+  out = morrow_fd_new (full[1]);
+  reader = morrow_create_task (morrow_coroutine (read_to_the_end, in, NULL));
+  writer = morrow_create_task (morrow_coroutine (write_until_it_fails, out, NULL));
+  let_run ();
+  close (fds[1]);
+  close (full[0]);
+  await_ok (reader);
+  await_ok (writer);
+  return TRUE;
+}
+
+START_TEST (end_of_a_pipe_is_told_to_who_waits_at_the_other)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  void (*before) (int) = signal (SIGPIPE, SIG_IGN);
+
+  run_scene_on (executor, find_end_of_a_pipe, NULL);
+  signal (SIGPIPE, before);
+}
+END_TEST
+
+static gboolean
+read_nothing (gpointer data, GValue *result, GError **error)
+{
+  const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    {
+      g_autoptr (MorrowFd) fd = NULL;
+      char buffer[8];
+      int fds[2];
+
+      make_pair (fds, types[i]);
+      fd = morrow_fd_new (fds[0]);
+      ck_assert_int_eq (morrow_fd_read (fd, buffer, 0, NEVER, error), 0);
+      ck_assert_int_eq (write (fds[1], "one", 3), 3);
+      ck_assert_int_eq (morrow_fd_read (fd, buffer, 0, NEVER, error), 0);
+      ck_assert_int_eq (morrow_fd_read (fd, buffer, sizeof buffer, NEVER, error), 3);
+      close (fds[1]);
+    }
+  return TRUE;
+}
+
+START_TEST (read_of_nothing_does_not_wait_and_takes_no_packet)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+
+  run_scene_on (executor, read_nothing, NULL);
+}
+END_TEST
+
 START_TEST (end_is_found_after_a_short_read)
 {
   g_autoptr (MorrowExecutor) executor = make_model (_i);
@@ -1303,6 +1415,25 @@ SCENE (both_sides_are_waited_for_at_once)
   ck_assert_int_eq (write (fds[1], "hello", 5), 5);
   await_ok (ready);
   ck_assert_int_eq (morrow_future_get_int (ready), G_IO_IN);
+  close (fds[1]);
+  return TRUE;
+}
+
+SCENE (room_is_waited_for_beside_data)
+{
+  g_autoptr (MorrowFd) fd = NULL;
+  g_autoptr (MorrowFuture) ready = NULL;
+  int fds[2];
+
+  make_pair (fds, SOCK_STREAM);
+  fill (fds[0]);
+  fd = morrow_fd_new (fds[0]);
+  ready = morrow_create_task (morrow_fd_ready (fd, G_IO_IN | G_IO_OUT));
+  let_run ();
+  ck_assert (!morrow_future_is_settled (ready));
+  drain (fds[1]);
+  await_ok (ready);
+  ck_assert_int_eq (morrow_future_get_int (ready), G_IO_OUT);
   close (fds[1]);
   return TRUE;
 }
@@ -1951,6 +2082,9 @@ make_suite (void)
   tcase_add_loop_test (parked, task_that_waits_at_the_end_of_the_run_is_cancelled, 0, N_CALLS);
 
   tcase_add_loop_test (calls, end_is_found_after_a_short_read, 0, N_MODELS);
+  tcase_add_loop_test (calls, end_that_comes_with_data_is_found_by_one_who_waits, 0, MODEL_INLINE);
+  tcase_add_loop_test (calls, end_of_a_pipe_is_told_to_who_waits_at_the_other, 0, MODEL_INLINE);
+  tcase_add_loop_test (calls, read_of_nothing_does_not_wait_and_takes_no_packet, 0, N_MODELS);
   tcase_add_loop_test (calls, data_come_whole_whatever_the_size_of_the_reads, 0, N_MODELS);
   tcase_add_loop_test (calls, reset_is_an_error_and_no_signal, 0, N_MODELS);
   tcase_add_loop_test (calls, refused_connection_is_an_error, 0, N_MODELS);
@@ -1976,6 +2110,7 @@ make_suite (void)
 
   tcase_add_loop_test (ready, readiness_is_that_of_the_moment, 0, N_MODELS);
   tcase_add_test (ready, both_sides_are_waited_for_at_once);
+  tcase_add_test (ready, room_is_waited_for_beside_data);
   tcase_add_test (ready, reader_and_writer_wait_side_by_side);
   tcase_add_test (ready, side_that_was_found_not_ready_is_tried_all_the_same);
   tcase_add_test (ready, readiness_nobody_waits_for_warns_as_a_coroutine_does);
