@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,6 +175,17 @@ show (const Terminal *terminal, const Plan *plan, GPtrArray *summaries, GStrv no
   return all_succeeded;
 }
 
+/* Whether all that was printed has been taken: a device may be full. */
+static gboolean
+has_printed (void)
+{
+  if (fflush (stdout) == 0 && !ferror (stdout))
+    return TRUE;
+
+  g_printerr ("morrow-compare: the results could not be printed\n");
+  return FALSE;
+}
+
 static int
 fail (const GError *error)
 {
@@ -252,7 +264,7 @@ gather_main (int argc, char **argv)
   if (!write_files (plan, summaries, command_line, &error))
     return fail (error);
 
-  return all_succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
+  return has_printed () && all_succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int

@@ -581,6 +581,15 @@ START_TEST (with_standard_input_closed_it_runs_too)
 }
 END_TEST
 
+START_TEST (results_that_a_full_device_does_not_take_end_in_status_1)
+{
+  g_autoptr (Program) compare = program_run_after ("exec >/dev/full", COMPARE, "gather", "--repeat", "1", "--model", "loop", good, NULL);
+
+  ck_assert_int_eq (compare->exit_status, 1);
+  ck_assert_ptr_nonnull (strstr (compare->err, "morrow-compare: the results could not be printed"));
+}
+END_TEST
+
 START_TEST (without_urls_the_ten_sites_run_in_each_model)
 {
   g_autoptr (Program) compare = program_run (COMPARE, "gather", "--repeat", "1", "--json", json_path, NULL);
@@ -614,6 +623,7 @@ compare_suite (void)
   tcase_add_test (runs, a_redirect_to_what_is_not_text_fails_alone);
   tcase_add_test (runs, a_url_that_is_not_text_is_named);
   tcase_add_test (runs, with_standard_input_closed_it_runs_too);
+  tcase_add_test (runs, results_that_a_full_device_does_not_take_end_in_status_1);
   tcase_add_test (runs, without_urls_the_ten_sites_run_in_each_model);
   tcase_add_loop_test (runs, threads_are_as_many_as_can_be_busy_and_loops_as_many_as_cores, 0, 5);
   tcase_add_test (runs, concurrency_bounds_how_many_run_at_once_under_every_model);
