@@ -8,8 +8,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,20 +131,33 @@ append_notes (GString *out, GStrv notes, int width)
     }
 }
 
+/* What a full device does not take is complained of. */
+static gboolean
+print (const GString *out)
+{
+  if (terminal_write (out))
+    return TRUE;
+
+  g_printerr ("morrow-compare: the results could not be printed: %s\n", g_strerror (errno));
+  return FALSE;
+}
+
 /* In a pipe the table alone, and what must be said of it beside the pipe. */
-static void
+static gboolean
 show_in_pipe (const Terminal *terminal, GPtrArray *summaries, GStrv notes)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GString) aside = g_string_new (NULL);
+  gboolean printed;
 
   table_append (terminal, out, summaries, 0);
-  terminal_write (out);
+  printed = print (out);
   append_notes (aside, notes, G_MAXINT);
   g_printerr ("%s", aside->str);
+  return printed;
 }
 
-static void
+static gboolean
 show_on_terminal (const Terminal *terminal, const Plan *plan, GPtrArray *summaries, GStrv notes)
 {
   g_autoptr (GString) out = g_string_new (NULL);
@@ -155,35 +168,19 @@ show_on_terminal (const Terminal *terminal, const Plan *plan, GPtrArray *summari
   append_notes (out, notes, width);
   g_string_append_c (out, '\n');
   waterfall_append (terminal, out, summaries, plan, width);
-  terminal_write (out);
+  return print (out);
 }
 
-/* Whether every URL succeeded in every run. */
+/* Whether every URL succeeded in every run, and that could be printed. */
 static gboolean
 show (const Terminal *terminal, const Plan *plan, GPtrArray *summaries, GStrv notes)
 {
-  gboolean all_succeeded = TRUE;
-
-  if (terminal->is_terminal)
-    show_on_terminal (terminal, plan, summaries, notes);
-  else
-    show_in_pipe (terminal, summaries, notes);
+  gboolean is_well = terminal->is_terminal ? show_on_terminal (terminal, plan, summaries, notes) : show_in_pipe (terminal, summaries, notes);
 
   for (guint i = 0; i < summaries->len; i++)
-    all_succeeded &= ((const Summary *) summaries->pdata[i])->n_failed == 0;
+    is_well &= ((const Summary *) summaries->pdata[i])->n_failed == 0;
 
-  return all_succeeded;
-}
-
-/* Whether all that was printed has been taken: a device may be full. */
-static gboolean
-has_printed (void)
-{
-  if (fflush (stdout) == 0 && !ferror (stdout))
-    return TRUE;
-
-  g_printerr ("morrow-compare: the results could not be printed\n");
-  return FALSE;
+  return is_well;
 }
 
 static int
@@ -243,7 +240,7 @@ gather_main (int argc, char **argv)
   g_autofree char *warning = NULL;
   g_auto (GStrv) notes = NULL;
   Terminal terminal = terminal_detect ();
-  gboolean all_succeeded;
+  gboolean is_well;
 
   if (plan == NULL || !check_files (plan, &error))
     return fail (error);
@@ -260,11 +257,11 @@ gather_main (int argc, char **argv)
     return fail (error);
 
   notes = summaries_compare (summaries);
-  all_succeeded = show (&terminal, plan, summaries, notes);
+  is_well = show (&terminal, plan, summaries, notes);
   if (!write_files (plan, summaries, command_line, &error))
     return fail (error);
 
-  return has_printed () && all_succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
+  return is_well ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int

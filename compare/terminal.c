@@ -118,7 +118,7 @@ terminal_append_words (GString *out, const char *text, int column, int indent, i
     }
 }
 
-void
+gboolean
 terminal_write (const GString *text)
 {
   gsize written = 0;
@@ -128,7 +128,8 @@ terminal_write (const GString *text)
       gssize n = write (STDOUT_FILENO, text->str + written, text->len - written);
 
       if (n < 0)
-        return;
+        return FALSE;
       written += n;
     }
+  return TRUE;
 }

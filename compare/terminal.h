@@ -42,5 +42,5 @@ const char *terminal_text_end (const char *text, int columns);
 /* A text that begins in a column; the words that would go beyond the width begin a new line, indented. */
 void     terminal_append_words (GString *out, const char *text, int column, int indent, int width);
 
-/* Everything at once, so that a frame is never seen half drawn. */
-void     terminal_write       (const GString *text);
+/* Everything at once, so that a frame is never seen half drawn. FALSE when not all was taken, and errno says why. */
+gboolean terminal_write       (const GString *text);
