@@ -63,7 +63,8 @@ loop_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_inter
   morrow__loop_post (runner, &((MorrowTask *) main)->job);
   morrow__interrupt_begin (&interrupt, main, runner, NULL);
   morrow__loop_run_until (runner, main);
-  morrow__loop_pool_finish (self, runner);
+  if (morrow__likely (morrow__executor_is_ours (executor)))   /* else main has forked, and this is the child: the rest is its parent's */
+    morrow__loop_pool_finish (self, runner);
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__peers_leave (runner);
   morrow__loop_drain (runner);

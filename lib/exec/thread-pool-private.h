@@ -26,6 +26,7 @@ struct _MorrowThreadPool
   guint          n_queued;      /* in both */
   guint          n_callbacks;   /* jobs that do not wait: queued, or running */
   gulong         n_jobs;        /* there have been so far, of both kinds */
+  guint          n_taken;       /* looks for one that workers took */
   MorrowList     claimed;       /* MorrowResident, on the stacks of those who run them: tasks that have not ended */
   GPtrArray     *threads;       /* GThread, owned */
   GHashTable    *waiting;       /* a MorrowTask that waits, mains among them, to the future that it waits for, NULL when that is

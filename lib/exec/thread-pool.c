@@ -15,7 +15,8 @@
  * event loop.
  *
  * When every worker waits for what only a task may bring about that is still queued, a promise to be resolved say, the
- * pool runs that too, on up to 256 threads more, which rest again afterwards.
+ * pool runs that too, on up to 256 threads more, which rest again afterwards. When every worker waits, each runs what its own task waits
+ * for, and goes on when that has ended: so with one worker a morrow_race () of what has not started lasts as long as the first of it.
  *
  * No main context is turned on its threads. So a call of GIO's that calls back, g_file_read_async () say, calls back in the default
  * main context when a task makes it here; a task that awaits that waits for ever if nobody turns that context. On loops it is turned.
@@ -169,8 +170,11 @@ thread_pool_run (MorrowExecutor *executor, MorrowFuture *main, gboolean *ret_int
   morrow__interrupt_begin (&interrupt, main, NULL, &home->parker);
   add_mains (self, 1);
   morrow__thread_home_run (home, (MorrowTask *) main);
-  add_mains (self, -1);
-  finish (self);
+  if (morrow__likely (morrow__executor_is_ours (executor)))   /* else main has forked, and this is the child: the rest is its parent's */
+    {
+      add_mains (self, -1);
+      finish (self);
+    }
   *ret_interrupted = morrow__interrupt_end (&interrupt);
   morrow__thread_home_leave (home);
   return TRUE;

@@ -104,41 +104,67 @@ morrow__thread_pool_check_hope (MorrowThreadPool *self, MorrowTask *task, GError
 
 /* --- stand-ins --------------------------------------------------------------------------------------------------- */
 
-/* How many stacks wait for what nothing is sure to settle: workers', and mains'. None as long as one of them waits for
- * what it will run itself. */
-static void
-count_stuck (MorrowThreadPool *self, guint *ret_n_workers, guint *ret_n_mains)
+/* Whether what runs on the stack of @home, where a task waits, is one that waits for what nothing is sure to settle. */
+static gboolean
+is_stuck (MorrowThreadPool *self, MorrowThreadHome *home, MorrowSearch *search)
+{
+  return !g_hash_table_contains (self->above, home->top) && morrow__search_task (search, home->top);
+}
+
+/* How many workers are stuck. None as long as one of them waits for what it will run itself. */
+static guint
+count_stuck (MorrowThreadPool *self)
 {
   MorrowSearch search = MORROW_SEARCH (is_hopeless, TRUE, self);
+  guint n = 0;
 
-  *ret_n_workers = *ret_n_mains = 0;
   morrow__list_foreach (&self->blocked, node)
     {
       MorrowThreadHome *home = morrow__list_entry (node, MorrowThreadHome, link);
 
-      if (g_hash_table_contains (self->above, home->top) || !morrow__search_task (&search, home->top))
-        continue;
-      if (home->is_worker)
-        ++*ret_n_workers;
-      else
-        ++*ret_n_mains;
+      n += home->is_worker && is_stuck (self, home, &search);
     }
   if (search.found_work)
-    *ret_n_workers = *ret_n_mains = 0;
+    n = 0;
   morrow__search_clear (&search);
+  return n;
 }
 
+/* The one that has waited for the shortest time first: it is the one that is not, mostly, and what others wait for may be a long way to go
+ * through. */
+static gboolean
+each_is_stuck (MorrowThreadPool *self)
+{
+  MorrowSearch search = MORROW_SEARCH (is_hopeless, TRUE, self);
+  gboolean all = TRUE;
+
+  morrow__list_foreach_back (&self->blocked, node)
+    {
+      all = is_stuck (self, morrow__list_entry (node, MorrowThreadHome, link), &search) && !search.found_work;
+      if (!all)
+        break;
+    }
+  morrow__search_clear (&search);
+  return all;
+}
+
+static guint
+count_blocked (MorrowThreadPool *self)
+{
+  guint n = 0;
+
+  morrow__list_foreach (&self->blocked, node)
+    n++;
+  return n;
+}
+
+/* Each worker, and main. */
 gboolean
 morrow__thread_pool_all_are_stuck (MorrowThreadPool *self)
 {
-  guint n_workers, n_mains;
+  guint n_busy = morrow__thread_pool_count_busy (self);
 
-  if (self->n_blocked < morrow__thread_pool_count_busy (self) ||
-      g_hash_table_size (self->waiting) < morrow__thread_pool_count_busy (self) + self->n_mains)
-    return FALSE;
-
-  count_stuck (self, &n_workers, &n_mains);
-  return n_workers > 0 && n_workers == morrow__thread_pool_count_busy (self) && n_mains == self->n_mains;
+  return n_busy > 0 && self->n_blocked == n_busy && count_blocked (self) == n_busy + self->n_mains && each_is_stuck (self);
 }
 
 /* Has a worker beyond their number take a job. */
@@ -171,13 +197,13 @@ morrow__thread_pool_relieve_stuck (MorrowThreadPool *self)
 void
 morrow__thread_pool_relieve_yielding (MorrowThreadPool *self, MorrowThreadHome *home)
 {
-  guint n_going = morrow__thread_pool_count_busy (self) - (home->is_worker ? 1 : 0), n_stuck = 0, n_mains;
+  guint n_going = morrow__thread_pool_count_busy (self) - (home->is_worker ? 1 : 0), n_stuck = 0;
 
   if (!is_short_of_workers (self))
     return;
 
   if (n_going >= self->max_threads && self->n_blocked > 0)
-    count_stuck (self, &n_stuck, &n_mains);
+    n_stuck = count_stuck (self);
   if (n_going - n_stuck < self->max_threads)
     want_stand_in (self);
 }

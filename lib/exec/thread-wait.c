@@ -4,8 +4,8 @@
  *   1. Somebody else can run what is queued: an idle worker, or one that may still be added. Then the worker just
  *      blocks.
  *   2. All workers that there may be are blocked. Then nobody runs what is queued, and each blocked worker runs, on
- *      its own stack, what it waits for and what has not started: the awaited task itself, or those of an awaited
- *      gather. Callbacks, which do not wait, are run by any of them.
+ *      its own stack, what its topmost task waits for and what has not started: the awaited task itself, or those of an
+ *      awaited gather. Callbacks, which do not wait, are run by any of them.
  *   3. Nothing of that kind is left: thread-stuck.c tells whether the wait fails, goes on, or has somebody stand in.
  *
  * Main's thread is a home of the pool's tasks too while a run lasts, but no worker: it does not count among them, and
@@ -158,32 +158,37 @@ before_wait (MorrowThreadHome *home, MorrowTask *task, MorrowFuture *awaited, GE
   return hope;
 }
 
+/* TRUE when it ran one. @ret_all_blocked: whether this worker may run what it waits for. */
 static gboolean
-idle_wait (MorrowThreadHome *home)
+run_a_callback (MorrowThreadPool *self, MorrowThreadHome *home, gboolean *ret_all_blocked)
 {
-  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
   MorrowJob *callback = NULL;
-  gboolean all_blocked, did = FALSE;
 
   pthread_mutex_lock (&self->lock);
-  all_blocked = morrow__thread_pool_all_are_blocked (self);
-  if (all_blocked && home->is_worker)
+  *ret_all_blocked = morrow__thread_pool_all_are_blocked (self);
+  if (*ret_all_blocked && home->is_worker)
     callback = morrow__thread_pool_take_callback (self);
   pthread_mutex_unlock (&self->lock);
 
   if (callback != NULL)
-    {
-      morrow__thread_pool_run_callback (home, callback);
-      return TRUE;
-    }
+    morrow__thread_pool_run_callback (home, callback);
+  return callback != NULL;
+}
 
-  for (guint i = home->parked->len; all_blocked && !did && i > 0; i--)
-    {
-      MorrowFuture *awaited = morrow__task_get_awaited (g_ptr_array_index (home->parked, i - 1));
+/* What the topmost task waits for. What those below it wait for besides would be in its way: it may wait for that one in turn, for a
+ * promise or a lock. It is a stand-in's. */
+static gboolean
+idle_wait (MorrowThreadHome *home)
+{
+  MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+  MorrowFuture *awaited;
+  gboolean all_blocked, did;
 
-      if (awaited != NULL)                      /* else it waits for a descriptor */
-        did = run_awaited (self, awaited);
-    }
+  if (run_a_callback (self, home, &all_blocked))
+    return TRUE;
+
+  awaited = morrow__task_get_awaited (g_ptr_array_index (home->parked, home->parked->len - 1));
+  did = all_blocked && awaited != NULL && run_awaited (self, awaited);   /* it is NULL for a descriptor */
   if (all_blocked && !did)
     {
       pthread_mutex_lock (&self->lock);
@@ -197,12 +202,13 @@ static gboolean
 yield_worker (MorrowThreadHome *home)
 {
   MorrowThreadPool *self = morrow__thread_pool_of (&home->home);
+  gboolean all_blocked;
 
   pthread_mutex_lock (&self->lock);
   morrow__thread_pool_relieve_yielding (self, home);
   pthread_mutex_unlock (&self->lock);
 
-  return home->parked->len > 0 && idle_wait (home);
+  return home->parked->len > 0 && run_a_callback (self, home, &all_blocked);
 }
 
 static void

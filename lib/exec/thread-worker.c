@@ -210,7 +210,23 @@ morrow__thread_pool_run_callback (MorrowThreadHome *home, MorrowJob *job)
   callback_ended (morrow__thread_pool_of (&home->home));
 }
 
-/* More than there may be workers are to be busy only where one stands in. */
+static gboolean
+take_task (MorrowThreadPool *self, Work *work)
+{
+  work->callback = NULL;
+  return !morrow__list_is_empty (&self->queue) &&
+         morrow__thread_pool_claim (self, morrow__list_entry (self->queue.next, MorrowTask, link), &work->resident);
+}
+
+static gboolean
+take_callback (MorrowThreadPool *self, Work *work)
+{
+  work->callback = morrow__thread_pool_take_callback (self);
+  return work->callback != NULL;
+}
+
+/* More than there may be workers are to be busy only where one stands in. Callbacks go first, but so that those which make more and
+ * more of them do not starve tasks each 8th job is a task. */
 static gboolean
 take_next (MorrowThreadPool *self, Work *work)
 {
@@ -219,10 +235,9 @@ take_next (MorrowThreadPool *self, Work *work)
     return FALSE;
 
   self->wants_stand_in = FALSE;
-  work->callback = morrow__thread_pool_take_callback (self);
-  return work->callback != NULL ||
-         (!morrow__list_is_empty (&self->queue) &&
-          morrow__thread_pool_claim (self, morrow__list_entry (self->queue.next, MorrowTask, link), &work->resident));
+  if (++self->n_taken % 8 == 0)
+    return take_task (self, work) || take_callback (self, work);
+  return take_callback (self, work) || take_task (self, work);
 }
 
 /* Waits for something to do; FALSE when the pool stops. */

@@ -782,10 +782,10 @@ wait_at_the_gate (gpointer data)
 }
 
 static void
-wait_for_both (Works *works)
+wait_for_waiting (Works *works, guint n)
 {
   pthread_mutex_lock (&works->lock);
-  while (works->n_waiting < 2)
+  while (works->n_waiting < n)
     pthread_cond_wait (&works->changed, &works->lock);
   pthread_mutex_unlock (&works->lock);
 }
@@ -805,7 +805,7 @@ occupy_both (MorrowExecutor *pool, Works *works)
 {
   for (guint i = 0; i < 2; i++)
     morrow_executor_submit (pool, wait_at_the_gate, works, NULL);
-  wait_for_both (works);
+  wait_for_waiting (works, 2);
 }
 
 static void
@@ -831,6 +831,25 @@ START_TEST (more_work_than_the_ring_holds_is_done_and_released_once)
   g_object_unref (pool);
   ck_assert_uint_eq (works.n_done, 3 * MORROW_RING_CAPACITY);
   ck_assert_uint_eq (works.n_freed, 3 * MORROW_RING_CAPACITY);
+}
+END_TEST
+
+/* Each waits for all others: who finds a piece sees to it that another loop comes for the next. */
+START_TEST (as_many_pieces_are_done_at_once_as_there_are_loops)
+{
+  enum { N_LOOPS = 4, N_ROUNDS = 50 };
+  MorrowExecutor *pool = morrow_loop_pool_new (N_LOOPS);
+  Works rounds[N_ROUNDS];
+
+  for (guint round = 0; round < N_ROUNDS; round++)
+    {
+      works_init (&rounds[round]);
+      for (guint i = 0; i < N_LOOPS; i++)
+        morrow_executor_submit (pool, wait_at_the_gate, &rounds[round], NULL);
+      wait_for_waiting (&rounds[round], N_LOOPS);
+      open_gate (&rounds[round]);
+    }
+  g_object_unref (pool);
 }
 END_TEST
 
@@ -919,9 +938,9 @@ START_TEST (what_work_submits_beyond_the_ring_is_for_any_loop)
   works_init (&behind.pair);
   morrow_executor_submit (behind.pool, wait_at_the_gate, &behind.other, NULL);
   morrow_executor_submit (behind.pool, submit_pair_behind_ring, &behind, NULL);
-  wait_for_both (&behind.other);
+  wait_for_waiting (&behind.other, 2);
   open_gate (&behind.other);
-  wait_for_both (&behind.pair);
+  wait_for_waiting (&behind.pair, 2);
   open_gate (&behind.pair);
   g_object_unref (behind.pool);
 }
@@ -1068,7 +1087,7 @@ START_TEST (work_that_a_source_gives_to_a_pool_wakes_a_loop_while_its_own_looked
   works_init (&lookout.works);
   morrow_executor_submit (pool, look_around, &lookout, NULL);
   morrow_executor_submit (pool, wait_to_sleep, &lookout, NULL);
-  wait_for_both (&lookout.works);
+  wait_for_waiting (&lookout.works, 2);
   open_gate (&lookout.works);
   wait_for_done (&lookout.works, 1);
   g_object_unref (pool);
@@ -1281,7 +1300,7 @@ START_TEST (work_that_chooses_a_loop_with_something_else_to_do_is_done_by_anothe
   works_init (&choice.works);
   for (guint i = 0; i < 2; i++)
     morrow_executor_submit (choice.pool, tell_loop, NULL, NULL);
-  wait_for_both (&choice.works);
+  wait_for_waiting (&choice.works, 2);
   open_gate (&choice.works);
 
   beginnings[_i] ();
@@ -1345,15 +1364,6 @@ look_at_nap (gpointer data)
   wait_for_done (&self->steps, 1);
   self->look (self, morrow_loop_get_current ());
   work (&self->steps);
-}
-
-static void
-wait_for_waiting (Works *works, guint n)
-{
-  pthread_mutex_lock (&works->lock);
-  while (works->n_waiting < n)
-    pthread_cond_wait (&works->changed, &works->lock);
-  pthread_mutex_unlock (&works->lock);
 }
 
 /* Has @look called on one of @n_loops, with another kept busy until it opens the gate, or has returned. */
@@ -1917,6 +1927,7 @@ loop_pool_suite (void)
 
   tcase_add_test (submitted, more_work_than_the_ring_holds_is_done_and_released_once);
   tcase_add_test (submitted, plain_thread_waits_for_room_in_the_ring_and_none_else);
+  tcase_add_test (submitted, as_many_pieces_are_done_at_once_as_there_are_loops);
   tcase_add_test (submitted, what_work_submits_beyond_the_ring_is_for_any_loop);
   tcase_add_loop_test (submitted, neither_what_is_in_the_ring_nor_what_is_behind_it_waits_for_the_other_for_ever, 0, 2);
   tcase_add_test (submitted, work_that_meets_loops_on_their_way_to_sleep_is_done);

@@ -173,6 +173,119 @@ START_TEST (task_that_starts_while_all_workers_wait_for_it_is_run)
 }
 END_TEST
 
+/* --- what a worker runs while it waits ---------------------------------------------------------- */
+
+/* Each of some waits for a promise that another resolves, which waits for a timer before. Nothing of that is run on top of what it is
+ * to let go on. */
+enum
+{
+  N_PAIRS = 8
+};
+
+typedef struct
+{
+  MorrowPromise *promises[N_PAIRS];
+  MorrowFuture  *futures[N_PAIRS];
+} Pairs;
+
+typedef struct
+{
+  Pairs *pairs;
+  guint  i;
+} Half;
+
+static gboolean
+sleep_and_resolve (gpointer data, GValue *result, GError **error)
+{
+  Half *self = data;
+
+  return morrow_await (morrow_sleep (0.001), error) && morrow_promise_resolve (self->pairs->promises[self->i]);
+}
+
+static gboolean
+await_the_other (gpointer data, GValue *result, GError **error)
+{
+  Half *self = data;
+
+  return morrow_future_await (self->pairs->futures[self->i], error);
+}
+
+static gboolean
+gather_pairs (gpointer data, GValue *result, GError **error)
+{
+  Pairs pairs;
+  Half halves[N_PAIRS];
+  MorrowFuture *tasks[2 * N_PAIRS];
+  gboolean ok;
+
+  for (guint i = 0; i < N_PAIRS; i++)
+    {
+      pairs.futures[i] = new_pending (&pairs.promises[i]);
+      halves[i] = (Half) { &pairs, i };
+      tasks[2 * i] = morrow_coroutine (sleep_and_resolve, &halves[i], NULL);
+      tasks[2 * i + 1] = morrow_coroutine (await_the_other, &halves[i], NULL);
+    }
+  ok = morrow_await (morrow_gatherv (tasks, G_N_ELEMENTS (tasks)), error);
+  for (guint i = 0; i < N_PAIRS; i++)
+    {
+      morrow_promise_unref (pairs.promises[i]);
+      morrow_future_unref (pairs.futures[i]);
+    }
+  return ok;
+}
+
+static gboolean
+gather_pairs_in_a_task (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_create_task (morrow_coroutine (gather_pairs, NULL, NULL)), error);
+}
+
+/* _i: workers. */
+START_TEST (tasks_of_a_gather_may_wait_for_each_other)
+{
+  g_autoptr (MorrowExecutor) pool = morrow_thread_pool_new (_i);
+
+  run_scene_on (pool, gather_pairs, NULL);
+  run_scene_on (pool, gather_pairs_in_a_task, NULL);
+}
+END_TEST
+
+typedef struct
+{
+  MorrowExecutor *pool;
+  atomic_bool     has_run;
+} Endless;
+
+static void
+submit_again (gpointer data)
+{
+  Endless *self = data;
+
+  if (!atomic_load (&self->has_run))
+    morrow_executor_submit (self->pool, submit_again, self, NULL);
+}
+
+static gboolean
+end_it (gpointer data, GValue *result, GError **error)
+{
+  atomic_store (&((Endless *) data)->has_run, TRUE);
+  return TRUE;
+}
+
+/* _i: workers. */
+START_TEST (work_that_submits_itself_again_does_not_starve_tasks)
+{
+  Endless endless = { .pool = morrow_thread_pool_new (_i) };
+  g_autoptr (MorrowFuture) task = NULL;
+
+  for (gint i = 0; i < 2 * _i; i++)
+    submit_again (&endless);
+  task = morrow_executor_spawn (endless.pool, morrow_coroutine (end_it, &endless, NULL));
+  ck_assert (morrow_future_wait (task, NULL));
+  g_object_unref (endless.pool);
+}
+END_TEST
+
 /* --- standing in ------------------------------------------------------------------------------- */
 
 enum
@@ -991,6 +1104,7 @@ thread_pool_suite (void)
 {
   Suite *suite = suite_create ("thread-pool");
   TCase *helping = morrow_check_add_case (suite, "helping");
+  TCase *on_top = morrow_check_add_case (suite, "on top");
   TCase *standing_in = morrow_check_add_case (suite, "standing in");
   TCase *hopeless = morrow_check_add_case (suite, "hopeless");
   TCase *end = morrow_check_add_case (suite, "end");
@@ -1000,6 +1114,9 @@ thread_pool_suite (void)
   tcase_add_loop_test (helping, nested_gathers_end_on_a_full_pool, 1, 4);
   tcase_add_test (helping, callback_that_a_full_pool_waits_for_is_called);
   tcase_add_test (helping, task_that_starts_while_all_workers_wait_for_it_is_run);
+
+  tcase_add_loop_test (on_top, tasks_of_a_gather_may_wait_for_each_other, 1, 5);
+  tcase_add_loop_test (on_top, work_that_submits_itself_again_does_not_starve_tasks, 1, 4);
 
   tcase_add_loop_test (standing_in, what_all_workers_wait_for_runs_though_it_is_queued, 1, MAX_WAITERS + 1);
   tcase_add_test (standing_in, as_many_tasks_run_at_once_after_one_has_stood_in);

@@ -480,6 +480,42 @@ START_TEST (task_goes_on_in_the_child_where_another_has_forked_in_a_turn_of_its_
 END_TEST
 
 static gboolean
+sleep_for_an_hour (gpointer data, GValue *result, GError **error)
+{
+  return morrow_await (morrow_sleep (3600), error);
+}
+
+/* What is left over is the parent's. */
+static gboolean
+fork_and_return (gpointer data, GValue *result, GError **error)
+{
+  if (!MORROW_IS_INLINE (morrow_executor_get_current ()))   /* where a task that is created is waited for */
+    for (guint i = 0; i < 4; i++)
+      morrow_future_unref (morrow_create_task (morrow_coroutine (sleep_for_an_hour, NULL, NULL)));
+  if (!morrow_await (morrow_sleep (0.001), error))
+    return FALSE;
+  *(pid_t *) data = fork ();
+  if (*(pid_t *) data == 0)
+    morrow_check_limit_child ();
+  return TRUE;
+}
+
+START_TEST (run_whose_main_forks_ends_in_the_child_too)
+{
+  g_autoptr (MorrowExecutor) executor = make_model (_i);
+  pid_t child = -1;
+  int status;
+  gboolean ok = morrow_run_on (executor, morrow_coroutine (fork_and_return, &child, NULL), NULL, NULL);
+
+  if (child == 0)
+    morrow_check_end_child (ok ? 0 : 1);
+  ck_assert (ok);
+  ck_assert_int_eq (waitpid (child, &status, 0), child);
+  ck_assert_msg (WIFEXITED (status) && WEXITSTATUS (status) == 0, "status %x", status);
+}
+END_TEST
+
+static gboolean
 fork_here (gpointer data, GValue *result, GError **error)
 {
   *(pid_t *) data = fork ();
@@ -1654,6 +1690,7 @@ faults_suite (void)
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
   tcase_add_loop_test (forks, task_that_forks_may_await_threads_of_the_child, 0, N_MODELS);
+  tcase_add_loop_test (forks, run_whose_main_forks_ends_in_the_child_too, 0, N_MODELS);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_await_threads_of_the_child);
   tcase_add_test (forks, task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock);
   tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
