@@ -1690,7 +1690,6 @@ faults_suite (void)
 #if !defined (MORROW_CHECK_TSAN) && !defined (MORROW_CHECK_ASAN)
   tcase_add_test (forks, child_has_a_lane_of_its_own_whatever_the_parents_did);
   tcase_add_loop_test (forks, task_that_forks_may_await_threads_of_the_child, 0, N_MODELS);
-  tcase_add_loop_test (forks, run_whose_main_forks_ends_in_the_child_too, 0, N_MODELS);
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_await_threads_of_the_child);
   tcase_add_test (forks, task_of_a_thread_pool_that_forks_may_wait_whoever_had_the_pools_lock);
   tcase_add_loop_test (forks, child_may_drop_a_pool_whatever_that_was_doing, 0, 2);
@@ -1704,6 +1703,7 @@ faults_suite (void)
   tcase_add_test (forks, task_that_forks_in_a_main_loop_may_sleep_in_the_child);
   tcase_add_test (forks, task_goes_on_in_the_child_where_another_has_forked_in_a_turn_of_its_callback);
   tcase_add_loop_test (forks, task_that_forks_in_one_of_inline_may_wait_in_the_child, 0, 2);
+  tcase_add_loop_test (forks, run_whose_main_forks_ends_in_the_child_too, 0, N_MODELS);
   tcase_add_test (forks, task_that_forks_in_the_child_of_another_that_forked_goes_on_there);
   tcase_add_test (forks, other_loop_of_a_context_is_left_alone_in_a_child);
   tcase_add_test (forks, main_loop_goes_on_in_the_child_when_the_task_that_forked_has_ended);
