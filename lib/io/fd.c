@@ -69,16 +69,11 @@ get_kind (int fd)
   return protocol == IPPROTO_TCP && is_internet_stream (fd) ? MORROW_FD_TCP : MORROW_FD_SOCKET;
 }
 
-/* @why: errno as it was before, which tells why there is no @fd. Returns: 0, or why not, as errno has it. */
+/* Returns: 0, or why not, as errno has it. */
 static int
-make_non_blocking (int fd, int why)
+make_non_blocking (int fd)
 {
-  int flags;
-
-  if (fd < 0)
-    return why != 0 ? why : EBADF;
-
-  flags = fcntl (fd, F_GETFL);
+  int flags = fcntl (fd, F_GETFL);
 
   if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl (fd, F_SETFL, flags | O_NONBLOCK) < 0))
     return errno;
@@ -98,11 +93,11 @@ make_non_blocking (int fd, int why)
 MorrowFd *
 morrow_fd_new (int fd)
 {
-  int why = errno;
+  int why_none = errno != 0 ? errno : EBADF;
   MorrowFd *self = morrow__cache_alloc (MORROW_FD_SIZE);
 
   *self = (MorrowFd) {
-    .fd = fd, .kind = fd >= 0 ? get_kind (fd) : MORROW_FD_OTHER, .blocking = make_non_blocking (fd, why), .lock = PTHREAD_MUTEX_INITIALIZER
+    .fd = fd, .kind = get_kind (fd), .blocking = fd >= 0 ? make_non_blocking (fd) : why_none, .lock = PTHREAD_MUTEX_INITIALIZER
   };
   atomic_init (&self->ref_count, 1);
   atomic_init (&self->use, 0);
